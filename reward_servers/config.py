@@ -11,8 +11,8 @@ key = "server.key"
 client_ca = "clients.pem"       # ask clients for a certificate
 
 [limits]
-items = 65536
-client_items = 20000            # one client at most; without it, nearly all while it is alone
+max_items = 65536
+max_client_items = 20000        # one client at most; without it, nearly all while it is alone
 
 [metrics]
 port = 9464                     # http://127.0.0.1:9464/metrics; without it, none
@@ -27,7 +27,7 @@ tokens = "tokens.toml"          # callers need a token of this file; see docs/op
 base_url = "http://127.0.0.1:8000/v1"
 
 [item_limits.math]              # bounds of one item
-cpu = 5.0
+cpu_s = 5.0
 
 [endpoints]                     # verifiers on other servers, for verifiers that ask others
 judge = "127.0.0.1:50052"       # or a list of replicas
@@ -106,10 +106,10 @@ class _Server(Section):
     port: int = Field(default=0, ge=0, le=65535)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     insecure: bool = False
-    drain_seconds: float = Field(default=60.0, gt=0)
+    drain_timeout_s: float = Field(default=60.0, gt=0)
     tls: TlsConfig | None = None
-    connections: int = Field(default=1024, ge=1)
-    streams: int = Field(default=256, ge=1)
+    max_connections: int = Field(default=1024, ge=1)
+    max_streams: int = Field(default=256, ge=1)
     reflection: bool = True
 
 
@@ -132,7 +132,7 @@ class _Registry(Section):
     endpoints: tuple[str, ...] = ()
     name: str = Field(default="", max_length=200)
     address: str = ""
-    lease: float = Field(default=15.0, ge=2, le=300)
+    lease_s: float = Field(default=15.0, ge=2, le=300)
     token: str = Field(default="", repr=False)
 
 
@@ -141,7 +141,7 @@ class RegistrationConfig(Section):
 
     packages: bool = False
     folders: tuple[Path, ...] = ()
-    most: int = Field(default=32, ge=1, le=1024)
+    max_verifiers: int = Field(default=32, ge=1, le=1024)
     timeout_s: float = Field(default=60.0, gt=0, le=3600)
 
     @property
@@ -154,21 +154,21 @@ _DEFAULTS = ServerLimits()
 
 
 class _Limits(Section):
-    items: int = Field(default=_DEFAULTS.items, ge=1)
-    bytes: int = Field(default=_DEFAULTS.bytes, ge=1)
-    client_items: int = Field(default=_DEFAULTS.client_items, ge=0)
-    client_bytes: int = Field(default=_DEFAULTS.client_bytes, ge=0)
-    call_items: int = Field(default=_DEFAULTS.call_items, ge=1)
-    message_bytes: int = Field(default=_DEFAULTS.message_bytes, ge=1 << 16, le=1 << 30)
+    max_items: int = Field(default=_DEFAULTS.max_items, ge=1)
+    max_bytes: int = Field(default=_DEFAULTS.max_bytes, ge=1)
+    max_client_items: int = Field(default=_DEFAULTS.max_client_items, ge=0)
+    max_client_bytes: int = Field(default=_DEFAULTS.max_client_bytes, ge=0)
+    max_call_items: int = Field(default=_DEFAULTS.max_call_items, ge=1)
+    max_message_bytes: int = Field(default=_DEFAULTS.max_message_bytes, ge=1 << 16, le=1 << 30)
     suggested_items: int = Field(default=_DEFAULTS.suggested_items, ge=1)
     cache_bytes: int = Field(default=_DEFAULTS.cache_bytes, ge=0)
 
 
 class _ItemLimits(Section):
-    cpu: float | None = Field(default=None, gt=0)
-    wall: float | None = Field(default=None, gt=0)
-    memory: int | None = Field(default=None, ge=0)
-    response: int | None = Field(default=None, ge=1)
+    cpu_s: float | None = Field(default=None, gt=0)
+    wall_s: float | None = Field(default=None, gt=0)
+    memory_bytes: int | None = Field(default=None, ge=0)
+    response_bytes: int | None = Field(default=None, ge=1)
 
 
 class ServerConfig(Section):
@@ -305,13 +305,13 @@ def read_settings(kind: type[_T], path: Path | None, overrides: Mapping[str, Any
         raise SettingsError(f"{path}: {said}" if path is not None else said) from None
 
 
-def drain_seconds(files: Iterable[str | None]) -> float:
+def drain_timeout_s(files: Iterable[str | None]) -> float:
     """How long servers with these settings files may take to finish what they have admitted."""
     longest = 0.0
     for file in files:
         # Settings that cannot be read are the server's to refuse.
         with contextlib.suppress(SettingsError):
-            longest = max(longest, load_config(Path(file) if file is not None else None).server.drain_seconds)
+            longest = max(longest, load_config(Path(file) if file is not None else None).server.drain_timeout_s)
     return longest
 
 

@@ -99,7 +99,7 @@ class ServerThread:
         if self._cancelled.is_set():
             self._ready.set()
             return
-        self._supervisor = Supervisor(self._programs, elsewhere=self._elsewhere, log=self._log, grace=_GRACE)
+        self._supervisor = Supervisor(self._programs, elsewhere=self._elsewhere, log=self._log, grace_s=_GRACE)
         try:
             async with self._supervisor as supervisor:
                 self.endpoints = {name: list(addresses) for name, addresses in supervisor.endpoints.items()}

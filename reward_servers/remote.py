@@ -107,7 +107,7 @@ class RemoteVerifier:
             self._name,
             self._name,
             options=json.loads(options) if options else {},
-            deadline=min(_LONGEST, remaining) if remaining is not None else _LONGEST,
+            deadline_s=min(_LONGEST, remaining) if remaining is not None else _LONGEST,
         )
         recipe = Recipe((reward,), advantage=None, max_missing=1.0, reasoning_marks=rollout.reasoning_marks)
         try:

@@ -103,15 +103,15 @@ class Running:
 
 
 def _options(config: ServerConfig) -> list[tuple[str, int]]:
-    size = config.limits.message_bytes
+    size = config.limits.max_message_bytes
     return [
         ("grpc.max_receive_message_length", size),
         ("grpc.max_send_message_length", -1),
         # Two servers on one port would share its connections at random: a port that is taken is an error.
         ("grpc.so_reuseport", 0),
         # What has not arrived whole is counted by no one: bounded are the messages that a connection may send at once.
-        ("grpc.max_concurrent_streams", config.server.streams),
-        ("grpc.max_allowed_incoming_connections", config.server.connections),
+        ("grpc.max_concurrent_streams", config.server.max_streams),
+        ("grpc.max_allowed_incoming_connections", config.server.max_connections),
         ("grpc.max_metadata_size", 16 << 10),
         # Clients of a quiet period keep their connection alive with pings.
         ("grpc.keepalive_permit_without_calls", 1),
@@ -190,7 +190,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         yield alive
     finally:
         await announcer.withdraw()
-        await alive.drain(config.server.drain_seconds)
+        await alive.drain(config.server.drain_timeout_s)
         certificates.close()
         tracing.close()
         if pages is not None:
@@ -249,7 +249,7 @@ def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> 
     return Announcer(
         wanted.endpoints,
         lambda: servicer.describe_entry(reached, wanted.name),
-        lease=wanted.lease,
+        lease_s=wanted.lease_s,
         tls=_client_tls(config.client.tls),
         token=wanted.token,
     )
@@ -296,10 +296,10 @@ def _say_started(config: ServerConfig, address: str, scorer: Scorer) -> None:
                 "digests": ",".join(one.identity.digest for one in scorer.hosted.values()),
                 "tls": "mutual" if server.tls and server.tls.client_ca else "server" if server.tls else "none",
                 "tokens": config.auth.tokens is not None,
-                "items": limits.items,
-                "bytes": limits.bytes,
-                "message_bytes": limits.message_bytes,
-                "drain_seconds": server.drain_seconds,
+                "items": limits.max_items,
+                "bytes": limits.max_bytes,
+                "message_bytes": limits.max_message_bytes,
+                "drain_timeout_s": server.drain_timeout_s,
             }
         },
     )

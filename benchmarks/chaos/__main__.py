@@ -26,9 +26,9 @@ from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward,
 
 _RECIPE = Recipe(
     rewards=(
-        Reward("main", "chaos/counted", deadline=120.0, tasks=("counted",)),
-        Reward("math", "math", deadline=120.0, tasks=("math",)),
-        Reward("code", "code", deadline=120.0, tasks=("code",)),
+        Reward("main", "chaos/counted", deadline_s=120.0, tasks=("counted",)),
+        Reward("math", "math", deadline_s=120.0, tasks=("math",)),
+        Reward("code", "code", deadline_s=120.0, tasks=("code",)),
     ),
     max_missing=1.0,
 )

@@ -206,7 +206,7 @@ async def _take_memory(fleet: Fleet, draw: random.Random) -> None:
 async def _misbehave(fleet: Fleet, draw: random.Random) -> None:
     """A client of its own asks for what holds a loop, never ends, or swallows its end."""
     kinds = ("holds the loop", "never ends", "swallows its end", "cancels itself", "says nothing useful")
-    recipe = Recipe(rewards=(Reward("unruly", "chaos/unruly", deadline=2.0),), max_missing=1.0)
+    recipe = Recipe(rewards=(Reward("unruly", "chaos/unruly", deadline_s=2.0),), max_missing=1.0)
     rollouts = [Rollout(f"u{n}", "p", kinds[n % len(kinds)], f"u{n}") for n in range(20)]
     async with AsyncRewardClient(recipe, fleet.addresses) as client:
         await client.score(rollouts)

@@ -98,8 +98,8 @@ async def _measure(url: str, items: int) -> tuple[int, float, float, tuple[int, 
     settings = {
         "base_url": url,
         "model": "m",
-        "timeout": _TIMEOUT - 0.5,
-        "total_timeout": 120,
+        "timeout_s": _TIMEOUT - 0.5,
+        "total_timeout_s": 120,
         "spend": {"max_requests": most},
     }
     scorer = Scorer([bind(find("judge"), settings), bind(find("exact"))])

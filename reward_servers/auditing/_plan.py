@@ -103,11 +103,11 @@ def plan_audit(
     _check_labels(usable)
     chosen = sorted(usable, key=_lot)[:items]
     rewards = [
-        Reward("score", verifier, options=given, tasks=("plain", "planted"), deadline=_DEADLINE),
-        Reward("again", verifier, options={**given, "sample": 1}, tasks=("plain",), deadline=_DEADLINE),
+        Reward("score", verifier, options=given, tasks=("plain", "planted"), deadline_s=_DEADLINE),
+        Reward("again", verifier, options={**given, "sample": 1}, tasks=("plain",), deadline_s=_DEADLINE),
     ]
     rewards += [
-        Reward(f"model.{name}", verifier, options={**given, "model": name}, tasks=("plain",), deadline=_DEADLINE)
+        Reward(f"model.{name}", verifier, options={**given, "model": name}, tasks=("plain",), deadline_s=_DEADLINE)
         for name in models
     ]
     compared: dict[str, Any] = {name: given[name] for name in _COMPARED if name in given}
@@ -117,7 +117,7 @@ def plan_audit(
             verifier,
             options={**compared, "protocol": "pairwise", "place": place},
             tasks=("pair",),
-            deadline=_DEADLINE,
+            deadline_s=_DEADLINE,
         )
         for place in (0, 1)
     ]

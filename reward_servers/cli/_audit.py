@@ -32,7 +32,7 @@ def audit(
     models: Annotated[
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model to hold beside the others. Repeatable.")
     ] = None,
-    items: Annotated[int, typer.Option(help="Rollouts at most; each takes about eight questions.", min=1)] = 200,
+    max_items: Annotated[int, typer.Option(help="Rollouts at most; each takes about eight questions.", min=1)] = 200,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the report to (JSON).")] = None,
     plots: Annotated[Path | None, typer.Option(help="Directory for pictures of it.")] = None,
     as_json: Json = False,
@@ -56,7 +56,7 @@ def audit(
     for problem in found.problems:
         print(f"{source}: {problem}", file=sys.stderr)
     try:
-        planned = plan_audit(found.rollouts, options=read_options(options), models=models or (), items=items)
+        planned = plan_audit(found.rollouts, options=read_options(options), models=models or (), items=max_items)
     except AuditError as error:
         raise UserError(f"{source}: {error}") from None
     if endpoint is None:

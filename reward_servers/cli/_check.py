@@ -214,6 +214,6 @@ async def ask(
 def _recipe(verifier: str, options: dict[str, Any]) -> Recipe:
     from trainer_client import Recipe, Reward, Server
 
-    reward = Reward(_REWARD, verifier, options=options, deadline=_DEADLINE)
+    reward = Reward(_REWARD, verifier, options=options, deadline_s=_DEADLINE)
     server = Server(_SERVER, (verifier.partition("@")[0],))
     return Recipe((reward,), name="check", servers=(server,), advantage=None, max_missing=1.0)

@@ -16,7 +16,7 @@ _UNHEALTHY = 1
 def health(
     endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to ask.")] = None,
     endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.01)] = 5.0,
+    timeout_s: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.01)] = 5.0,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -26,7 +26,7 @@ def health(
     """Say whether servers answer and take work; the exit code is 1 when one does not."""
     from reward_servers.cli._fleet_view import addresses_of, look
 
-    seen = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout)
+    seen = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
     if as_json:
         rows = [
             {"address": one.address, "serving": one.serving, "state": one.state, "problem": one.problem} for one in seen

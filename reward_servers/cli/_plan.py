@@ -26,12 +26,12 @@ _FEW = 200
 def plan(
     source: _options.Source,
     rollouts_per_step: Annotated[int, typer.Option(help="Rollouts that a step of training scores.", min=1)],
-    step_seconds: Annotated[float, typer.Option(help="Seconds in which they must be scored.", min=0.001)],
+    step_s: Annotated[float, typer.Option(help="Seconds in which they must be scored.", min=0.001)],
     recipe: _options.RecipeFile = None,
     verifiers: _options.Verifiers = None,
     columns: _options.Columns = None,
     headroom: Annotated[float, typer.Option(help="Added to what was measured, as a share of it.", min=0.0)] = 0.3,
-    seconds: Annotated[float, typer.Option(help="Seconds to measure each server, at least.", min=0.1)] = 5.0,
+    measure_s: Annotated[float, typer.Option(help="Seconds to measure each server, at least.", min=0.1)] = 5.0,
     workers: _options.Workers = None,
     as_json: Json = False,
     verbose: _options.Verbose = False,
@@ -48,15 +48,15 @@ def plan(
     rollouts = read_source(source, {**loaded.file_columns, **read_columns(columns or ())}).rollouts
     count = workers or os.cpu_count() or 1
     folder = recipe.parent if recipe is not None else Path()
-    costs = asyncio.run(_measure(loaded, folder, rollouts, seconds, count, verbose=verbose))
-    rows = [one.row(rollouts_per_step, step_seconds, headroom) for one in costs]
+    costs = asyncio.run(_measure(loaded, folder, rollouts, measure_s, count, verbose=verbose))
+    rows = [one.row(rollouts_per_step, step_s, headroom) for one in costs]
     client = rollouts_per_step * sum(one.share * one.client for one in costs)
     if as_json:
         told = {"sample": len(rollouts), "workers": count, "headroom": headroom, "client_seconds": client}
         print(json.dumps({**told, "servers": rows}))
     else:
-        _print(rows, len(rollouts), count, (rollouts_per_step, step_seconds, headroom))
-        _print_client(client, step_seconds)
+        _print(rows, len(rollouts), count, (rollouts_per_step, step_s, headroom))
+        _print_client(client, step_s)
     return EXIT_NO if any(row["replicas"] is None for row in rows) else 0
 
 

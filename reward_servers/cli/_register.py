@@ -22,7 +22,7 @@ _Timeout = Annotated[float, typer.Option(help="Seconds to wait for each server."
 def register(
     verifier: Annotated[str, typer.Argument(metavar="VERIFIER", help="Name, or module:attribute.")],
     endpoint: _Servers,
-    timeout: _Timeout = 120.0,
+    timeout_s: _Timeout = 120.0,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -43,7 +43,7 @@ def register(
         done = "was hosted already:" if answer.unchanged else "hosts"
         return f"{done} {who.name}@{who.version} {who.digest}{kept}"
 
-    return _ask_all(endpoint, ask, timeout, tls_of(ca, cert, key), token)
+    return _ask_all(endpoint, ask, timeout_s, tls_of(ca, cert, key), token)
 
 
 def retire(
@@ -51,7 +51,7 @@ def retire(
         str, typer.Argument(metavar="VERIFIER", help="NAME for all its versions, NAME@VERSION, or NAME@sha256:DIGEST.")
     ],
     endpoint: _Servers,
-    timeout: _Timeout = 120.0,
+    timeout_s: _Timeout = 120.0,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -72,18 +72,18 @@ def retire(
         left = f"; current is {answer.current.version} {answer.current.digest}" if answer.HasField("current") else ""
         return f"retired {gone}{left}"
 
-    return _ask_all(endpoint, ask, timeout, tls_of(ca, cert, key), token)
+    return _ask_all(endpoint, ask, timeout_s, tls_of(ca, cert, key), token)
 
 
 def _ask_all(
-    addresses: Sequence[str], ask: Callable[..., str], timeout: float, tls: TLS | None, token: str | None
+    addresses: Sequence[str], ask: Callable[..., str], timeout_s: float, tls: TLS | None, token: str | None
 ) -> int:
     """Ask one server after the other, and say what each answers."""
-    refused = [address for address in addresses if not _ask(address, ask, timeout, tls, token)]
+    refused = [address for address in addresses if not _ask(address, ask, timeout_s, tls, token)]
     return EXIT_NO if refused else 0
 
 
-def _ask(address: str, ask: Callable[..., str], timeout: float, tls: TLS | None, token: str | None) -> bool:
+def _ask(address: str, ask: Callable[..., str], timeout_s: float, tls: TLS | None, token: str | None) -> bool:
     import grpc
 
     from trainer_client import read_token
@@ -101,7 +101,7 @@ def _ask(address: str, ask: Callable[..., str], timeout: float, tls: TLS | None,
     channel = grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
     with channel:
         try:
-            said = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout, metadata=metadata)
+            said = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             print(f"{address}  refused: {_reason(error, address, tls)}")
             return False
@@ -120,7 +120,7 @@ def _reason(error: Any, address: str, tls: TLS | None) -> str:
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return "what answers there takes no registrations: it is no reward server, or one of an earlier version"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return _mistake(address, tls) or "it has not answered in time (--timeout); what was admitted is still judged"
+        return _mistake(address, tls) or "it has not answered in time (--timeout-s); what was admitted is still judged"
     return str(said)
 
 

@@ -31,7 +31,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("report.html"),
     rollouts: Input = None,
     columns: InputColumns = None,
-    groups: Annotated[int, typer.Option(help="Groups on the page at most.", min=1)] = GROUPS,
+    max_groups: Annotated[int, typer.Option(help="Groups on the page at most.", min=1)] = GROUPS,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Show references, and what each verifier extracted and compared.")
     ] = False,
@@ -44,7 +44,7 @@ def report(
 
     refuse_overwriting("--out", out, {"the scored file": source, "the input": rollouts})
     rows = ScoredRows(source, rollouts, columns or ())
-    write_page(out, rows, ReportOptions(str(source), groups, evidence))
+    write_page(out, rows, ReportOptions(str(source), max_groups, evidence))
     rows.tell_problems()
     print(f"report: {out}")
     return 0

@@ -45,7 +45,7 @@ def rubric(
     frozen: Annotated[
         Path | None, typer.Option(help="mpo: pairs with which a new version must agree at least as often as the old.")
     ] = None,
-    most: Annotated[int, typer.Option(help="Criteria at most.", min=1, max=100)] = 30,
+    max_criteria: Annotated[int, typer.Option(help="Criteria at most.", min=1, max=100)] = 30,
     max_calls: Annotated[
         int, typer.Option(help="Requests to the endpoint at most; what was answered is kept.", min=1)
     ] = 2000,
@@ -69,7 +69,7 @@ def rubric(
                 f"{missing}: is missing; give assay rubric generate {what} IN --config server.toml --out rules.json, "
                 f"where IN holds {METHODS[what]}"
             )
-        given = {"score": score, "least": least, "check": check, "each": each, "frozen": frozen, "most": most}
+        given = {"score": score, "least": least, "check": check, "each": each, "frozen": frozen, "most": max_criteria}
         return _generate(what, source, _settings(config, out, max_calls), Versions(out), given, seed)
     except RubricFileError as error:
         raise UserError(str(error)) from None
@@ -172,7 +172,7 @@ async def _made(
     from reward_servers.verifiers._judge_settings import open_models
 
     backend = open_models(settings)[""]
-    desk = Desk(backend, seed, settings.total_timeout, send_seed=settings.send_seed)
+    desk = Desk(backend, seed, settings.total_timeout_s, send_seed=settings.send_seed)
     says = asyncio.create_task(_say(desk))
     try:
         if method == "autorule":

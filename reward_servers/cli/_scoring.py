@@ -91,7 +91,7 @@ class Session:
         await asyncio.to_thread(require, self._endpoints, self._tls, self._token)
         async with AsyncExitStack() as stack:
             if self._programs:
-                supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace=_GRACE)
+                supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace_s=_GRACE)
                 self.supervisor = await stack.enter_async_context(supervisor)
                 started = {name: _plain(addresses) for name, addresses in supervisor.endpoints.items()}
                 self._endpoints |= started
@@ -226,7 +226,7 @@ async def score_groups(
     Returns:
         One table of all rollouts, groups in the order given.
     """
-    deadline = min(reward.deadline for reward in client.recipe.rewards)
+    deadline = min(reward.deadline_s for reward in client.recipe.rewards)
     size = _FIRST_WINDOW
     # By place, since windows finish in any order: the order of rows must not depend on it, nor must the last digits of
     # what is computed over the whole file.

@@ -32,7 +32,7 @@ Counts = Mapping[tuple[str, str], int]
 def top(
     endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to watch.")] = None,
     endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
+    interval_s: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
     slow: Annotated[bool, typer.Option("--slow", help="Show the slowest items of the last minutes instead.")] = False,
     ca: Ca = None,
@@ -70,7 +70,7 @@ def top(
             return 0 if all(one.info is not None for one in seen) else _NO_ANSWER
         sys.stdout.flush()
         before, looked = counts, now
-        time.sleep(interval)
+        time.sleep(interval_s)
 
 
 def _counts(seen: Sequence[Seen]) -> dict[tuple[str, str], int]:

@@ -36,7 +36,7 @@ def up(
         int | None,
         typer.Option(help="Port for metrics of the whole; the servers' own follow. None unless said.", min=1),
     ] = None,
-    grace: Annotated[
+    grace_s: Annotated[
         float | None,
         typer.Option(help="Seconds to finish what is under way when stopped; at least what servers may drain.", min=0),
     ] = None,
@@ -63,15 +63,19 @@ def up(
     check_recipe(loaded, recipe, Offers(addresses_elsewhere(loaded.all_servers, {}), folder=recipe.parent, ask=False))
     if endpoints_file is not None:
         refuse_overwriting("--endpoints-file", endpoints_file, {"the recipe": recipe})
-    asyncio.run(_keep(loaded, programs, endpoints_file, grace, metrics_port))
+    asyncio.run(_keep(loaded, programs, endpoints_file, grace_s, metrics_port))
     return 0
 
 
 async def _keep(
-    recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float | None, metrics: int | None
+    recipe: Recipe,
+    programs: list[ServerProcess],
+    endpoints_file: Path | None,
+    grace_s: float | None,
+    metrics: int | None,
 ) -> None:
     from reward_servers.cli._fleet import PrefixedLog
-    from reward_servers.config import drain_seconds
+    from reward_servers.config import drain_timeout_s
     from reward_servers.endings import ending_signals
     from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
     from reward_servers.supervisor import Supervisor
@@ -79,13 +83,13 @@ async def _keep(
     servers = recipe.all_servers
     elsewhere = verifiers_elsewhere(servers, addresses_elsewhere(servers, {}))
     log = PrefixedLog(["assay", *(program.label for program in programs)])
-    least = drain_seconds(program.config for program in programs)
-    if grace is not None and grace < least:
-        log("assay", f"--grace {grace:g} is less than the servers may take to drain; {least:g} s it is")
-        grace = None
+    least = drain_timeout_s(program.config for program in programs)
+    if grace_s is not None and grace_s < least:
+        log("assay", f"--grace-s {grace_s:g} is less than the servers may take to drain; {least:g} s it is")
+        grace_s = None
     if metrics is not None:
         programs = [replace(program, metrics=metrics + 1 + place) for place, program in enumerate(programs)]
-    supervisor = Supervisor(programs, elsewhere=elsewhere, log=log, grace=grace)
+    supervisor = Supervisor(programs, elsewhere=elsewhere, log=log, grace_s=grace_s)
     running = asyncio.create_task(_run(supervisor, recipe, endpoints_file, metrics))
     signals = 0
 

@@ -12,22 +12,22 @@ class ServerLimits:
     """Bounds of a server.
 
     Attributes:
-        items: Rollouts times evaluations that are admitted and not finished.
-        bytes: Bytes of the requests that are admitted and not finished.
-        client_items: The same for one client; 0 for no quota beside its fair share.
-        client_bytes: The same for one client; 0 for no quota beside its fair share.
-        call_items: Rollouts times evaluations in one call.
-        message_bytes: Size of one message.
+        max_items: Rollouts times evaluations that are admitted and not finished.
+        max_bytes: Bytes of the requests that are admitted and not finished.
+        max_client_items: The same for one client; 0 for no quota beside its fair share.
+        max_client_bytes: The same for one client; 0 for no quota beside its fair share.
+        max_call_items: Rollouts times evaluations in one call.
+        max_message_bytes: Size of one message.
         suggested_items: A batch size at which the server works well.
         cache_bytes: Size of the verdict cache.
     """
 
-    items: int = 65_536
-    bytes: int = 1 << 30
-    client_items: int = 0
-    client_bytes: int = 0
-    call_items: int = 32_768
-    message_bytes: int = 64 << 20
+    max_items: int = 65_536
+    max_bytes: int = 1 << 30
+    max_client_items: int = 0
+    max_client_bytes: int = 0
+    max_call_items: int = 32_768
+    max_message_bytes: int = 64 << 20
     suggested_items: int = 256
     cache_bytes: int = 128 << 20
 
@@ -92,12 +92,12 @@ class Admission:
             RequestError: They could never fit.
             OverloadedError: They do not fit now.
         """
-        quota = self.limits.client_bytes or self.limits.bytes
-        if size > min(quota, self.limits.bytes):
-            limit = min(quota, self.limits.bytes)
+        quota = self.limits.max_client_bytes or self.limits.max_bytes
+        if size > min(quota, self.limits.max_bytes):
+            limit = min(quota, self.limits.max_bytes)
             raise RequestError(f"groups: {size} bytes in one call, the limit is {limit}; send smaller batches")
         share = self.shares.get(client)
-        if not self._fits(size, share.bytes if share else None, self.bytes, self.limits.bytes, quota):
+        if not self._fits(size, share.bytes if share else None, self.bytes, self.limits.max_bytes, quota):
             raise self._overloaded(client)
         self.bytes += size
         self.shares.setdefault(client, Share()).bytes += size
@@ -110,14 +110,14 @@ class Admission:
             RequestError: They could never fit.
             OverloadedError: They do not fit now.
         """
-        quota = self.limits.client_items or self.limits.items
-        most = min(self.limits.call_items, self.limits.items, quota)
+        quota = self.limits.max_client_items or self.limits.max_items
+        most = min(self.limits.max_call_items, self.limits.max_items, quota)
         if items > most:
             raise RequestError(
                 f"groups: {items} rollouts times evaluations in one call, the limit is {most}; send smaller batches"
             )
         share = self.shares.get(client)
-        if not self._fits(items, share.items if share else None, self.items, self.limits.items, quota):
+        if not self._fits(items, share.items if share else None, self.items, self.limits.max_items, quota):
             raise self._overloaded(client)
         self.items += items
         self.shares.setdefault(client, Share()).items += items
@@ -146,10 +146,11 @@ class Admission:
         share = self.shares.get(client, Share())
         return OverloadedError(
             f"{self.items} items and {self.bytes} bytes are in flight, {share.items} and {share.bytes} of them yours; "
-            f"the limits are {self.limits.items} and {self.limits.bytes}, a part of which is kept for other clients",
+            f"the limits are {self.limits.max_items} and {self.limits.max_bytes}, "
+            "a part of which is kept for other clients",
             retry_after=self.retry_after(),
         )
 
     def retry_after(self) -> float:
         """Seconds after which to ask again: longer the fuller the server is."""
-        return 0.05 + 0.45 * min(1.0, self.items / self.limits.items)
+        return 0.05 + 0.45 * min(1.0, self.items / self.limits.max_items)

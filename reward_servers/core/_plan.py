@@ -32,7 +32,7 @@ class _Bound:
     hosted: BoundVerifier
     executor: Executor
     options: bytes
-    cpu_limit: float
+    max_cpu_s: float
     revision: int
 
 
@@ -95,8 +95,8 @@ class Planner:
                 return _caller("invalid_options", f"{who.name}: {error}")
         elif evaluation.options not in (b"", b"{}"):
             return _caller("invalid_options", f"{who.name}: options: the verifier takes none; remove them")
-        wanted = evaluation.cpu_limit
-        cpu = hosted.limits.cpu if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu)
+        wanted = evaluation.max_cpu_s
+        cpu = hosted.limits.cpu_s if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu_s)
         return _Bound(hosted, self._hosting.executor(hosted), evaluation.options, cpu, self._hosting.revision)
 
     def _not_hosted(self, asked: Evaluation) -> Fault:
@@ -127,7 +127,7 @@ class Planner:
                 bound.hosted,
                 bound.executor,
                 bound.options,
-                bound.cpu_limit,
+                bound.max_cpu_s,
                 request.seed,
                 request.deadline,
                 now,
@@ -149,7 +149,7 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
         return None
     if verifier.deterministic and bound.executor.expected(bound.hosted) < _WORTH_KEEPING:
         return None
-    asked = (bound.hosted.identity.digest, repr(bound.cpu_limit), bound.options)
+    asked = (bound.hosted.identity.digest, repr(bound.max_cpu_s), bound.options)
     asks_others = Role.CONTEXT in verifier.roles
     if verifier.deterministic:
         seed = request.seed if asks_others or verifier.runs is Placement.DEVICE else None

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import Any, ClassVar, TypeVar, get_args
+from types import UnionType
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -70,9 +71,13 @@ _FIELDS_SHOWN = 12
 
 def _no_such_field(model: type[BaseModel] | None, place: Sequence[str | int]) -> str:
     """Say that a field is not known, and which may be meant."""
+    kind: Any = model
     for step in place[:-1]:
-        field = model.model_fields.get(str(step)) if model is not None else None
-        model = next(filter(None, map(_as_model, _inside(field.annotation))), None) if field is not None else None
+        field = kind.model_fields.get(str(step)) if _as_model(kind) is not None else None
+        # A step into a mapping or a list is a key or a place: what it leads to is among the arguments of its type.
+        inside = _inside(field.annotation) if field is not None else get_args(kind)
+        kind = next((one for one in inside if _as_model(one) is not None or get_args(one)), None)
+    model = _as_model(kind)
     known = list(model.model_fields) if model is not None else []
     close = get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
     if close:
@@ -82,8 +87,8 @@ def _no_such_field(model: type[BaseModel] | None, place: Sequence[str | int]) ->
 
 
 def _inside(annotation: Any) -> Sequence[Any]:
-    """A type, or those that a union joins."""
-    return get_args(annotation) or (annotation,)
+    """A type, or those that a union joins; a mapping or a list is itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
 
 
 def _as_model(annotation: Any) -> type[BaseModel] | None:

@@ -233,7 +233,7 @@ class Scorer:
     @staticmethod
     def _may_be_too_long(call: Call, job: Job) -> bool:
         """Whether a response of a call may be over the limit: none is longer than the message that it came in."""
-        return call.longest is None or call.longest > job.hosted.limits.response
+        return call.longest is None or call.longest > job.hosted.limits.response_bytes
 
     @staticmethod
     def _without_too_long(
@@ -243,7 +243,7 @@ class Scorer:
         kept: list[Rollout] = []
         places: list[int] = []
         for rollout, position in zip(rollouts, positions, strict=True):
-            if longer(rollout.content, job.hosted.limits.response):
+            if longer(rollout.content, job.hosted.limits.response_bytes):
                 call.give(position, Result(_too_long(job)))
             else:
                 kept.append(rollout)
@@ -252,7 +252,7 @@ class Scorer:
 
     def _singles(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges each rollout for itself."""
-        width, limit, start = call.width, job.hosted.limits.response, position
+        width, limit, start = call.width, job.hosted.limits.response_bytes, position
         measured = self._may_be_too_long(call, job)
         units: list[Unit] = []
         for group in groups:
@@ -269,7 +269,7 @@ class Scorer:
 
     def _wholes(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges whole groups. A response over the limit is judged by that, alone."""
-        width, limit, start = call.width, job.hosted.limits.response, position
+        width, limit, start = call.width, job.hosted.limits.response_bytes, position
         units: list[Unit] = []
         for group in groups:
             positions = range(position, position + width * len(group), width)
@@ -375,7 +375,7 @@ class Scorer:
 
 
 def _too_long(job: Job) -> Verdict:
-    return limit_verdict(job.hosted.verifier, f"response longer than {job.hosted.limits.response} bytes")
+    return limit_verdict(job.hosted.verifier, f"response longer than {job.hosted.limits.response_bytes} bytes")
 
 
 def _incomplete(job: Job, group: Group) -> Fault:

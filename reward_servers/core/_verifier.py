@@ -58,16 +58,16 @@ class ItemLimits:
     """Bounds of one item.
 
     Attributes:
-        cpu: CPU time of the item's own process tree, in seconds: exceeding it is a verdict.
-        wall: Wall time, in seconds: a generous bound against items that wait without computing; beyond it is a fault.
-        memory: Memory beyond the idle worker's, in bytes; 0 for no bound.
-        response: Size of the response, in bytes of UTF-8: exceeding it is a verdict.
+        cpu_s: CPU time of the item's own process tree, in seconds: exceeding it is a verdict.
+        wall_s: Wall time, in seconds: a generous bound against items that wait without computing; beyond it is a fault.
+        memory_bytes: Memory beyond the idle worker's, in bytes; 0 for no bound.
+        response_bytes: Size of the response, in bytes of UTF-8: exceeding it is a verdict.
     """
 
-    cpu: float = 10.0
-    wall: float = 60.0
-    memory: int = 1 << 30
-    response: int = 4 << 20
+    cpu_s: float = 10.0
+    wall_s: float = 60.0
+    memory_bytes: int = 1 << 30
+    response_bytes: int = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ def _check_values(declared: Mapping[str, Any], scope: str) -> None:
         problem = f"floor {floor} is outside score_range {(low, high)}; widen the range, since a floor is a score"
     elif min(declared["concurrency"], declared["max_batch"]) < 1:
         problem = "concurrency and max_batch are at least 1"
-    elif not (limits.cpu > 0 and limits.wall > 0 and limits.response > 0 and limits.memory >= 0):
+    elif not (limits.cpu_s > 0 and limits.wall_s > 0 and limits.response_bytes > 0 and limits.memory_bytes >= 0):
         problem = f"limits are greater than 0, memory may be 0 for no bound: {limits}"
     if problem:
         raise VerifierDefinitionError(f"{declared['name']}: {problem}")

@@ -21,14 +21,14 @@ class Evaluation:
         version: Version that the caller accepts; empty for any.
         digest: Digest that the caller has pinned; empty for any.
         options: Options as JSON; empty for the defaults.
-        cpu_limit: CPU seconds an item may take, when less than the server's limit.
+        max_cpu_s: CPU seconds an item may take, when less than the server's limit.
     """
 
     verifier: str
     version: str = ""
     digest: str = ""
     options: bytes = b""
-    cpu_limit: float | None = None
+    max_cpu_s: float | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -143,7 +143,7 @@ class Job:
         hosted: The verifier.
         executor: What runs its units.
         options: Its options as JSON.
-        cpu_limit: CPU seconds that a unit may take.
+        max_cpu_s: CPU seconds that a unit may take.
         seed: Seed of the run.
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
         queued_at: When the call was opened, on the performance counter.
@@ -156,7 +156,7 @@ class Job:
     hosted: BoundVerifier
     executor: Executor
     options: bytes
-    cpu_limit: float
+    max_cpu_s: float
     seed: int
     deadline: float | None
     queued_at: float

@@ -25,7 +25,7 @@ async def read(request: Request, config: GatewayConfig) -> Any:
         ClientDisconnect: The caller has gone.
     """
     try:
-        return read_json(await read_body(request, config.limits.body_bytes, config.limits.body_seconds))
+        return read_json(await read_body(request, config.limits.max_body_bytes, config.limits.body_timeout_s))
     except BodyError as error:
         raise HttpError(error.status, _CODES[error.status], str(error)) from None
 

@@ -126,15 +126,15 @@ def routes(scoring: Scoring, slots: Slots) -> APIRouter:
             raise invalid(f"{body.language!r} is not run here; there are {', '.join(there)}", "language")
         program = Program(language, body.code.encode("utf-8", "surrogatepass"), _files(body))
         settings = scoring.config.run_code
-        memory = settings.memory_bytes
+        memory = settings.max_memory_bytes
         if body.memory_limit_MB > 0:
             memory = min(memory, max(body.memory_limit_MB << 20, 16 << 20))
-        seconds = min(body.run_timeout, settings.longest_seconds)
+        seconds = min(body.run_timeout, settings.max_run_s)
         limits = Limits(cpu_s=seconds, wall_s=seconds, memory_bytes=memory)
         stdin = (body.stdin or "").encode("utf-8", "surrogatepass")
 
         def work(box: Sandbox) -> dict[str, Any]:
-            return _run(box, program, limits, min(body.compile_timeout, settings.longest_seconds), stdin)
+            return _run(box, program, limits, min(body.compile_timeout, settings.max_run_s), stdin)
 
         try:
             with scoring.hold(1):

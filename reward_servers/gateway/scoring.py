@@ -87,12 +87,13 @@ class Scoring:
         Raises:
             HttpError: 429, there is none at present; 413, there never is.
         """
-        most = self.config.limits.items
-        if count > self.config.limits.batch_items:
-            said = f"{count} rollouts in one request, more than {self.config.limits.batch_items} (limits.batch_items)"
+        most = self.config.limits.max_items
+        batch = self.config.limits.max_batch_items
+        if count > batch:
+            said = f"{count} rollouts in one request, more than {batch} (limits.max_batch_items)"
             raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_items", f"{said}; send smaller batches")
         if self._under_way + count > most:
-            said = f"{self._under_way} rollouts are under way, of {most} (limits.items); try again"
+            said = f"{self._under_way} rollouts are under way, of {most} (limits.max_items); try again"
             raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, "full", said, headers={"retry-after": "1"})
         self._under_way += count
         try:

@@ -79,8 +79,8 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=config.server.connections,
-        timeout_graceful_shutdown=int(config.server.drain_seconds) + 1,
+        limit_concurrency=config.server.max_connections,
+        timeout_graceful_shutdown=int(config.server.drain_timeout_s) + 1,
         ssl_certfile=str(tls.certificate) if tls else None,
         ssl_keyfile=str(tls.key) if tls else None,
         ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
@@ -95,7 +95,7 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
     host, port = listener.getsockname()[:2]
     ready(f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}")
     try:
-        await _Server(settings, Patience(config.limits.body_seconds)).serve(sockets=[listener])
+        await _Server(settings, Patience(config.limits.body_timeout_s)).serve(sockets=[listener])
     finally:
         certificates.close()
 

@@ -13,10 +13,10 @@ key = "server.key"
 client_ca = "clients.pem"       # ask clients for a certificate
 
 [limits]
-items = 65536                   # rollouts under way
-body_bytes = 67108864
-body_seconds = 60.0             # for a body to arrive; the same for a head, and for a part of an answer to be read
-batch_items = 16384             # rollouts in one request
+max_items = 65536               # rollouts under way
+max_body_bytes = 67108864
+body_timeout_s = 60.0           # for a body to arrive; the same for a head, and for a part of an answer to be read
+max_batch_items = 16384         # rollouts in one request
 
 [auth]
 tokens = "tokens.toml"
@@ -44,22 +44,22 @@ class _Server(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65535)
     insecure: bool = False
-    drain_seconds: float = Field(default=60.0, gt=0)
-    connections: int = Field(default=1024, ge=1)
+    drain_timeout_s: float = Field(default=60.0, gt=0)
+    max_connections: int = Field(default=1024, ge=1)
     tls: TlsConfig | None = None
 
 
 class _Limits(Section):
-    items: int = Field(default=1 << 16, ge=1)
-    body_bytes: int = Field(default=64 << 20, ge=1 << 10)
-    body_seconds: float = Field(default=60.0, gt=0)
-    batch_items: int = Field(default=1 << 14, ge=1)
+    max_items: int = Field(default=1 << 16, ge=1)
+    max_body_bytes: int = Field(default=64 << 20, ge=1 << 10)
+    body_timeout_s: float = Field(default=60.0, gt=0)
+    max_batch_items: int = Field(default=1 << 14, ge=1)
 
 
 class _RunCode(Section):
     slots: int = Field(default=0, ge=0, le=256)
-    longest_seconds: float = Field(default=60.0, gt=0)
-    memory_bytes: int = Field(default=1 << 30, ge=1 << 24)
+    max_run_s: float = Field(default=60.0, gt=0)
+    max_memory_bytes: int = Field(default=1 << 30, ge=1 << 24)
 
 
 class _OpenRlhf(Section):

@@ -60,7 +60,7 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
 
 def _too_large(limit: int) -> BodyError:
-    return BodyError(413, f"the body is larger than {limit} bytes (limits.body_bytes); send smaller batches")
+    return BodyError(413, f"the body is larger than {limit} bytes (limits.max_body_bytes); send smaller batches")
 
 
 def read_json(body: bytes) -> Any:

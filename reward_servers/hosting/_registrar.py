@@ -132,10 +132,11 @@ class Registrar:
                     await self._tell()
                 return Registered(one, unchanged)
         self._taken &= {one.identity.digest for one in self.hosting}
-        if len(self._taken) >= wanted.most:
+        if len(self._taken) >= wanted.max_verifiers:
             raise RegistrationError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{wanted.most} verifiers have been registered here; retire some, or raise registration.most",
+                f"{wanted.max_verifiers} verifiers have been registered here; retire some, or raise "
+                "registration.max_verifiers",
             )
         return Registered(await self._add(found), False)
 

@@ -64,9 +64,9 @@ def _load(scorer: Scorer, *, draining: bool) -> list[Family]:
         shares.add(share.items, client=name)
     return [
         Family("assay_items_in_flight", "gauge", "Items admitted and not finished.").add(admission.items),
-        Family("assay_items_limit", "gauge", "Items that are admitted at most.").add(limits.items),
+        Family("assay_items_limit", "gauge", "Items that are admitted at most.").add(limits.max_items),
         Family("assay_bytes_in_flight", "gauge", "Bytes of requests that are not finished.").add(admission.bytes),
-        Family("assay_bytes_limit", "gauge", "Bytes of requests that are admitted at most.").add(limits.bytes),
+        Family("assay_bytes_limit", "gauge", "Bytes of requests that are admitted at most.").add(limits.max_bytes),
         Family("assay_refused_total", "counter", "Calls and chunks refused because the server was full.").add(
             admission.refused
         ),

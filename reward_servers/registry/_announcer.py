@@ -66,7 +66,7 @@ class Announcer:
     Args:
         registries: Their addresses, ``host:port``.
         describe: The entry as it is now, without its instance.
-        lease: Seconds asked for; a third of it passes between renewals.
+        lease_s: Seconds asked for; a third of it passes between renewals.
         tls: Files for encrypted connections; None for plain text.
         token: Bearer token with the scope ``register``, or where it is read; empty for none.
     """
@@ -76,13 +76,13 @@ class Announcer:
         registries: Sequence[str],
         describe: Callable[[], registry_pb2.ServerEntry],
         *,
-        lease: float = 15.0,
+        lease_s: float = 15.0,
         tls: TLS | None = None,
         token: str = "",
     ) -> None:
         self._registries = tuple(dict.fromkeys(registries))
         self._describe = describe
-        self._lease = lease
+        self._lease_s = lease_s
         self._credentials = Credentials(tls)
         self._token = token
         self._instance = uuid.uuid4().hex
@@ -148,14 +148,14 @@ class Announcer:
                 self._note_trouble(address, repr(error), failed=True)
             # Servers that were started together do not stay together.
             with contextlib.suppress(TimeoutError):
-                longest = min(pause, self._lease / 3)
+                longest = min(pause, self._lease_s / 3)
                 await asyncio.wait_for(news.wait(), longest * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)
 
     async def _announce(self, address: str) -> float:
         """Tell a registry of the server; seconds until it is to be told again."""
         request = registry_pb2.AnnounceRequest(server=self._describe())
         request.server.instance = self._instance
-        request.lease.FromMilliseconds(int(self._lease * 1000))
+        request.lease.FromMilliseconds(int(self._lease_s * 1000))
         stub: Any = registry_grpc.RegistryServiceStub(self._channels[address])
         answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata())
         if self._troubles.pop(address, ""):

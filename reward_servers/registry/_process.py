@@ -43,8 +43,8 @@ async def serving(config: ServerConfig, state: Path | None = None) -> AsyncItera
         options=[
             ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
             ("grpc.so_reuseport", 0),
-            ("grpc.max_concurrent_streams", config.server.streams),
-            ("grpc.max_allowed_incoming_connections", config.server.connections),
+            ("grpc.max_concurrent_streams", config.server.max_streams),
+            ("grpc.max_allowed_incoming_connections", config.server.max_connections),
             ("grpc.max_metadata_size", 16 << 10),
         ]
     )

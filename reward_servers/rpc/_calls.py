@@ -81,7 +81,7 @@ class Batch:
         Raises:
             RequestError: It cannot be served as a whole.
         """
-        most = self._scorer.limits.call_items
+        most = self._scorer.limits.max_call_items
         message = parse(service_pb2.ScoreRequest, data, most)
         check_counts(message, most)
         header = self._header = Header(self._scorer, message, self._ends, self._record)
@@ -163,7 +163,7 @@ class Stream:
         self._calls.add(call)
 
     def _open(self, data: bytes, hold: Reservation | None, refusal: Skip | None) -> OpenedCall:
-        most = self._scorer.limits.call_items
+        most = self._scorer.limits.max_call_items
         chunk = parse(service_pb2.ScoreStreamRequest, data, most).chunk
         check_counts(chunk, most)
         later = self._header is not None

@@ -182,8 +182,8 @@ class RewardServicer:
             version=__version__,
             contract=CONTRACT,
             limits=service_pb2.ServerLimits(
-                max_items=min(limits.call_items, limits.items),
-                max_message_bytes=limits.message_bytes,
+                max_items=min(limits.max_call_items, limits.max_items),
+                max_message_bytes=limits.max_message_bytes,
                 suggested_items=limits.suggested_items,
             ),
             load=self._load(),

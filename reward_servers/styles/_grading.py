@@ -23,7 +23,7 @@ from reward_servers.styles._grader_text import Formula, MalformedOutputError, fi
 from reward_servers.styles._making import make_verifier, number_of, shown
 from reward_servers.verifiers.code import CodeSettings
 
-_LIMITS = ItemLimits(cpu=600.0, wall=3600.0, memory=0)
+_LIMITS = ItemLimits(cpu_s=600.0, wall_s=3600.0, memory_bytes=0)
 """The sandbox and the endpoint bound an item; this is a backstop."""
 
 

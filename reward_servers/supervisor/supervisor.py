@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
-from reward_servers.config import drain_seconds
+from reward_servers.config import drain_timeout_s
 from reward_servers.supervisor.process import KeptProcess, Log, ServerProcess
 
 _STILL_STARTING_S = 30.0
@@ -21,7 +21,7 @@ class Supervisor:
     """Server processes that are kept running.
 
     Attributes:
-        grace: Seconds that the processes may take to finish when they are stopped.
+        grace_s: Seconds that the processes may take to finish when they are stopped.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Supervisor:
         *,
         elsewhere: Mapping[str, Sequence[str]] | None = None,
         log: Log | None = None,
-        grace: float | None = None,
+        grace_s: float | None = None,
     ) -> None:
         """Prepare; nothing is started yet.
 
@@ -38,11 +38,13 @@ class Supervisor:
             programs: What to run.
             elsewhere: Addresses of verifiers on servers that others run, for verifiers here that ask them.
             log: Takes the lines of the processes; None drops them.
-            grace: Seconds that the processes may take to finish when they are stopped; None for as long as they may
+            grace_s: Seconds that the processes may take to finish when they are stopped; None for as long as they may
                 take to drain, and a little more.
         """
         # A server that is stopped before it has drained loses what it had admitted.
-        self.grace = drain_seconds(program.config for program in programs) + _AFTER_DRAIN_S if grace is None else grace
+        self.grace_s = (
+            drain_timeout_s(program.config for program in programs) + _AFTER_DRAIN_S if grace_s is None else grace_s
+        )
         self._elsewhere = dict(elsewhere or {})
         self._log: Log = log or (lambda label, line: None)
         # It has no name: a supervisor that is killed leaves nothing behind. The servers inherit it.
@@ -132,7 +134,7 @@ class Supervisor:
             process.stop(signal.SIGTERM)
         running = {task for task in self._tasks if not task.done()}
         if running:
-            _, late = await asyncio.wait(running, timeout=self.grace)
+            _, late = await asyncio.wait(running, timeout=self.grace_s)
             if late:
                 self.kill()
                 await asyncio.wait(late)

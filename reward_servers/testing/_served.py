@@ -85,7 +85,7 @@ def serve(
 
 
 def _recipe(name: str, options: Mapping[str, Any], timeout_s: float) -> Recipe:
-    reward = Reward(_REWARD, name, options=dict(options), deadline=timeout_s)
+    reward = Reward(_REWARD, name, options=dict(options), deadline_s=timeout_s)
     return Recipe((reward,), "check", (Server(_SERVER, (name,)),), advantage=None, max_missing=1.0)
 
 

@@ -63,7 +63,7 @@ class ModelSettings(Settings):
     concurrency: int = Field(
         64, ge=1, le=4096, exclude=True, description="Requests in flight at most, at each address."
     )
-    timeout: float = Field(60.0, gt=0, exclude=True, description="Seconds for one request.")
+    timeout_s: float = Field(60.0, gt=0, exclude=True, description="Seconds for one request.")
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(2048, ge=16)
     send_seed: bool = Field(True, description="Whether each request carries a seed that follows from the item's.")
@@ -75,8 +75,8 @@ class ModelSettings(Settings):
     )
     parameters: dict[str, Any] = Field(default_factory=dict, description="Further parameters of every request.")
     spend: SpendSettings = Field(default_factory=lambda: SpendSettings.model_validate({}), exclude=True)
-    requests_per_minute: int = Field(0, ge=0, exclude=True, description="At most; 0 for no bound.")
-    tokens_per_minute: int = Field(0, ge=0, exclude=True, description="Read and written, at most; 0 for no bound.")
+    max_requests_per_minute: int = Field(0, ge=0, exclude=True, description="At most; 0 for no bound.")
+    max_tokens_per_minute: int = Field(0, ge=0, exclude=True, description="Read and written, at most; 0 for no bound.")
     images: bool = Field(False, description="Whether the model sees pictures.")
     weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="How often it is drawn, among several models.")
     path: Path | None = Field(
@@ -157,7 +157,7 @@ class TemplateSettings(Settings):
 class JudgeSettings(ModelSettings):
     """The model or models, and how long an item may take."""
 
-    total_timeout: float = Field(
+    total_timeout_s: float = Field(
         240.0, gt=0, exclude=True, description="Seconds for an item, re-asks and retries included."
     )
     models: dict[Name, ModelSettings] = Field(
@@ -239,10 +239,10 @@ def _endpoint(settings: ModelSettings, where: str) -> ChatClient:
         settings.model,
         key,
         settings.concurrency,
-        settings.timeout,
+        settings.timeout_s,
         settings.asked_with,
         settings.spend.spend(),
-        Rate(settings.requests_per_minute, settings.tokens_per_minute),
+        Rate(settings.max_requests_per_minute, settings.max_tokens_per_minute),
         settings.probe,
         settings.structured,
     )

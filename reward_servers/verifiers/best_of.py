@@ -25,7 +25,7 @@ from reward_servers.verifiers._shown import has_pictures
 class BestOfOptions(ComparingOptions):
     """How many responses the judge sees at once."""
 
-    size: int = Field(4, ge=2, le=26, description="Responses shown together; all of a group that has fewer.")
+    max_shown: int = Field(4, ge=2, le=26, description="Responses shown together; all of a group that has fewer.")
 
 
 async def _best(window: Sequence[int], rollouts: Sequence[Rollout], texts: Sequence[str], asked: _Asked) -> int | None:
@@ -73,7 +73,7 @@ def _blamed(error: FaultError) -> set[int]:
     version="4",
     scope="group",
     deterministic=False,
-    limits=ItemLimits(wall=3600.0),
+    limits=ItemLimits(wall_s=3600.0),
     aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequence[Score | Fault]:
@@ -88,7 +88,7 @@ async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequenc
     alike = {place: [other for other, told in enumerate(same) if told == same[place]] for place in first_of.values()}
     members = sorted(alike)
     names = [rollouts[place].rollout_id for place in members]
-    shown = [tuple(members[rank] for rank in window) for window in windows(names, ctx.seed, options.size)]
+    shown = [tuple(members[rank] for rank in window) for window in windows(names, ctx.seed, options.max_shown)]
     asked = _Asked(options, ctx)
     winners = await settled([_best(window, rollouts, texts, asked) for window in shown])
     tallies = [Tally() for _ in rollouts]

@@ -133,7 +133,7 @@ class _Asking:
     version="3",
     deterministic=False,
     concurrency=512,
-    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
     aspects=dict.fromkeys(("outcome", "rubric", "identified", "supported", "cited"), 0.0),
 )
 async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> Score:

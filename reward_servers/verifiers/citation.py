@@ -149,7 +149,7 @@ def _evidence(
 @verifier(
     "citation",
     version="5",
-    limits=ItemLimits(response=1 << 20),
+    limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(
         (
             "recall",

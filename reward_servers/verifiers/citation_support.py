@@ -36,7 +36,7 @@ class SupportOptions(AskingOptions):
     version="3",
     deterministic=False,
     concurrency=512,
-    limits=ItemLimits(wall=3600.0, response=1 << 20),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),
     aspects=(
         *("recall", "precision", "precision_alce", "completeness", "refuted", "misattributed", "unneeded", "coverage"),
         *("valid", "fabrication_rate", "fabricated", "cited", "statements", "quotes", "quotes_exact", "asked"),

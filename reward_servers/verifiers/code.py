@@ -68,7 +68,7 @@ class CodeOptions(TurnOptions):
     blocks: Literal["last", "first", "all", "entry"] = "last"
     bare: bool = False
     prelude: Literal["auto", "none", "leetcode"] = "auto"
-    source_bytes: int = Field(1 << 20, ge=1, le=16 << 20)
+    max_source_bytes: int = Field(1 << 20, ge=1, le=16 << 20)
     swap_outputs: bool = Field(
         False,
         description="Whether two expected outputs that differ change places, the same two for all rollouts of a task: "
@@ -118,7 +118,7 @@ _JUDGED = {one.name for one in dataclasses.fields(JudgeOptions)}
 
 # The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,
 # wide enough for the longest list of tests that a reference may ask for.
-_LIMITS = ItemLimits(cpu=7200.0, wall=7200.0, memory=0)
+_LIMITS = ItemLimits(cpu_s=7200.0, wall_s=7200.0, memory_bytes=0)
 
 
 @verifier(

@@ -33,7 +33,7 @@ class ExactOptions(AnswerOptions):
 
 
 # On the loop: a comparison takes microseconds. What could take longer is bounded before it is read.
-@verifier("exact", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
+@verifier("exact", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
 async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) -> Score:
     """Whether the response, or a named part of it, equals a reference answer."""
     answer = taken(rollout, options)

@@ -63,7 +63,7 @@ async def _relevant(
     version="3",
     deterministic=False,
     concurrency=512,
-    limits=ItemLimits(wall=3600.0, response=1 << 20),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),
     aspects=(
         *("faithfulness", "relevance", "claims", "supported", "relevant"),
         *("attempted", "confident_unsupported", "asked"),

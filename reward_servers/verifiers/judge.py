@@ -36,7 +36,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
     version="8",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
-    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
     aspects=("rating",),
 )
 class Judge:
@@ -171,7 +171,7 @@ class Judge:
         return names[0] if len(names) == 1 else Random(seed).choices(names, weights)[0]  # noqa: S311 - no secret
 
     def _budget(self, ctx: Context) -> float:
-        left, longest = ctx.remaining(), self._settings.total_timeout
+        left, longest = ctx.remaining(), self._settings.total_timeout_s
         return longest if left is None else min(left, longest)
 
     async def _hold(self, exchange: Exchange, name: str, options: JudgeOptions, ctx: Context) -> tuple[str, str]:

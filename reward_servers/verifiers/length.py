@@ -69,7 +69,11 @@ def _count(rollout: Rollout, unit: str) -> int:
 
 # On the loop: counting is one pass over at most half a megabyte.
 @verifier(
-    "length", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=_LONGEST), aspects={"length": float(_LONGEST)}
+    "length",
+    version="1",
+    cost=Cost.TRIVIAL,
+    limits=ItemLimits(response_bytes=_LONGEST),
+    aspects={"length": float(_LONGEST)},
 )
 async def length(rollout: Rollout, options: LengthOptions) -> Score:
     """How close the response's length is to what is wanted."""

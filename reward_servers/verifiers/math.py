@@ -86,7 +86,7 @@ class MathOptions(Options):
         return replace(profile, **chosen) if chosen else profile
 
 
-@verifier("math", version=VERSION, limits=ItemLimits(cpu=20.0, wall=90.0))
+@verifier("math", version=VERSION, limits=ItemLimits(cpu_s=20.0, wall_s=90.0))
 def math(rollout: Rollout, ref: Answer, options: MathOptions) -> Score | Fault:
     """Whether the final answer equals the reference, exactly and explainably."""
     answers = tuple(map(str, ref.answer if isinstance(ref.answer, list) else [ref.answer]))

@@ -172,7 +172,7 @@ class _Contest:
     version="7",
     scope="group",
     deterministic=False,
-    limits=ItemLimits(wall=3600.0),
+    limits=ItemLimits(wall_s=3600.0),
     aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequence[Score | Fault]:

@@ -159,7 +159,7 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
     version="4",
     deterministic=False,
     concurrency=512,
-    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
     aspects={"votes": 0.0, "agreement": 0.0},
 )
 async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:

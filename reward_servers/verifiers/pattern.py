@@ -29,7 +29,7 @@ class PatternOptions(Options):
 
 
 # In a worker process: a pattern may take exponential time on what a candidate writes.
-@verifier("pattern", version="1", limits=ItemLimits(response=1 << 20))
+@verifier("pattern", version="1", limits=ItemLimits(response_bytes=1 << 20))
 def pattern(rollout: Rollout, options: PatternOptions) -> Score:
     """Whether a regular expression occurs in the visible response, or does not."""
     text = visible(rollout.response, rollout.reasoning_marks).text.strip()

@@ -56,7 +56,7 @@ class PreferenceSettings(ModelSettings):
     kernel: Literal["auto", "alone", "packed", "invariant"] = Field(
         "auto", description="How sequences are computed: one at a time, packed, or packed in passes of one shape."
     )
-    prefix_memory_mb: int = Field(512, ge=0, description="Memory for prompts that are kept between batches.")
+    prefix_cache_bytes: int = Field(512 << 20, ge=0, description="Memory for prompts that are kept between batches.")
     template: Literal["chat", "pair", "concat"] = "chat"
     add_eos: Literal["auto", "true", "false"] = Field(
         "auto", description="Whether a conversation ends in the end-of-sequence token."
@@ -99,7 +99,7 @@ class PreferenceOptions(Options):
 @verifier(
     "preference",
     version="5",
-    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
+    limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects=("logit",),
 )
@@ -114,7 +114,7 @@ class Preference:
         declared = {name: Head(**head.model_dump()) for name, head in settings.heads.items()}
         compute = Compute(
             **settings.where(),
-            prefix_bytes=settings.prefix_memory_mb << 20,
+            prefix_bytes=settings.prefix_cache_bytes,
             kernel=settings.kernel,
             batch_tokens=self.batch_tokens,
         )

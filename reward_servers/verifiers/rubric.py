@@ -221,7 +221,13 @@ class _Asking:
 
 # Where a criterion gets no verdict there is no score, unless the recipe says how much may be missing: a sum over those
 # that happened to be judged would depend on the judge's load.
-@verifier("rubric", version="7", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
+@verifier(
+    "rubric",
+    version="7",
+    deterministic=False,
+    concurrency=512,
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
+)
 class Rubric:
     """How much of a weighted list of criteria the response meets."""
 

@@ -34,8 +34,8 @@ def load(admission: Admission, draining: bool) -> types_pb2.ServerLoad:
     return types_pb2.ServerLoad(
         items_in_flight=max(0, admission.items),
         bytes_in_flight=max(0, admission.bytes),
-        items_limit=admission.limits.items,
-        bytes_limit=admission.limits.bytes,
+        items_limit=admission.limits.max_items,
+        bytes_limit=admission.limits.max_bytes,
         draining=draining,
     )
 
@@ -55,10 +55,10 @@ def describe(hosted: BoundVerifier, origin: str) -> service_pb2.VerifierInfo:
         reference_schema_json=schema_of(verifier.reference),
         options_schema_json=schema_of(verifier.options),
         limits=service_pb2.ItemLimits(
-            cpu=duration(limits.cpu),
-            wall=duration(limits.wall),
-            memory_bytes=limits.memory,
-            response_bytes=limits.response,
+            cpu=duration(limits.cpu_s),
+            wall=duration(limits.wall_s),
+            memory_bytes=limits.memory_bytes,
+            response_bytes=limits.response_bytes,
         ),
         origin=origin,
     )
@@ -82,8 +82,8 @@ def client_share(scorer: Scorer, client: str) -> service_pb2.ClientShare:
         name=client,
         items_in_flight=share.items,
         bytes_in_flight=share.bytes,
-        items_limit=limits.client_items,
-        bytes_limit=limits.client_bytes,
+        items_limit=limits.max_client_items,
+        bytes_limit=limits.max_client_bytes,
     )
 
 

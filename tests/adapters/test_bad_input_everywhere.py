@@ -34,7 +34,7 @@ from trainer_client.adapters import (
 )
 from trainer_client.adapters.missing import MissingRewardError
 
-EXACT = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\ndeadline = 10.0\n'
+EXACT = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\ndeadline_s = 10.0\n'
 ROUTED = EXACT + 'tasks = ["math"]\n'
 Ask = Callable[..., Any]
 

@@ -155,7 +155,7 @@ def test_labels_and_queries() -> None:
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_areal_in_processes_of_a_pool(server: str, tmp_path: Path, method: str) -> None:
     path = tmp_path / "recipe.toml"
-    path.write_text(recipe('[rewards.main]\nverifier = "exact"\ndeadline = 10.0\n'))
+    path.write_text(recipe('[rewards.main]\nverifier = "exact"\ndeadline_s = 10.0\n'))
     reward = RecipeReward(str(path), server)
     assert reward("1+1?", "2", [1], [2], answer="2") == 1.0  # a connection of the parent's
     context = multiprocessing.get_context(method)

@@ -157,7 +157,16 @@ def test_the_table_the_file_and_the_pictures(
     with scripted(fair).running() as url:
         config = tmp_path / "server.toml"
         config.write_text(f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\n')
-        options = ["--options", '{"protocol": "likert_1_10"}', "--items", "6", "--config", str(config), "-o", str(out)]
+        options = [
+            "--options",
+            '{"protocol": "likert_1_10"}',
+            "--max-items",
+            "6",
+            "--config",
+            str(config),
+            "-o",
+            str(out),
+        ]
         assert main(["audit", "judge", str(rollouts), *options, *drawn]) == 0
     table = capsys.readouterr().out
     assert "another winner in the other order" in table

@@ -50,7 +50,7 @@ def judge() -> Iterator[tuple[FakeChatServer, str]]:
 
 
 def prepare(cli: Cli, url: str) -> tuple[Path, Path]:
-    cli.write("judge.toml", f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\ntotal_timeout = 5\n{PRICES}')
+    cli.write("judge.toml", f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\ntotal_timeout_s = 5\n{PRICES}')
     rows = [{"response": text, "reference": {"rubric": CRITERIA}} for text in ("good", "bad")]
     return cli.write("recipe.toml", RECIPE), cli.rollouts("in.jsonl", *rows)
 

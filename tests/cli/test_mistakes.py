@@ -18,7 +18,7 @@ FILES = {
     "HEADER": ("header.csv", "a,b\n"),
     "PORTLESS": ("portless.json", '{"exact": ["127.0.0.1"]}'),
     "KEYS": ("keys.toml", '[verifiers.exact]\nmodle = "x"\n'),
-    "TABLE": ("table.toml", "[item_limits.exat]\ncpu = 1.0\n"),
+    "TABLE": ("table.toml", "[item_limits.exat]\ncpu_s = 1.0\n"),
     "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
     "EMPTY": ("empty.jsonl", ""),
     "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),

@@ -29,7 +29,7 @@ def _sample(cli: Cli, count: int = 24) -> None:
 
 def test_replicas_follow_from_the_measured_cost_and_the_share_of_tasks(cli: Cli) -> None:
     _sample(cli)
-    wanted = ("--rollouts-per-step", 40_000, "--step-seconds", 10, "--workers", 1, "--seconds", 0.3)
+    wanted = ("--rollouts-per-step", 40_000, "--step-s", 10, "--workers", 1, "--measure-s", 0.3)
     found = json.loads(cli.run("plan", "sample.jsonl", "--recipe", "recipe.toml", *wanted, "--json").stdout)
     servers = {row["server"]: row for row in found["servers"]}
     slow, quick = servers["probe/slow"], servers["probe/length"]
@@ -51,7 +51,7 @@ def test_a_step_that_is_shorter_than_an_item_is_refused() -> None:
 
 def test_what_a_run_would_not_pay_for_is_no_measure(cli: Cli) -> None:
     _sample(cli)
-    wanted = ("--rollouts-per-step", 10, "--step-seconds", 1)
+    wanted = ("--rollouts-per-step", 10, "--step-s", 1)
     said = cli.error("plan", "sample.jsonl", "--verifier", "probe/down", *wanted)
     assert "24 of 24 items of the sample have no score" in said
     assert "broken: nothing works" in said

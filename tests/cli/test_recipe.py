@@ -82,11 +82,11 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
     ),
     (
         '[rewards.a]\nverifier = "exat"\nwieght = 2\n[rewards.b]\nverifier = "exact@9"\n'
-        '[rewards.c]\nverifier = "exact"\ndeadline = "x"\n[server.d]\n',
+        '[rewards.c]\nverifier = "exact"\ndeadline_s = "x"\n[server.d]\n',
         [
             (3, "rewards.a.wieght", "did you mean weight?"),
             (5, "rewards.b.verifier", "and 9 is asked for"),
-            (8, "rewards.c.deadline", "expected a number"),
+            (8, "rewards.c.deadline_s", "expected a number"),
             (9, "server", "did you mean servers?"),
         ],
     ),

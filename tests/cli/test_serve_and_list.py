@@ -41,7 +41,7 @@ def test_what_a_verifier_never_ends_does_not_keep_a_stopped_server(cli: Cli, bod
         "@verifier('endless', version='1')\n"
         f"async def judge(rollout: Rollout) -> float:\n{body}",
     )
-    cli.write("server.toml", "[item_limits.endless]\nwall = 1\n[server]\ndrain_seconds = 1\n")
+    cli.write("server.toml", "[item_limits.endless]\nwall_s = 1\n[server]\ndrain_timeout_s = 1\n")
     process = cli.start("serve", "endless:judge", "--config", "server.toml")
     address = read_line(process.stdout).split()[2]
     cli.run("try", "endless", "--endpoint", address, "--response", "x", code=1)

@@ -103,7 +103,7 @@ async def test_a_given_port_is_used_and_a_taken_one_is_refused() -> None:
 
 
 async def test_a_server_that_does_not_stop_is_killed_after_the_grace() -> None:
-    supervisor = Supervisor([program("exact")], grace=0.1)
+    supervisor = Supervisor([program("exact")], grace_s=0.1)
     await supervisor.start()
     pid = supervisor.pids["one"]
     os.kill(pid, signal.SIGSTOP)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def recipe() -> Recipe:
-    return Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 20.0\n')
+    return Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 20.0\n')
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ CASES = {case.__name__: case for case in (unused, used, closed, in_the_middle, s
 
 
 def _main() -> None:
-    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 60.0\n')
     with RewardClient(recipe, sys.argv[2]) as client:
         CASES[sys.argv[1]](client)
     print("done")

@@ -35,7 +35,7 @@ from trainer_client import (
 )
 from trainer_client.testing import FakeServer
 
-RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 30.0\n')
+RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 30.0\n')
 SMALL = Batching(max_items=8)
 
 
@@ -95,7 +95,7 @@ async def test_a_name_with_several_addresses_is_balanced_over_all_and_followed(
 
 def test_an_endpoints_file_is_followed(tmp_path: Path) -> None:
     file = tmp_path / "endpoints.json"
-    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 60.0\n')
 
     def put(*addresses: str) -> None:
         part = tmp_path / "part"

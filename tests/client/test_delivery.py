@@ -123,7 +123,7 @@ async def test_a_full_server_gets_its_items_later_and_loses_none(serve: Serve, r
 
 async def test_a_straggler_does_not_hold_what_is_done(serve: Serve, recipe: Recipe) -> None:
     scripts = [script(score=1.0), script(score=0.5, delay_s=30.0)]
-    hasty = Recipe(rewards=(Reward("main", "echo", deadline=0.5),), max_missing=1.0)
+    hasty = Recipe(rewards=(Reward("main", "echo", deadline_s=0.5),), max_missing=1.0)
     service = Scripted()
     async with AsyncRewardClient(hasty, await serve(service)) as client:
         table = await client.score(rollouts_of(scripts))

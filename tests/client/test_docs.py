@@ -30,7 +30,7 @@ def test_the_recipe_loads_and_its_error_reads_as_shown(tmp_path: Path) -> None:
     assert (brief.weight, brief.options["max"]) == (0.25, 1000)
     (shown,) = [block.strip() for block in blocks("recipes.md", "text")]
     path = tmp_path / "recipe.toml"
-    path.write_text(text.replace("deadline = 30.0", "deadline = 30.0\nwieght = 1.0"))
+    path.write_text(text.replace("deadline_s = 30.0", "deadline_s = 30.0\nwieght = 1.0"))
     with pytest.raises(RecipeError) as caught:
         Recipe.load(path)
     assert re.sub(r"^.*recipe\.toml", "recipe.toml", str(caught.value)) == shown

@@ -13,8 +13,8 @@ import pytest
 from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, Retries, RewardClient, Rollout
 from trainer_client.testing import EndCall, FakeServer, Fault, Item, NoAnswer, Skip, Verdict, by_response
 
-RECIPE = Recipe.loads('[rewards.judged]\nverifier = "judge"\ndeadline = 20.0\n')
-LENIENT = Recipe.loads('max_missing = 1.0\n[rewards.judged]\nverifier = "judge"\ndeadline = 20.0\n')
+RECIPE = Recipe.loads('[rewards.judged]\nverifier = "judge"\ndeadline_s = 20.0\n')
+LENIENT = Recipe.loads('max_missing = 1.0\n[rewards.judged]\nverifier = "judge"\ndeadline_s = 20.0\n')
 QUICK = Retries(initial_backoff_s=0.001, max_backoff_s=0.01)
 
 

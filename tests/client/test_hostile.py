@@ -43,7 +43,7 @@ def rollouts() -> list[Rollout]:
 
 
 def recipe(deadline: float) -> Recipe:
-    return Recipe(rewards=(Reward("main", "echo", deadline=deadline),), max_missing=1.0)
+    return Recipe(rewards=(Reward("main", "echo", deadline_s=deadline),), max_missing=1.0)
 
 
 @asynccontextmanager

@@ -41,7 +41,7 @@ async def test_a_replica_is_killed_in_the_middle(spawn: Spawn, recipe: Recipe, q
 async def test_a_replica_that_hangs_loses_its_work_to_others(spawn: Spawn, quick: Retries) -> None:
     servers = [spawn(), spawn(), spawn()]
     rollouts = rollouts_of(slow_scripts(480, delay=0.05))
-    recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),))
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline_s=600.0),))
     async with AsyncRewardClient(
         recipe,
         [server.address for server in servers],
@@ -61,7 +61,7 @@ async def test_a_replica_that_hangs_loses_its_work_to_others(spawn: Spawn, quick
 
 
 async def test_an_item_that_blocks_servers_costs_no_other_its_score(spawn: Spawn) -> None:
-    recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),), max_missing=0.1)
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline_s=600.0),), max_missing=0.1)
     scripts = [json.dumps({"score": n / 64}) for n in range(64)]
     scripts[11] = json.dumps({"block": 2.0})
     retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=60.0, heartbeat_timeout_s=0.5)
@@ -89,7 +89,7 @@ async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> No
 
 
 async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn) -> None:
-    recipe = Recipe(rewards=(Reward("main", "echo", deadline=60.0),), max_missing=0.1)
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline_s=60.0),), max_missing=0.1)
     scripts = [json.dumps({"score": n / 64}) for n in range(64)]
     scripts[11] = json.dumps({"exit": True})
     server = spawn()

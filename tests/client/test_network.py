@@ -24,7 +24,7 @@ Spawn = Callable[..., Process]
 @pytest.mark.parametrize("fault", ["silent", "mute", "trickle", "corrupt", "cut"])
 async def test_work_behind_a_bad_connection_goes_elsewhere(spawn: Spawn, quick: Retries, fault: str) -> None:
     scripts = [json.dumps({"score": n / 480, "delay_s": 0.05 * (1 + n % 5)}) for n in range(480)]
-    recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),))
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline_s=600.0),))
     async with AsyncExitStack() as stack:
         links = [await stack.enter_async_context(link(spawn().address)) for _ in range(3)]
         client = await stack.enter_async_context(
@@ -62,7 +62,7 @@ async def test_a_replica_whose_probe_fails_in_a_way_that_nobody_foresaw_is_asked
         return await describe(self)
 
     monkeypatch.setattr(Replica, "describe", describe_later)
-    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 60.0\n')
     patient = replace(quick, unavailable_timeout_s=60.0)
     async with AsyncRewardClient(recipe, await serve(Scripted()), retries=patient) as client:
         table = await client.score(rollouts_of(['{"score": 0.5}']))

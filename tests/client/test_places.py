@@ -17,8 +17,8 @@ from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.credentials import Credentials
 from trainer_client.testing import FakeServer
 
-RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 30.0\n')
-HURRIED = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline = 0.5\n')
+RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 30.0\n')
+HURRIED = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline_s = 0.5\n')
 
 
 class Names:

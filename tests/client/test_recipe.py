@@ -27,8 +27,8 @@ tasks = ["math"]
 options = { profile = "default" }
 weight = 2
 required = true
-deadline = 30.0
-cpu_limit = 2.5
+deadline_s = 30.0
+max_cpu_s = 2.5
 on_missing = { judge_unavailable = "drop_group", default = "mask" }
 
 [rewards.tags]
@@ -53,7 +53,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     recipe = Recipe.load(path)
     correct, tags, tests = recipe.rewards
     assert recipe.columns == ("correct", "tags", "tests")
-    assert (correct.verifier_name, correct.version, correct.weight, correct.cpu_limit) == ("math", "1", 2.0, 2.5)
+    assert (correct.verifier_name, correct.version, correct.weight, correct.max_cpu_s) == ("math", "1", 2.0, 2.5)
     assert correct.tasks == ("math",)
     assert dict(correct.on_missing) == {"judge_unavailable": "drop_group", "default": "mask"}
     assert tags.gate == Gate(1.0, ">=", -1.0)
@@ -82,7 +82,7 @@ WRONG = [
     ("weight = 2", "wieght = 2", 15, "rewards.correct.wieght", "did you mean weight"),
     ("weight = 2", 'weight = "2"', 15, "rewards.correct.weight", "expected a number"),
     ("weight = 2", "weight = inf", 15, "rewards.correct.weight", "finite"),
-    ("deadline = 30.0", "deadline = 0", 17, "rewards.correct.deadline", "positive"),
+    ("deadline_s = 30.0", "deadline_s = 0", 17, "rewards.correct.deadline_s", "positive"),
     ("required = true", "required = 1", 16, "rewards.correct.required", "true or false"),
     ('tasks = ["math"]', "tasks = []", 13, "rewards.correct.tasks", "leave it out"),
     ('tasks = ["math"]', 'tasks = "math"', 13, "rewards.correct.tasks", "list"),
@@ -193,7 +193,7 @@ def test_recipes_can_be_built_in_code() -> None:
         ("servers.s", "env = { A = 1 }", "servers.s.env.A: expected text in quotes, found a number (1)"),
         ("servers.s", 'env = { "A=B" = "1" }', "servers.s.env: 'A=B' is no name of a variable"),
         ("rewards.a", 'version = "1"', 'verifier = "NAME@VERSION"'),
-        ("rewards.a", "timeout = 3", "did you mean deadline?"),
+        ("rewards.a", "timeout = 3", "did you mean deadline_s?"),
         ("rewards.a", 'config = "x"', '[servers.NAME] config = "FILE"'),
         ("rewards.a", 'server = "x"', "where it runs is said by [servers.NAME]"),
     ],

@@ -134,8 +134,8 @@ def test_what_is_no_schedule_is_refused_with_its_line(key: str, value: str, said
 
 
 def test_what_cannot_follow_the_step_is_refused() -> None:
-    with pytest.raises(RecipeError, match="'deadline' cannot follow the step"):
-        Reward("a", "v", schedules={"deadline": Schedule(1, 2, 3)})
+    with pytest.raises(RecipeError, match="'deadline_s' cannot follow the step"):
+        Reward("a", "v", schedules={"deadline_s": Schedule(1, 2, 3)})
     with pytest.raises(RecipeError, match="takes the weights once, since it keeps a state"):
         Recipe.loads(TEXT)
 

@@ -26,7 +26,7 @@ name = "spo run"
 advantage = "spo"
 [rewards.main]
 verifier = "echo"
-deadline = 20.0
+deadline_s = 20.0
 weight = 1
 """
 RECIPE = Recipe.loads(TOML)
@@ -104,7 +104,7 @@ def test_a_state_of_another_recipe_is_refused_with_what_differs(
 def test_what_shapes_no_state_may_change(client: RewardClient) -> None:
     step(client)
     saved = client.state_dict()
-    reward = replace(RECIPE.rewards[0], deadline=5.0, cpu_limit=1.0)
+    reward = replace(RECIPE.rewards[0], deadline_s=5.0, max_cpu_s=1.0)
     moved = Recipe((reward,), name="another name", advantage={"name": "spo"}, max_missing=0.5)
     with RewardClient(moved, "127.0.0.1:1") as elsewhere:
         elsewhere.load_state_dict(saved)

@@ -20,7 +20,7 @@ from trainer_client._transport.liveness import LivenessProbe
 from trainer_client._transport.replica import Replica
 from trainer_client.testing import FakeServer, Item, Verdict
 
-RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 60.0\n')
 QUICK = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, stall_timeout_s=0.3)
 SMALL = Batching(max_items=16)
 
@@ -112,7 +112,7 @@ class _Dead:
 async def test_a_deadline_holds_where_grpc_does_not_tell_of_it(monkeypatch: pytest.MonkeyPatch, trivial: bool) -> None:
     for name in ("stream", "score"):
         monkeypatch.setattr(Replica, name, lambda *given: _Dead())
-    recipe = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline = 0.3\n')
+    recipe = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline_s = 0.3\n')
     async with serve(Hostile("works", trivial=trivial)) as address, AsyncRewardClient(recipe, address) as client:
         async with asyncio.timeout(60):
             table = await client.score(rollouts_of(["0.5"] * 8))

@@ -155,7 +155,7 @@ async def test_verifiers_that_take_microseconds_answer_at_once(serve: Serve) -> 
 
 
 async def test_labels_options_and_limits_reach_the_server(serve: Serve) -> None:
-    recipe = Recipe(rewards=(Reward("main", "echo@1", options={"b": 1, "a": "ü"}, cpu_limit=1.5),))
+    recipe = Recipe(rewards=(Reward("main", "echo@1", options={"b": 1, "a": "ü"}, max_cpu_s=1.5),))
     service = Scripted()
     async with AsyncRewardClient(recipe, await serve(service)) as client:
         await client.score(rollouts_of(["x"] * 2), run="run-7", step=3, seed=11)

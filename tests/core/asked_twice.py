@@ -52,7 +52,7 @@ async def asks_one_here(rollout: Rollout, context: Context) -> float:
     return (await context.score("test/counted", rollout)).score
 
 
-@verifier("test/held", version="1", max_batch=1, limits=ItemLimits(wall=600.0))
+@verifier("test/held", version="1", max_batch=1, limits=ItemLimits(wall_s=600.0))
 class Held:
     """A device that is busy until a file is there, where the response names one."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from reward_servers import Context, Cost, Item, ItemLimits, Rollout, Score, Step, verifier
 
-_LIMITS = ItemLimits(cpu=0.5, wall=30.0)
+_LIMITS = ItemLimits(cpu_s=0.5, wall_s=30.0)
 
 
 class UnwritableError(Exception):
@@ -119,7 +119,12 @@ class CarelessBatch:
         return [Score(1.0, code=UnwritableError() if text == "code" else "") for text in texts]  # type: ignore[arg-type]
 
 
-@verifier("test/talkative", version="1", limits=ItemLimits(cpu=20.0, wall=60.0, memory=96 << 20), deterministic=False)
+@verifier(
+    "test/talkative",
+    version="1",
+    limits=ItemLimits(cpu_s=20.0, wall_s=60.0, memory_bytes=96 << 20),
+    deterministic=False,
+)
 def talkative(rollout: Rollout) -> Score:
     """Say as many bytes as the response asks, where it asks."""
     where, _, size = rollout.response.partition(" ")

@@ -65,7 +65,7 @@ async def test_sleeping_without_computing_is_a_fault() -> None:
 
 
 async def test_the_cpu_time_of_children_counts() -> None:
-    roomy = replace(unruly, limits=replace(unruly.limits, wall=60.0))
+    roomy = replace(unruly, limits=replace(unruly.limits, wall_s=60.0))
     async with scoring(roomy) as scorer:
         (found,) = await outcomes(scorer, request("test/unruly", group("child")))
     assert as_verdict(found).code == "limit"
@@ -79,7 +79,7 @@ async def test_an_item_whose_worker_died_once_is_judged_by_another(tmp_path: Pat
 
 @pytest.mark.parametrize("where", ["near", "away"])
 async def test_a_worker_that_dies_and_leaves_a_child_behind_is_missed_at_once(where: str) -> None:
-    patient = replace(unruly, limits=replace(unruly.limits, wall=600.0))
+    patient = replace(unruly, limits=replace(unruly.limits, wall_s=600.0))
     async with scoring(patient) as scorer:
         found, fine = await outcomes(scorer, request("test/unruly", group(f"orphan {where}", "fine")))
     assert (as_verdict(found).code, as_verdict(found).score) == ("crashed_verifier", -1.0)
@@ -126,7 +126,7 @@ async def test_what_waits_behind_a_stuck_item_moves_to_another_worker() -> None:
 
 
 async def test_closing_a_call_ends_the_work() -> None:
-    roomy = replace(unruly, limits=replace(unruly.limits, wall=600.0))
+    roomy = replace(unruly, limits=replace(unruly.limits, wall_s=600.0))
     async with scoring(roomy, workers=1) as scorer:
         call = opened(scorer, request("test/unruly", group("sleep 600")))
         call.close()

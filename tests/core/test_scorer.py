@@ -159,7 +159,7 @@ async def test_more_items_than_runners_are_all_judged() -> None:
 
 
 async def test_a_full_server_refuses_calls_and_skips_items_of_streams() -> None:
-    limits = ServerLimits(items=4)
+    limits = ServerLimits(max_items=4)
     async with scoring(unruly.wait, limits=limits) as scorer:
         first = opened(scorer, request("test/wait", group("0.2", "0.2", "0.2")))
         with pytest.raises(OverloadedError) as full:
@@ -237,7 +237,7 @@ async def test_an_empty_request_ends_at_once() -> None:
 
 
 async def test_a_group_is_judged_without_a_response_over_the_limit() -> None:
-    short = replace(unruly.rank, limits=replace(unruly.rank.limits, response=4))
+    short = replace(unruly.rank, limits=replace(unruly.rank.limits, response_bytes=4))
     async with scoring(short) as scorer:
         found = await outcomes(scorer, request("test/rank", group("a", "bbb", "ccccc", "dd")))
     assert [as_verdict(one).code for one in found] == ["wrong", "accepted", "limit", "partial"]

@@ -77,7 +77,7 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
         "fault": "down",
     }
     texts = [text for one in bad for text in (one, *["fine"] * 7)]
-    patient = _unkept(replace(unruly, limits=replace(unruly.limits, wall=8.0)))
+    patient = _unkept(replace(unruly, limits=replace(unruly.limits, wall_s=8.0)))
     async with scoring(patient) as scorer:
         found = await _Judged(scorer, request("test/unruly", group(*texts))).outcomes()
     said = [one.code if not isinstance(one, Skip) else one.reason.value for one in found]
@@ -105,7 +105,7 @@ async def test_a_chunk_that_cannot_be_read_for_what_others_left_is_read_elsewher
 
 @pytest.mark.parametrize("delay", [0.0, 0.002, 0.02])
 async def test_a_worker_that_is_stopped_for_a_moment_loses_no_item(delay: float) -> None:
-    patient = _unkept(replace(pid, limits=ItemLimits(wall=600.0)))
+    patient = _unkept(replace(pid, limits=ItemLimits(wall_s=600.0)))
     async with scoring(patient, workers=1) as scorer:
         (executor,) = scorer.hosting.owned
         (worker,) = [one.pid for one in executor._workers]  # type: ignore[attr-defined]
@@ -128,7 +128,7 @@ async def test_a_worker_that_is_killed_costs_no_item() -> None:
 
 
 async def test_a_deadline_skips_what_is_not_done_and_frees_the_worker() -> None:
-    roomy = _unkept(replace(unruly, limits=replace(unruly.limits, wall=600.0)))
+    roomy = _unkept(replace(unruly, limits=replace(unruly.limits, wall_s=600.0)))
     async with scoring(roomy, workers=1) as scorer:
         asked = request("test/unruly", group("sleep 600", *["fine"] * 9), timeout=0.5)
         found = await _Judged(scorer, asked).outcomes()
@@ -138,7 +138,7 @@ async def test_a_deadline_skips_what_is_not_done_and_frees_the_worker() -> None:
 
 
 async def test_a_call_that_is_closed_leaves_nothing_behind() -> None:
-    roomy = _unkept(replace(unruly, limits=replace(unruly.limits, wall=600.0)))
+    roomy = _unkept(replace(unruly, limits=replace(unruly.limits, wall_s=600.0)))
     async with scoring(roomy, workers=1) as scorer:
         (executor,) = scorer.hosting.owned
         judged = _Judged(scorer, request("test/unruly", group("sleep 600", *["fine"] * 200)))

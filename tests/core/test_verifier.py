@@ -90,7 +90,7 @@ def test_parameters_without_a_role_are_refused() -> None:
         ({"floor": float("nan")}, "floor nan is outside"),
         ({"concurrency": 0}, "at least 1"),
         ({"max_batch": 0}, "at least 1"),
-        ({"limits": ItemLimits(cpu=0)}, "limits are greater than 0"),
+        ({"limits": ItemLimits(cpu_s=0)}, "limits are greater than 0"),
     ],
 )
 def test_numbers_that_no_item_can_be_judged_by_are_refused(declared: dict[str, Any], said: str) -> None:

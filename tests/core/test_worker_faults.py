@@ -27,8 +27,8 @@ from reward_servers.core.executors._worker import KillReason
 from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import pid, unruly
 
-_PATIENT = replace(pid, limits=ItemLimits(wall=600.0))
-_ROOMY = replace(unruly, limits=replace(unruly.limits, wall=600.0, cpu=60.0))
+_PATIENT = replace(pid, limits=ItemLimits(wall_s=600.0))
+_ROOMY = replace(unruly, limits=replace(unruly.limits, wall_s=600.0, cpu_s=60.0))
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are looked at as Linux shows them")
 
 
@@ -158,7 +158,7 @@ async def test_a_child_that_returns_from_the_verifier_does_not_answer() -> None:
 
 
 async def test_an_item_that_ignores_the_timer_ends_by_its_cpu_limit_all_the_same() -> None:
-    async with scoring(replace(unruly, limits=replace(unruly.limits, wall=60.0))) as scorer:
+    async with scoring(replace(unruly, limits=replace(unruly.limits, wall_s=60.0))) as scorer:
         (found,) = await outcomes(scorer, request("test/unruly", group("deaf")))
     assert as_verdict(found).code == "limit"
 
@@ -252,7 +252,7 @@ def test_a_worker_that_has_ended_is_not_taken_for_one_that_waits() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     worker = SimpleNamespace(kill=killed.append, chunks=[], last_progress=0.0, stalled=False)
-    unit = SimpleNamespace(job=SimpleNamespace(hosted=bind(pid), cpu_limit=1.0), settled=False)
+    unit = SimpleNamespace(job=SimpleNamespace(hosted=bind(pid), max_cpu_s=1.0), settled=False)
     watchdog._judge(worker, process.pid, unit, 1e6)  # type: ignore[arg-type]
     assert not killed
 

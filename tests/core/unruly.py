@@ -33,7 +33,7 @@ from reward_servers import (
 )
 from reward_servers.core import DeviceLostError
 
-_LIMITS = ItemLimits(cpu=0.5, wall=2.0, memory=256 << 20, response=100_000)
+_LIMITS = ItemLimits(cpu_s=0.5, wall_s=2.0, memory_bytes=256 << 20, response_bytes=100_000)
 
 
 class Expected(Reference):
@@ -166,7 +166,7 @@ def pid(rollout: Rollout) -> Score:
     return Score(1.0, evidence={"pid": os.getpid(), "at": time.time()})
 
 
-@verifier("test/wait", version="1", limits=ItemLimits(wall=1.0), concurrency=8, deterministic=False)
+@verifier("test/wait", version="1", limits=ItemLimits(wall_s=1.0), concurrency=8, deterministic=False)
 async def wait(rollout: Rollout, context: Context) -> Score:
     """Wait as long as the response asks, on the loop."""
     try:
@@ -193,7 +193,7 @@ async def abrupt(rollout: Rollout) -> float:
     return 1.0
 
 
-@verifier("test/stubborn", version="1", limits=ItemLimits(wall=0.2), concurrency=1, deterministic=False)
+@verifier("test/stubborn", version="1", limits=ItemLimits(wall_s=0.2), concurrency=1, deterministic=False)
 async def stubborn(rollout: Rollout) -> float:
     """Go on after its cancellation when the response says so."""
     if rollout.response == "stubborn":
@@ -203,7 +203,7 @@ async def stubborn(rollout: Rollout) -> float:
     return 1.0
 
 
-@verifier("test/patient", version="1", limits=ItemLimits(wall=600.0), deterministic=False)
+@verifier("test/patient", version="1", limits=ItemLimits(wall_s=600.0), deterministic=False)
 async def patient(rollout: Rollout) -> float:
     """Wait as long as the response asks, however long."""
     await asyncio.sleep(float(rollout.response))

@@ -19,7 +19,7 @@ TESTS = {"tests": [{"stdin": "4\n", "stdout": "8\n"}]}
 
 def recipe(verifier: str) -> Recipe:
     """One reward, on a server ``s``."""
-    return Recipe((Reward("r", verifier, deadline=120.0),), servers=(Server("s", (verifier,)),))
+    return Recipe((Reward("r", verifier, deadline_s=120.0),), servers=(Server("s", (verifier,)),))
 
 
 def answers(count: int) -> list[Rollout]:

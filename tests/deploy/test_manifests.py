@@ -78,7 +78,7 @@ def test_a_pod_outlives_its_drain(folder: str) -> None:
     for pod in deployments(objects).values():
         named = next(v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v)
         settings = ServerConfig.model_validate(tomllib.loads(maps[named]["settings.toml"]))
-        assert pod["terminationGracePeriodSeconds"] > settings.server.drain_seconds
+        assert pod["terminationGracePeriodSeconds"] > settings.server.drain_timeout_s
 
 
 def test_autoscalers_do_not_fight() -> None:

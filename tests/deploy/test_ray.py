@@ -21,7 +21,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from reward_servers.ray import ServerNotStartedError, Servers, application, stop  # noqa: E402
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-RECIPE = Recipe((Reward("right", "exact", deadline=120.0),), advantage=None)
+RECIPE = Recipe((Reward("right", "exact", deadline_s=120.0),), advantage=None)
 ROLLOUTS = [Rollout(str(n), "q", ("good", "bad")[n % 2], reference={"answer": "good"}) for n in range(64)]
 EXPECTED = [1.0, 0.0] * 32
 STORE = 80 << 20
@@ -106,7 +106,7 @@ def test_serve_scales_by_items_in_flight_and_drains(cluster: Any, tmp_path: Path
     told |= {"name": "scaled", "verifiers": ["resting:rest"], "workers": 1, "options": ["--import-path", str(tmp_path)]}
     told["autoscaling"] |= {"max_replicas": 2, "target_ongoing_requests": 16, "upscale_delay_s": 1}
     serve.run(application(told), name="scaled", route_prefix=None)
-    recipe = Recipe((Reward("right", "test/rest", deadline=300.0),), advantage=None)
+    recipe = Recipe((Reward("right", "test/rest", deadline_s=300.0),), advantage=None)
     seen: set[int] = set()
     with RewardClient(recipe, "ray:scaled") as client:
         for turn in range(8):

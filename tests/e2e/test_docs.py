@@ -63,7 +63,7 @@ def test_the_settings_file_has_every_section_and_the_defaults_that_are_shown() -
     (shown,) = re.findall(r"^```toml\n(\[server\].*?)^```", text, re.MULTILINE | re.DOTALL)
     config = ServerConfig.model_validate(tomllib.loads(shown))
     assert config.limits == ServerConfig().limits
-    assert config.server.drain_seconds == ServerConfig().server.drain_seconds
+    assert config.server.drain_timeout_s == ServerConfig().server.drain_timeout_s
     assert set(tomllib.loads(shown)) == set(ServerConfig.model_fields)
 
 

@@ -64,7 +64,7 @@ async def test_slow_malformed_and_gone_callers_cost_no_other_anything(gateway: S
 
 
 def test_a_body_has_bounds(gateway: Start) -> None:
-    url = gateway(ANSWERS, settings="[limits]\nbody_bytes = 2048\nbatch_items = 3\nbody_seconds = 0.5\n")
+    url = gateway(ANSWERS, settings="[limits]\nmax_body_bytes = 2048\nmax_batch_items = 3\nbody_timeout_s = 0.5\n")
     assert httpx.post(f"{url}/slime", json=answer("x" * 5000)).status_code == 413
     rollouts = [{"response": "2", "reference": {"answer": "2"}}] * 4
     refused = httpx.post(f"{url}/v1/score", json={"rollouts": rollouts})
@@ -82,7 +82,7 @@ def test_a_body_has_bounds(gateway: Start) -> None:
 
 
 def test_a_full_gateway_says_when_to_try_again(gateway: Start) -> None:
-    url = gateway(ANSWERS, settings="[limits]\nitems = 2\n")
+    url = gateway(ANSWERS, settings="[limits]\nmax_items = 2\n")
     refused = httpx.post(f"{url}/v1/score", json={"rollouts": [{"response": "2", "reference": {"answer": "2"}}] * 3})
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "1"

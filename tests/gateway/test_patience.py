@@ -15,7 +15,7 @@ from tests.gateway.conftest import ANSWERS, Start
 from tests.gateway.test_routes import GYM
 
 # One place beside that of whoever asks whether there is one.
-NARROW = "[server]\nconnections = 2\n[limits]\nbody_seconds = 1.0\n"
+NARROW = "[server]\nmax_connections = 2\n[limits]\nbody_timeout_s = 1.0\n"
 
 
 class Connection:

@@ -260,7 +260,7 @@ def main() -> int:
         recipe = Path(folder) / "recipe.toml"
         recipe.write_text(_RECIPE)
         settings = Path(folder) / "gateway.toml"
-        settings.write_text("[limits]\nbody_seconds = 20.0\n")
+        settings.write_text("[limits]\nbody_timeout_s = 20.0\n")
         processes = Processes(Path(folder))
         try:
             url = processes.start(

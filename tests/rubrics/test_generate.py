@@ -218,7 +218,7 @@ async def test_cdrrm_writes_a_rubric_for_each_prompt_that_the_server_loads(tmp_p
         # What does not find the better response takes its prompt out.
         assert "Who won?" not in {one["prompt"] for one in held["prompts"]}
         assert held["made"]["dropped"]["inconsistent_prompts"] == 1
-        judge = bind(declared(Judge), {"base_url": url, "model": "rule", "total_timeout": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "rule", "total_timeout_s": 5})
         async with bench(bind(declared(Rubric), {"sets": {"own": {"path": str(out)}}}), judge) as running:
             pair = json.loads(PAIRS.read_text().splitlines()[0])
             scores = [
@@ -345,7 +345,7 @@ def test_what_is_missing_is_named(arguments: list[str], said: str, capsys: pytes
 
 
 def test_an_endpoint_that_is_away_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = settings(tmp_path, "http://127.0.0.1:9/v1", "total_timeout = 1.0\n")
+    config = settings(tmp_path, "http://127.0.0.1:9/v1", "total_timeout_s = 1.0\n")
     out = tmp_path / "rules.json"
     assert generate("autorule", PAIRS, config, out) == 2
     assert "cannot be reached" in capsys.readouterr().err

@@ -22,7 +22,7 @@ from reward_servers.observe import exposition, server_families
 from trainer_client import TLS, Recipe, RecipeError, Retries, Reward, RewardClient, Rollout
 from trainer_client._certificates import FollowedCertificates, read_usable
 
-RECIPE = Recipe((Reward("right", "exact", deadline=60.0),), advantage=None)
+RECIPE = Recipe((Reward("right", "exact", deadline_s=60.0),), advantage=None)
 ROLLOUTS = [Rollout(str(n), "q", ("good", "bad")[n % 2], reference={"answer": "good"}) for n in range(64)]
 EXPECTED = [1.0, 0.0] * 32
 OLD = datetime(2020, 1, 1, tzinfo=UTC)

@@ -87,7 +87,7 @@ def _assay(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_health_says_who_serves_and_exits_accordingly(fleet: _Fleet) -> None:
     well = _assay("health", *fleet.addresses)
     assert (well.returncode, well.stdout.count("serving")) == (0, 2)
-    sick = _assay("health", fleet.addresses[0], "127.0.0.1:1", "--timeout", 1, "--json")
+    sick = _assay("health", fleet.addresses[0], "127.0.0.1:1", "--timeout-s", 1, "--json")
     assert sick.returncode == 1
     assert [one["serving"] for one in json.loads(sick.stdout)] == [True, False]
     assert _assay("health").returncode == 2

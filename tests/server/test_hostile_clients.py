@@ -176,7 +176,7 @@ def test_messages_within_messages_are_counted_at_every_depth() -> None:
 
 
 async def test_one_client_cannot_fill_a_server() -> None:
-    async with _serving(items=64) as (server, _):
+    async with _serving(max_items=64) as (server, _):
         admission = server.scorer.admission
         admission.admit(50, "greedy")
         for _ in range(3):
@@ -191,7 +191,7 @@ async def test_one_client_cannot_fill_a_server() -> None:
 
 
 async def test_a_client_has_a_quota_where_one_is_set() -> None:
-    async with _serving(items=64, client_items=10) as (server, _):
+    async with _serving(max_items=64, max_client_items=10) as (server, _):
         server.scorer.admission.admit(10, "a")
         with pytest.raises(RequestError, match="in flight"):
             server.scorer.admission.admit(1, "a")

@@ -81,7 +81,7 @@ async def test_a_batch_is_answered_in_order_with_versions_and_load() -> None:
 async def test_what_is_wrong_with_a_call_is_named(
     request_: pb.ScoreRequest, status: grpc.StatusCode, words: str
 ) -> None:
-    async with _serving(call_items=8) as (_, stub):
+    async with _serving(max_call_items=8) as (_, stub):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Score(request_)
         with pytest.raises(grpc.aio.AioRpcError) as refused_stream:

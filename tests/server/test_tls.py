@@ -27,7 +27,7 @@ from trainer_client import (
     Rollout,
 )
 
-RECIPE = Recipe((Reward("right", "exact", deadline=20.0),), advantage=None)
+RECIPE = Recipe((Reward("right", "exact", deadline_s=20.0),), advantage=None)
 ROLLOUTS = [Rollout(text, "q", text, reference={"answer": "good"}) for text in ("good", "bad")]
 
 

@@ -25,8 +25,8 @@ HOSTED = (
 Ask = Callable[..., list[Cell]]
 SETTINGS = f"""
 [item_limits."trl+{HERE}:by_content"]
-wall = 2.0
-cpu = 1.0
+wall_s = 2.0
+cpu_s = 1.0
 """
 
 

@@ -72,7 +72,7 @@ def fragile(rollout: Rollout, ref: Answer) -> bool:
     return rollout.response.split()[0] == ref.answer
 
 
-@verifier("test/sleepy", version="1", limits=ItemLimits(wall=1.0, response=1 << 21))
+@verifier("test/sleepy", version="1", limits=ItemLimits(wall_s=1.0, response_bytes=1 << 21))
 def sleepy(rollout: Rollout, ref: Answer) -> bool:
     """Need longer for what is longer."""
     time.sleep(len(rollout.response) / 2**16)
@@ -88,7 +88,7 @@ def forgetful(rollout: Rollout, ref: Answer) -> Score:
 
 
 @verifier(
-    "test/whole-floor", version="1", aspects={"length": 0.0, "unknown": None}, limits=ItemLimits(response=1 << 16)
+    "test/whole-floor", version="1", aspects={"length": 0.0, "unknown": None}, limits=ItemLimits(response_bytes=1 << 16)
 )
 def whole_floor(rollout: Rollout, ref: Answer) -> Score:
     """Likewise, and declare what the floor carries."""

@@ -94,7 +94,7 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing() -> None:
 
 
 def test_settings_files_are_found_beside_the_recipe(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text("[limits]\nitems = 7\n")
+    (tmp_path / "settings.toml").write_text("[limits]\nmax_items = 7\n")
     path = tmp_path / "recipe.toml"
     path.write_text(TOML.replace("[rewards.correct]", 'config = "settings.toml"\n[rewards.correct]'))
     servers = LocalServers(path)

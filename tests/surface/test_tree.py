@@ -130,3 +130,41 @@ def test_every_exception_class_ends_in_error() -> None:
     ours = {node.name: path for path, node in classes if node.name in raised}
     assert len(ours) > 100
     assert {name: path for name, path in ours.items() if not name.endswith("Error")} == {}
+
+
+UNITLESS = frozenset(
+    re.findall(
+        r"\w+",
+        "bytes cpu cpu_limit deadline drain_seconds lease longest memory memory_mb most budget size timeout wall",
+    )
+)
+"""Names that say no unit, or not that they are a maximum."""
+UNITS = {"Seconds": ("_s", "seconds"), "CPU seconds": ("_s",), "Bytes": ("_bytes", "bytes")}
+
+
+def _options() -> Iterator[tuple[str, str, str]]:
+    """Place, name and text of each number among settings, options and limits. Another's protocol has its own names."""
+    for path, tree in trees().items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            bases = " ".join(map(ast.unparse, node.bases))
+            if node.name.endswith("Limits") or re.search(r"(Section|Options|Settings)\b", bases):
+                for part in node.body:
+                    if isinstance(part, ast.AnnAssign) and re.search(r"\b(int|float)\b", ast.unparse(part.annotation)):
+                        name = ast.unparse(part.target)
+                        yield f"{path} {node.name}.{name}", name, ast.unparse(part)
+
+
+def test_options_say_their_unit_and_that_they_are_a_maximum() -> None:
+    options = list(_options())
+    assert len(options) > 100
+    assert [place for place, name, _ in options if name in UNITLESS] == []
+    ends = {
+        place: (name, units)
+        for place, name, text in options
+        for begin, units in UNITS.items()
+        if re.search(rf"description=[\"']{begin}\b", text)
+    }
+    assert len(ends) >= 3
+    assert [place for place, (name, units) in ends.items() if not name.endswith(units)] == []

@@ -21,7 +21,9 @@ async def judging(
     """A judge that asks the fake, at an address with ``userinfo``, and those at further addresses."""
     with fake.running() as url:
         root = url.replace("//", f"//{userinfo}@") if userinfo else url
-        hosted = bind(declared(Judge), {"base_url": [root, *more_urls], "model": "m", "total_timeout": 20, **settings})
+        hosted = bind(
+            declared(Judge), {"base_url": [root, *more_urls], "model": "m", "total_timeout_s": 20, **settings}
+        )
         async with bench(hosted) as running:
             yield running
 

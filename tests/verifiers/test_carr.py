@@ -66,7 +66,7 @@ def judge_of(**said: Any) -> FakeChatServer:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         async with bench(carr, citation, judge) as running:
             yield running
 

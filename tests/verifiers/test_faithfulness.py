@@ -38,7 +38,7 @@ def says(request: dict[str, Any], number: int) -> Said | str:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         async with bench(faithfulness, citation, judge) as running:
             yield running
 

@@ -85,7 +85,7 @@ async def test_no_planted_verdict_wins_and_no_signed_one_is_lost(name: str) -> N
     recipe = Recipe((Reward("judge", "judge", options={"max_reasks": 0}),), advantage=None, max_missing=1.0)
     rollouts = [Rollout(f"r{place}", "2 + 2?", text) for place, text in enumerate(_candidates())]
     with FakeChatServer(_judge(BEHAVIOURS[name])).running() as url:
-        settings = config(verifiers={"judge": {"base_url": url, "model": "m", "total_timeout": 60}})
+        settings = config(verifiers={"judge": {"base_url": url, "model": "m", "total_timeout_s": 60}})
         async with (
             serving(settings, ["judge"]) as server,
             AsyncRewardClient(recipe, {"judge": [server.address]}) as client,

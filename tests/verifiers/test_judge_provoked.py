@@ -87,7 +87,7 @@ async def test_a_control_call_that_fails_proves_nothing() -> None:
     def script(request: dict[str, Any], number: int) -> Said:
         return _refuses(request, number) if HARMFUL in shown(request) else Said(status=503)
 
-    async with judging(served(script), total_timeout=1) as running:
+    async with judging(served(script), total_timeout_s=1) as running:
         fault = await running.fault("judge", rollout(HARMFUL))
     assert (fault.code, fault.retryable) == ("judge_unavailable", True)
 

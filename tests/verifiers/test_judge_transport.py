@@ -28,14 +28,14 @@ async def test_passing_failures_are_retried() -> None:
 )
 async def test_a_judge_that_stays_away_is_a_retryable_fault(said: Said) -> None:
     fake = served(lambda request, number: said)
-    async with judging(fake, total_timeout=1.2, timeout=0.3) as running:
+    async with judging(fake, total_timeout_s=1.2, timeout_s=0.3) as running:
         fault = await running.fault("judge", rollout("4"))
     assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
     assert len(fake.requests) >= 2
 
 
 async def test_an_unreachable_judge_is_a_retryable_fault() -> None:
-    settings = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "total_timeout": 1}
+    settings = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "total_timeout_s": 1}
     async with bench(bind(declared(Judge), settings)) as running:
         fault = await running.fault("judge", rollout("4"))
     assert (fault.code, fault.retryable) == ("judge_unavailable", True)
@@ -70,7 +70,7 @@ async def test_a_pause_that_the_judge_asks_for_holds_every_request_back() -> Non
 
 async def test_a_pause_beyond_the_budget_is_told_to_the_caller() -> None:
     fake = served(lambda request, number: Said(status=429, headers={"retry-after": "600"}))
-    async with judging(fake, total_timeout=5) as running:
+    async with judging(fake, total_timeout_s=5) as running:
         fault = await running.fault("judge", rollout("4"))
     assert (fault.code, fault.retry_after, len(fake.requests)) == ("judge_unavailable", 600.0, 1)
 
@@ -124,7 +124,7 @@ async def test_another_address_takes_over() -> None:
     good = served(lambda request, number: "correct: yes")
     bad = served(lambda request, number: Said(status=500))
     with good.running() as one, bad.running() as other:
-        settings = {"base_url": [other, one], "model": "m", "total_timeout": 20}
+        settings = {"base_url": [other, one], "model": "m", "total_timeout_s": 20}
         async with bench(bind(declared(Judge), settings)) as running:
             outcomes = await running.outcomes("judge", [rollout(str(n), rollout_id=str(n)) for n in range(20)])
     assert all(isinstance(one, Verdict) for one in outcomes)
@@ -156,7 +156,7 @@ async def test_a_key_that_an_endpoint_repeats_reaches_no_message(
         Said(body=f"<html>{key}</html>".encode()),
     ):
         fake = served([said] * 9)
-        async with judging(fake, api_key_env="JUDGE_KEY", total_timeout=1) as running:
+        async with judging(fake, api_key_env="JUDGE_KEY", total_timeout_s=1) as running:
             fault = await running.fault("judge", rollout("4"))
         assert key not in repr(fault)
     named = (
@@ -173,7 +173,7 @@ async def test_who_waits_at_an_address_that_is_left_alone_goes_to_another() -> N
     good = served(lambda request, number: "correct: yes")
     bad = served(lambda request, number: Said(status=500, delay=0.05))
     with good.running() as one, bad.running() as other:
-        settings = {"base_url": [other, one], "model": "m", "total_timeout": 2, "concurrency": 8}
+        settings = {"base_url": [other, one], "model": "m", "total_timeout_s": 2, "concurrency": 8}
         async with bench(bind(declared(Judge), settings)) as running:
             outcomes = await running.outcomes("judge", [rollout(str(n), rollout_id=str(n)) for n in range(120)])
     assert [one for one in outcomes if not isinstance(one, Verdict)] == []
@@ -188,7 +188,7 @@ async def test_who_waits_at_an_address_that_is_left_alone_goes_to_another() -> N
 @pytest.mark.parametrize("status", [200, 500])
 async def test_a_body_that_cannot_be_read_is_never_a_score(body: bytes, status: int) -> None:
     fake = served(lambda request, number: Said(body=body, status=status))
-    async with judging(fake, total_timeout=1.0) as running:
+    async with judging(fake, total_timeout_s=1.0) as running:
         fault = await running.fault("judge", rollout("4"))
     assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
 
@@ -200,7 +200,7 @@ async def test_a_body_that_cannot_be_read_is_never_a_score(body: bytes, status: 
 )
 async def test_a_pause_of_nothing_is_no_hot_loop(headers: dict[str, str]) -> None:
     fake = served(lambda request, number: Said(status=429, headers=headers))
-    async with judging(fake, total_timeout=2) as running:
+    async with judging(fake, total_timeout_s=2) as running:
         fault = await running.fault("judge", rollout("4"))
     assert fault.code == "judge_unavailable"
     assert len(fake.requests) <= 8

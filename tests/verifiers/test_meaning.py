@@ -44,7 +44,7 @@ async def judging(decide: Decide = same) -> AsyncIterator[tuple[Bench, list[tupl
         return f"{said} [{token}]" if isinstance(said, str) else said
 
     with FakeChatServer(script).running() as url:
-        hosted = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        hosted = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         async with bench(declared(meaning), hosted) as running:
             yield running, asked
 

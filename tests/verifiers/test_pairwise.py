@@ -39,7 +39,7 @@ def by_number(first: str, second: str) -> str:
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
         async with bench(
-            pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+            pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         ) as running:
             yield running
 

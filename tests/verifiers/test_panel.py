@@ -25,7 +25,7 @@ async def sitting(decide: Decide, *names: str) -> AsyncIterator[tuple[Bench, Fak
     fake = FakeChatServer(lambda request, number: decide(request["model"]))
     with fake.running() as url:
         models = {name: {"base_url": url, "model": name} for name in names}
-        async with bench(panel, bind(declared(Judge), {"models": models, "total_timeout": 1.0})) as running:
+        async with bench(panel, bind(declared(Judge), {"models": models, "total_timeout_s": 1.0})) as running:
             yield running, fake
 
 

@@ -38,9 +38,9 @@ async def running() -> AsyncIterator[Bench]:
         ("one\ntide", None, {**EARLY, "cut": "line"}, [0, 0, 1]),
         ("One. Tide? the tide! So.", None, {**EARLY, "cut": "sentence"}, [0, 0, 0, 1, 1]),
         ("海。潮", None, {"verifier": "pattern", "options": {"pattern": "潮"}, "cut": "sentence"}, [0, 1]),
-        ("a\n\nb\n\nc\n\ntide", None, {**EARLY, "most": 2}, [0, 0, 1]),
-        ("a\n\nb\n\ntide\n\nc", None, {**EARLY, "most": 3}, [0, 0, 0, 1]),
-        ("a\n\nb\n\ntide", None, {**EARLY, "most": 1}, [0, 1]),
+        ("a\n\nb\n\nc\n\ntide", None, {**EARLY, "max_steps": 2}, [0, 0, 1]),
+        ("a\n\nb\n\ntide\n\nc", None, {**EARLY, "max_steps": 3}, [0, 0, 0, 1]),
+        ("a\n\nb\n\ntide", None, {**EARLY, "max_steps": 1}, [0, 1]),
         ("ebb\nflow\nneap\nspring", ITEMS, FOUND, [0, 0.4, 2 / 3, 6 / 7, 1]),
         ("ebb\nfog", ITEMS, FOUND, [0, 0.4, 1 / 3]),
         ("4\n\n5", {"answer": "4"}, {"verifier": "exact"}, [0, 1, 0]),
@@ -51,7 +51,7 @@ async def running() -> AsyncIterator[Bench]:
         ("<think>tide\n\n</think>sea", None, EARLY, [0, 0, 0]),
         ("<!-- tide -->\n\nsea", None, EARLY, [0, 0, 0]),
         ("prefix_1: 1.0\n\nsteps: 9", None, EARLY, [0, 0, 0]),
-        ("a. " * 200 + "tide", None, {**EARLY, "cut": "sentence", "most": 4}, [0, 0, 0, 0, 1]),
+        ("a. " * 200 + "tide", None, {**EARLY, "cut": "sentence", "max_steps": 4}, [0, 0, 0, 0, 1]),
     ],
 )
 async def test_scores_of_the_prefixes(

@@ -35,7 +35,7 @@ def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
         async with bench(
-            declared(Rubric), bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+            declared(Rubric), bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         ) as running:
             yield running
 
@@ -251,7 +251,7 @@ async def test_patterns_and_other_verifiers_decide_beside_the_judge() -> None:
     }
     fake = judge_of({"About a": YES})
     with fake.running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         async with bench(declared(Rubric), judge, exact, pattern) as running:
             verdict = await running.verdict("rubric", rollout("Take 5 mg", given))
     assert dict(verdict.aspects) == {"dose": 1.0, "same": 1.0, "a": 1.0, "unclipped": 1.0}
@@ -361,7 +361,7 @@ async def test_a_check_whose_score_is_no_share_is_the_data_sets_fault() -> None:
 
     given = {"rubric": [{"id": "x", "check": {"verifier": "odd"}}, {"id": "a", "text": "About a."}]}
     with judge_of({"About a": YES}).running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
         async with bench(declared(Rubric), judge, odd) as running:
             fault = await running.fault("rubric", rollout("text", given))
     assert fault.party.value == "dataset"

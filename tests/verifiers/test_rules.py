@@ -69,7 +69,7 @@ async def test_format_reports_each_rule_and_shows_the_policy_no_schema() -> None
 
 async def test_a_pattern_that_explodes_costs_its_own_item_a_verdict() -> None:
     options = {"json_in": "response", "json_schema": {"items": {"pattern": "^(a+)+$"}}}
-    async with bench(bind(format_, limits=ItemLimits(cpu=0.3))) as running:
+    async with bench(bind(format_, limits=ItemLimits(cpu_s=0.3))) as running:
         hostile, honest = await running.outcomes(
             "format", [rollout('["' + "a" * 60 + '!"]'), rollout('["aaa"]', rollout_id="s")], options
         )

@@ -78,7 +78,7 @@ class Dispatcher:
     async def run(self, columns: Sequence[int], groups: Sequence[EncodedGroup]) -> None:
         """Plan, cut and deliver."""
         rewards = self._batch.recipe.rewards
-        expires = self._batch.started + max(rewards[column].deadline for column in columns)
+        expires = self._batch.started + max(rewards[column].deadline_s for column in columns)
         names = {rewards[column].verifier_name: rewards[column].version for column in columns}
         try:
             self._info = await self._pool.info(names, expires)

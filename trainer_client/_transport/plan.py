@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
     version: str
     digest: str
     options: bytes
-    cpu_limit: float | None
+    max_cpu_s: float | None
 
 
 @dataclass(slots=True, eq=False)
@@ -196,13 +196,13 @@ def call_specs(
 
 def _by_deadline(need: tuple[int, ...], rewards: Sequence[Reward]) -> list[tuple[float, tuple[int, ...]]]:
     """Deadlines, each with the columns that have it."""
-    deadlines = dict.fromkeys(rewards[column].deadline for column in need)
-    return [(one, tuple(column for column in need if rewards[column].deadline == one)) for one in deadlines]
+    deadlines = dict.fromkeys(rewards[column].deadline_s for column in need)
+    return [(one, tuple(column for column in need if rewards[column].deadline_s == one)) for one in deadlines]
 
 
 def _evaluation(reward: Reward, name: str, pins: Mapping[str, str]) -> Evaluation:
     options = encode_json(reward.options) if reward.options else b""
-    return Evaluation(name, reward.version, pins.get(name, ""), options, reward.cpu_limit)
+    return Evaluation(name, reward.version, pins.get(name, ""), options, reward.max_cpu_s)
 
 
 def _require_complete(server: str, batch: Batch, parts: Sequence[tuple[EncodedGroup, list[int]]]) -> None:

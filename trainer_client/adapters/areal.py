@@ -52,11 +52,11 @@ class RecipeReward:
         self._label = label
         self.__name__ = "assay_reward"
         for reward in self._scorer.client.recipe.rewards:
-            if reward.deadline > timeout_seconds - _MARGIN:
+            if reward.deadline_s > timeout_seconds - _MARGIN:
                 raise RecipeError(
-                    f"AReaL waits {timeout_seconds:g} s and then counts 0; set a deadline of at most "
+                    f"AReaL waits {timeout_seconds:g} s and then counts 0; set a deadline_s of at most "
                     f"{timeout_seconds - _MARGIN:g}",
-                    f"rewards.{reward.name}.deadline",
+                    f"rewards.{reward.name}.deadline_s",
                 )
 
     def __call__(self, prompt: Any, completions: Any, prompt_ids: Any, completion_ids: Any, **data: Any) -> float:

@@ -170,7 +170,9 @@ def _variables(outer: Reader, key: str, value: Any) -> dict[str, str]:
 _ASKED = "how servers are asked, TLS and token included, is said under [client]"
 _STARTED = 'a server that is started has it from its settings file; name that: config = "FILE"'
 _OF_SERVERS = {
-    **dict.fromkeys(("tls", "ca", "cert", "key", "token", "pin", "retries", "batching", "deadline"), _ASKED),
+    **dict.fromkeys(
+        ("tls", "ca", "cert", "key", "token", "pin", "retries", "batching", "deadline", "deadline_s"), _ASKED
+    ),
     **dict.fromkeys(("host", "port", "workers", "limits", "item_limits", "settings", "device"), _STARTED),
     **dict.fromkeys(
         ("gpu", "gpus", "cuda", "devices"), 'say which devices it sees: env = { CUDA_VISIBLE_DEVICES = "0" }'
@@ -183,7 +185,8 @@ _OF_SERVERS = {
 }
 _OF_REWARDS = {
     "version": 'it is part of the verifier: verifier = "NAME@VERSION"',
-    "timeout": "did you mean deadline?",
+    "timeout": "did you mean deadline_s?",
+    **dict.fromkeys(("cpu", "cpu_limit"), "did you mean max_cpu_s?"),
     **dict.fromkeys(("server", "endpoint", "endpoints"), "where it runs is said by [servers.NAME] verifiers = [...]"),
     **dict.fromkeys(("settings", "config"), 'settings are the server\'s: [servers.NAME] config = "FILE"'),
 }
@@ -199,8 +202,8 @@ def _reward(name: str, table: Reader) -> Reward | None:
         "weight": table.take("weight", 1.0, _following(schedules, "weight")),
         "required": table.take("required", True, flag_of),
         "gate": table.take("gate", None, _gate_of(schedules)),
-        "deadline": table.take("deadline", DEFAULT_DEADLINE, number_of),
-        "cpu_limit": table.take("cpu_limit", None, number_of),
+        "deadline_s": table.take("deadline_s", DEFAULT_DEADLINE, number_of),
+        "max_cpu_s": table.take("max_cpu_s", None, number_of),
         "on_missing": table.take("on_missing", {}, _on_missing),
     }
     table.finish(elsewhere=_OF_REWARDS)

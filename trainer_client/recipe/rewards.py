@@ -22,7 +22,7 @@ AdvantageSetting: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[s
 """Name of a method, a table with its name and options, or a list of such stages."""
 
 DEFAULT_DEADLINE = 300.0
-_QUESTION = ("verifier", "tasks", "options", "deadline", "cpu_limit")
+_QUESTION = ("verifier", "tasks", "options", "deadline_s", "max_cpu_s")
 _GATE = ("gate.threshold", "gate.closed")
 
 
@@ -87,8 +87,8 @@ class Reward:
         weight: factor of the score in the sum.
         required: whether a rollout without this score is left out of training.
         gate: makes the score a condition: what it shuts out is replaced by the gate's ``closed`` value.
-        deadline: seconds from handing over a rollout to giving up on this score.
-        cpu_limit: seconds of CPU time an item may take, when less than the server's own limit.
+        deadline_s: seconds from handing over a rollout to giving up on this score.
+        max_cpu_s: seconds of CPU time an item may take, when less than the server's own limit.
         on_missing: what a missing score does, by fault or skip code, ``"default"`` for all others: ``mask`` the
             rollout (the default), take the verifier's ``floor``, ``drop_group``, or ``abort`` the batch.
         schedules: numbers that follow the training step, by ``"weight"``, ``"gate.threshold"``, ``"gate.closed"`` or
@@ -104,8 +104,8 @@ class Reward:
     weight: float = 1.0
     required: bool = True
     gate: Gate | None = None
-    deadline: float = DEFAULT_DEADLINE
-    cpu_limit: float | None = None
+    deadline_s: float = DEFAULT_DEADLINE
+    max_cpu_s: float | None = None
     on_missing: Mapping[str, Action] = field(default_factory=dict)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
     is_monitor: bool = field(init=False, compare=False, repr=False)
@@ -119,13 +119,13 @@ class Reward:
             raise RecipeError(f'{self.verifier!r} is not "name" or "name@version"', f"{place}.verifier")
         if self.tasks is not None and not self.tasks:
             raise RecipeError("is empty, so nothing would be scored; leave it out for all tasks", f"{place}.tasks")
-        for key in ("weight", "deadline"):
+        for key in ("weight", "deadline_s"):
             if isinstance(getattr(self, key), int):
                 # What is equal has one form: 1 and 1.0 are the same weight, and give the same digest.
                 object.__setattr__(self, key, float(getattr(self, key)))
         if not math.isfinite(self.weight):
             raise RecipeError(f"{self.weight} is not a finite number", f"{place}.weight")
-        for key in ("deadline", "cpu_limit"):
+        for key in ("deadline_s", "max_cpu_s"):
             seconds = getattr(self, key)
             if seconds is not None and not 0 < seconds < math.inf:
                 raise RecipeError(f"{seconds} is not a positive number of seconds", f"{place}.{key}")

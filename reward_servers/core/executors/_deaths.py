@@ -102,9 +102,9 @@ def after_death(unit: Unit, cause: Cause, *, on_device: bool) -> Outcome | None:
         return None  # the time may have been spent by what others have left
     if cause.exhausted == "wall":
         spent = "" if on_device else " with little CPU used"
-        return Fault(Party.SERVICE, "wall_limit", f"{name} took more than {limits.wall:g} s{spent}")
+        return Fault(Party.SERVICE, "wall_limit", f"{name} took more than {limits.wall_s:g} s{spent}")
     if cause.exhausted == "cpu":
-        return limit_verdict(hosted.verifier, f"CPU limit of {unit.job.cpu_limit:g} s")
+        return limit_verdict(hosted.verifier, f"CPU limit of {unit.job.max_cpu_s:g} s")
     if cause.exhausted == "memory" and (cause.fresh or DeathKind.BOUND in unit.deaths):
         return limit_verdict(hosted.verifier, "memory limit")
     if cause.kind is DeathKind.CRASH and DeathKind.CRASH in unit.deaths:

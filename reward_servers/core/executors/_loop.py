@@ -344,7 +344,7 @@ class LoopExecutor:
 
     def _check_walls(self) -> None:
         self._watch = None
-        limit = self._hosted.limits.wall
+        limit = self._hosted.limits.wall_s
         now = time.perf_counter()
         for runner in list(self._runners.values()):
             if runner.unit is None or runner.lost:

@@ -56,7 +56,7 @@ _AskedTuple = tuple[bytes, float, int, float | None]
 
 
 def _what_is_asked(job: Job) -> _AskedTuple:
-    return job.options, job.cpu_limit, job.seed, job.deadline
+    return job.options, job.max_cpu_s, job.seed, job.deadline
 
 
 def encode_chunk(number: int, hosting: int, units: Units) -> list[bytes]:
@@ -114,14 +114,14 @@ class Asked:
     Attributes:
         subject: What is judged.
         options: Options as JSON.
-        cpu_limit: CPU seconds that it may take.
+        max_cpu_s: CPU seconds that it may take.
         seed: Seed of the run.
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
     """
 
     subject: Rollout | Group
     options: bytes
-    cpu_limit: float
+    max_cpu_s: float
     seed: int
     deadline: float | None
 

@@ -84,7 +84,8 @@ class ProcessExecutor:
             self._own = OwnForkServer(verifier.target.__module__, verifier.modules, preload)
         self._context: BaseContext = self._own or multiprocessing.get_context("spawn" if self._device else "forkserver")
         self._specs = [
-            WorkerSpec(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory, code) for one in hosted
+            WorkerSpec(one.verifier.path, one.settings, one.limits.cpu_s, one.limits.memory_bytes, code)
+            for one in hosted
         ]
         self._index = {id(one): place for place, one in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()

@@ -134,14 +134,14 @@ class Watchdog:
         elif stopped > _STOPPED:
             _log.warning("a worker of %s has been stopped for %.0f s; it is replaced", name, stopped)
             worker.kill(KillReason.STOPPED)
-        elif age - seen.excused > limits.wall or age > _HARD_CAP * limits.wall:
+        elif age - seen.excused > limits.wall_s or age > _HARD_CAP * limits.wall_s:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
             worker.kill(KillReason.WALL)
         elif (
-            sum(used - seen.cpu.get(one, 0.0) for one, used in tree.cpu.items()) > items * unit.job.cpu_limit * OVERRUN
+            sum(used - seen.cpu.get(one, 0.0) for one, used in tree.cpu.items()) > items * unit.job.max_cpu_s * OVERRUN
         ):
             worker.kill(KillReason.CPU)
-        elif limits.memory and self._over_memory(pid, tree, limits.memory):
+        elif limits.memory_bytes and self._over_memory(pid, tree, limits.memory_bytes):
             worker.kill(KillReason.MEMORY)
         elif not worker.stalled:
             worker.stalled = True

@@ -259,13 +259,13 @@ class _Worker:
         soft = self._idle_memory + allowed if allowed else hard
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
-    def _arm_timer(self, cpu_limit: float) -> None:
+    def _arm_timer(self, max_cpu_s: float) -> None:
         """Set the kernel's timer again where a tenth of it is used, or an item has set it to something else."""
         left, every = signal.getitimer(signal.ITIMER_PROF)
-        whole = cpu_limit * OVERRUN
-        if cpu_limit != self._timer_limit or every or not 0.0 <= whole - left + _TICK <= 0.1 * cpu_limit + _TICK:
+        whole = max_cpu_s * OVERRUN
+        if max_cpu_s != self._timer_limit or every or not 0.0 <= whole - left + _TICK <= 0.1 * max_cpu_s + _TICK:
             signal.setitimer(signal.ITIMER_PROF, whole)
-            self._timer_limit = cpu_limit
+            self._timer_limit = max_cpu_s
 
     def _end_timers(self) -> None:
         """End what an item has left set to interrupt it: it would interrupt another."""
@@ -273,8 +273,8 @@ class _Worker:
             signal.setitimer(one, 0)
 
     def _run_item(self, number: int, place: int, instance: Instance, asked: Asked) -> None:
-        subject, cpu_limit = asked.subject, asked.cpu_limit
-        self._arm_timer(cpu_limit)
+        subject, max_cpu_s = asked.subject, asked.max_cpu_s
+        self._arm_timer(max_cpu_s)
         context = instance.context(subject, asked.seed, asked.deadline)
         cpu, started = cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
@@ -294,11 +294,11 @@ class _Worker:
         if exhausted:
             self._check_whose_memory()
         cpu = cpu_now() - cpu
-        if cpu > cpu_limit:
+        if cpu > max_cpu_s:
             if self._leftovers.compute:
                 self._flush()
                 os._exit(LEFT_COMPUTING)
-            exceeded = limit_verdict(instance.verifier, f"CPU limit of {cpu_limit:g} s")
+            exceeded = limit_verdict(instance.verifier, f"CPU limit of {max_cpu_s:g} s")
             outcomes = replicate(subject, exceeded)
         ended = time.perf_counter()
         self._leftovers.end()

@@ -49,7 +49,7 @@ class JudgeOptions:
         split_checks: Count every assertion of a `check(candidate)` or test function as a test, where possible.
         blocks: Which fenced block of the response is the program when there are several.
         bare: Take a response without any fence as the program itself.
-        source_bytes: Largest program; a larger one is a verdict.
+        max_source_bytes: Largest program; a larger one is a verdict.
     """
 
     scoring: Scoring = "fraction"
@@ -57,15 +57,15 @@ class JudgeOptions:
     split_checks: bool = False
     blocks: Blocks = "last"
     bare: bool = False
-    source_bytes: int = 1 << 20
+    max_source_bytes: int = 1 << 20
 
     def __post_init__(self) -> None:
         for name, allowed in (("scoring", SCORINGS), ("blocks", BLOCKS)):
             value = getattr(self, name)
             if value not in allowed:
                 raise BadOptionsError(name, f"is {value!r}", f"Give one of {', '.join(allowed)}")
-        if self.source_bytes < 1:
-            raise BadOptionsError("source_bytes", f"is {self.source_bytes}", "Give more than 0")
+        if self.max_source_bytes < 1:
+            raise BadOptionsError("max_source_bytes", f"is {self.max_source_bytes}", "Give more than 0")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,8 +122,8 @@ def judge(submission: Submission, spec: TestSpec, slots: Slots, options: JudgeOp
         note = submission.extraction.note if submission.extraction else "no program"
         return run.without_running(Verdict.NO_CODE, note)
     size = len(source.encode("utf-8", "surrogatepass"))
-    if size > options.source_bytes:
-        return run.without_running(Verdict.TOO_LARGE, f"{size} bytes, at most {options.source_bytes} are judged")
+    if size > options.max_source_bytes:
+        return run.without_running(Verdict.TOO_LARGE, f"{size} bytes, at most {options.max_source_bytes} are judged")
     return run.judged(source.encode("utf-8", "surrogatepass"))
 
 

@@ -17,10 +17,10 @@ class Rate:
     put right once they are known.
     """
 
-    def __init__(self, requests_per_minute: int, tokens_per_minute: int) -> None:
+    def __init__(self, max_requests_per_minute: int, max_tokens_per_minute: int) -> None:
         """Begin with nothing used; 0 for no bound."""
-        self._seconds_per_request = 60 / requests_per_minute if requests_per_minute else 0.0
-        self._seconds_per_token = 60 / tokens_per_minute if tokens_per_minute else 0.0
+        self._seconds_per_request = 60 / max_requests_per_minute if max_requests_per_minute else 0.0
+        self._seconds_per_token = 60 / max_tokens_per_minute if max_tokens_per_minute else 0.0
         self._requests_at = self._tokens_at = 0.0
         self._ratio = _FIRST_RATIO
         self._turn = asyncio.Lock()

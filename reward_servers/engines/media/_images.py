@@ -33,12 +33,12 @@ class ImageLimits:
     """What an image may cost.
 
     Attributes:
-        bytes: Of the file.
+        file_bytes: Of the file.
         pixels: Of the picture, known before it is decoded.
         side: Pixels of the longer side that a reader is shown; a larger picture is made smaller.
     """
 
-    bytes: int = 8 << 20
+    file_bytes: int = 8 << 20
     pixels: int = 24_000_000
     side: int = 1536
 
@@ -84,8 +84,8 @@ def read_image(data: bytes, limits: ImageLimits) -> Image:
     from PIL import Image as pillow
     from PIL import ImageOps
 
-    if len(data) > limits.bytes:
-        raise MediaError(f"an image of {len(data)} bytes, of at most {limits.bytes}", "limit")
+    if len(data) > limits.file_bytes:
+        raise MediaError(f"an image of {len(data)} bytes, of at most {limits.file_bytes}", "limit")
     try:
         with warnings.catch_warnings():
             # Our own bound stands above Pillow's, and is checked before anything is decoded.

@@ -106,7 +106,7 @@ class SqlSettings(Settings):
     "sql",
     version="1",
     cost=Cost.SANDBOX,
-    limits=ItemLimits(cpu=7200.0, wall=7200.0, memory=0, response=1 << 19),
+    limits=ItemLimits(cpu_s=7200.0, wall_s=7200.0, memory_bytes=0, response_bytes=1 << 19),
     aspects=dict.fromkeys(("runs", "databases"), 0.0),
     libraries=("duckdb",),
 )

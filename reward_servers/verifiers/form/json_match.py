@@ -19,7 +19,7 @@ class JsonMatchOptions(ValueOptions):
     """Which differences count."""
 
 
-@verifier("json_match", version="1", limits=ItemLimits(response=1 << 19), aspects=ASPECTS)
+@verifier("json_match", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects=ASPECTS)
 def json_match(rollout: Rollout, ref: JsonMatchReference, options: JsonMatchOptions) -> Score:
     """How much of a JSON answer agrees with the right one, value by value; a code fence around it is left out."""
     return compared(rollout, options, strict_json, _right(ref.answer), "JSON")

@@ -51,7 +51,7 @@ class LanguageOptions(Options):
 @verifier(
     "language",
     version="1",
-    limits=ItemLimits(response=1 << 18),
+    limits=ItemLimits(response_bytes=1 << 18),
     aspects=dict.fromkeys(("share", "probability"), 0.0),
     libraries=("py3langid",),
 )

@@ -22,7 +22,7 @@ class LeakOptions(Options):
 
 
 # On the loop: a search in at most half a megabyte.
-@verifier("leak", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
+@verifier("leak", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
 async def leak(rollout: Rollout, ref: TextReference, options: LeakOptions) -> Score:
     """Whether a hint keeps the answer to itself: 0 where it contains an accepted answer, in its reasoning as well.
 

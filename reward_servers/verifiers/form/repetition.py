@@ -27,7 +27,7 @@ class RepetitionOptions(Options):
 @verifier(
     "repetition",
     version="2",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects={"distinct": 0.0, "repeated": 0.0, "loop": 0.0},
 )
 def repetition(rollout: Rollout, options: RepetitionOptions) -> Score:

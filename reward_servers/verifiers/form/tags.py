@@ -86,7 +86,7 @@ def _blocks(text: str, names: Sequence[str]) -> list[_Block] | None:
     return found if opened is None else None
 
 
-@verifier("tags", version="1", limits=ItemLimits(response=1 << 19), aspects=dict.fromkeys(_RULES, 0.0))
+@verifier("tags", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects=dict.fromkeys(_RULES, 0.0))
 def tags(rollout: Rollout, options: TagsOptions) -> Score:
     """Whether the tags of a response follow one another as a pattern says, none inside another, reasoning included.
 

@@ -68,7 +68,7 @@ def _read(text: str) -> Any:
     return builder.root
 
 
-@verifier("xml_match", version="1", limits=ItemLimits(response=1 << 19), aspects=ASPECTS)
+@verifier("xml_match", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects=ASPECTS)
 def xml_match(rollout: Rollout, ref: XmlReference, options: XmlOptions) -> Score:
     """How much of an XML answer agrees with the right one: elements, attributes and texts; a code fence is left out."""
     try:

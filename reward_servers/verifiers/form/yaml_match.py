@@ -76,7 +76,7 @@ def _scalar(text: str) -> Any:
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
-@verifier("yaml_match", version="1", limits=ItemLimits(response=1 << 18), aspects=ASPECTS, libraries=("PyYAML",))
+@verifier("yaml_match", version="1", limits=ItemLimits(response_bytes=1 << 18), aspects=ASPECTS, libraries=("PyYAML",))
 def yaml_match(rollout: Rollout, ref: YamlReference, options: YamlOptions) -> Score:
     """How much of a YAML answer agrees with the right one, value by value; a code fence around it is left out."""
     right = ref.answer

@@ -70,7 +70,7 @@ def _overlaps(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray
 @verifier(
     "boxes",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("f1", "precision", "recall", "iou", "count"), 0.0),
     libraries=("scipy",),
 )

@@ -42,7 +42,7 @@ def _is(document: Source, wanted: str) -> bool:
 @verifier(
     "evidence",
     version="3",
-    limits=ItemLimits(response=1 << 20),
+    limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"), 0.0),
 )
 def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions) -> Score:

@@ -55,7 +55,7 @@ def _said(arguments: str) -> str:
 @verifier(
     "fact_coverage",
     version="2",
-    limits=ItemLimits(response=1 << 20),
+    limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(("coverage", "hit_precision", "calls", "attempted", "premature"), 0.0),
 )
 def fact_coverage(rollout: Rollout, ref: FactsReference, options: FactsOptions) -> Score:

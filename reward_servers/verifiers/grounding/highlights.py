@@ -42,7 +42,7 @@ class HighlightsOptions(AnswerOptions):
 @verifier(
     "highlights",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects={"f2": 0.0, "precision": 0.0, "recall": 0.0, "wmse": None},
 )
 def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOptions) -> Score:

@@ -45,7 +45,7 @@ class TimeSpanOptions(AnswerOptions):
 @verifier(
     "time_span",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects={"iou": 0.0, "start_error": None, "end_error": None},
 )
 def time_span(rollout: Rollout, ref: TimeSpanReference, options: TimeSpanOptions) -> Score:

@@ -70,7 +70,7 @@ def _same_value(rollouts: Sequence[Rollout], answers: Sequence[str], first: int,
     "agreement",
     version="1",
     scope="group",
-    limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
+    limits=ItemLimits(cpu_s=60.0, wall_s=180.0, response_bytes=1 << 18),
     aspects=ASPECTS,
 )
 def agreement(group: Group, options: AgreementOptions) -> Sequence[Score]:

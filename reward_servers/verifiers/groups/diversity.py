@@ -26,7 +26,7 @@ class DiversityOptions(Options):
     "diversity",
     version="1",
     scope="group",
-    limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
+    limits=ItemLimits(cpu_s=60.0, wall_s=180.0, response_bytes=1 << 18),
     aspects={"nearest": 1.0},
     libraries=("rapidfuzz",),
 )

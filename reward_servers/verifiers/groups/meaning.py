@@ -93,7 +93,7 @@ class _Answers:
     version="1",
     scope="group",
     deterministic=False,
-    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
     aspects=ASPECTS,
 )
 async def meaning(group: Group, options: MeaningOptions, ctx: Context) -> Sequence[Score | Fault]:

@@ -36,7 +36,7 @@ class WordingsOptions(AnswerOptions):
     "wordings",
     version="1",
     scope="group",
-    limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
+    limits=ItemLimits(cpu_s=60.0, wall_s=180.0, response_bytes=1 << 18),
     aspects={"compared": 0.0, "retrieved": None},
     libraries=("rapidfuzz",),
 )

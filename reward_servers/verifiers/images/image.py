@@ -116,7 +116,7 @@ def _checks(picture: Image, ref: ImageReference, options: ImageOptions) -> dict[
 @verifier(
     "image",
     version="1",
-    limits=ItemLimits(cpu=30.0, memory=2 << 30, response=16 << 20),
+    limits=ItemLimits(cpu_s=30.0, memory_bytes=2 << 30, response_bytes=16 << 20),
     aspects=dict.fromkeys(("width", "height", *_CHECKS), 0.0),
     libraries=("pillow",),
 )

@@ -52,7 +52,7 @@ def _instructions(ref: IfevalReference) -> list[Instruction]:
 @verifier(
     "ifeval",
     version="4",
-    limits=ItemLimits(response=1 << 18),
+    limits=ItemLimits(response_bytes=1 << 18),
     aspects=dict.fromkeys(("strict", "loose", "share_strict", "share_loose"), 0.0),
     libraries=("nltk", "py3langid", "syllapy", "emoji"),
 )

@@ -52,7 +52,7 @@ class _Prepared:
 @verifier(
     "image_text",
     version="1",
-    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=16 << 20),
+    limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=16 << 20),
     max_batch=64,
     aspects={"raw": None, "cosine": -1.0},
 )

@@ -64,7 +64,7 @@ def _reduced(logs: Sequence[float], how: str) -> float:
 @verifier(
     "likelihood",
     version="1",
-    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
+    limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects={"log_likelihood": None, "tokens": 0.0},
 )

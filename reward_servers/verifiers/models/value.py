@@ -40,7 +40,7 @@ class ValueReference(Reference):
 @verifier(
     "value",
     version="2",
-    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0),
+    limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0),
     max_batch=256,
     aspects=("prior", "deviation"),
 )

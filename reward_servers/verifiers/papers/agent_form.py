@@ -31,7 +31,7 @@ class AgentFormOptions(Options):
         return self
 
 
-@verifier("agent_form", version="1", limits=ItemLimits(response=4 << 20), aspects=dict.fromkeys(_RULES, 0.0))
+@verifier("agent_form", version="1", limits=ItemLimits(response_bytes=4 << 20), aspects=dict.fromkeys(_RULES, 0.0))
 def agent_form(rollout: Rollout, options: AgentFormOptions) -> Score:
     """Whether each turn of an agent thinks and then calls a tool or gives its result, and the last one gives it.
 

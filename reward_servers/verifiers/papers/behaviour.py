@@ -37,7 +37,7 @@ class BehaviourOptions(Options):
 @verifier(
     "behaviour",
     version="1",
-    limits=ItemLimits(response=1 << 18),
+    limits=ItemLimits(response_bytes=1 << 18),
     aspects={"tagged": 0.0, "coded": 0.0, "phrased": 0.0},
 )
 def behaviour(rollout: Rollout, options: BehaviourOptions) -> Score:

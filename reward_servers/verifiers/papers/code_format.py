@@ -17,7 +17,7 @@ class CodeFormatOptions(Options):
     unit: Unit = Field("words", description=UNIT)
 
 
-@verifier("code_format", version="2", limits=ItemLimits(response=1 << 19), aspects=_FLOOR)
+@verifier("code_format", version="2", limits=ItemLimits(response_bytes=1 << 19), aspects=_FLOOR)
 def code_format(rollout: Rollout, options: CodeFormatOptions) -> Score:
     """Whether a reply is thinking, `</think>` and one block of Python, as Cobalt rewards it.
 

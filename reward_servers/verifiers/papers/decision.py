@@ -47,7 +47,7 @@ class DecisionOptions(AnswerOptions):
         return next((place for place, one in enumerate(self.choices) if _FORM.of(one) == form), None)
 
 
-@verifier("decision", version="2", limits=ItemLimits(response=1 << 19), aspects=_FLOOR)
+@verifier("decision", version="2", limits=ItemLimits(response_bytes=1 << 19), aspects=_FLOOR)
 def decision(rollout: Rollout, ref: DecisionReference, options: DecisionOptions) -> Score:
     """Whether a decision is the right one; a wrong one costs what its kind of mistake costs.
 

@@ -29,7 +29,7 @@ class GritOptions(Options):
     version="1",
     score_range=(-1.0, 4.0),
     floor=0.0,
-    limits=ItemLimits(response=1 << 17),
+    limits=ItemLimits(response_bytes=1 << 17),
     aspects=dict.fromkeys(("answer_tag", "reasoning_tags", "grounded_boxes", "answer_bleu"), 0.0),
 )
 def grit(rollout: Rollout, ref: GritReference, options: GritOptions) -> Score:

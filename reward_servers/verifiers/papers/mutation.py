@@ -36,7 +36,7 @@ from sandbox import SandboxError
 
 _MOST = 64
 _LONGEST = 1 << 18
-_LIMITS = ItemLimits(cpu=3600.0, wall=3600.0, memory=0, response=1 << 20)
+_LIMITS = ItemLimits(cpu_s=3600.0, wall_s=3600.0, memory_bytes=0, response_bytes=1 << 20)
 _OWN = JudgeOptions(stop_at_first_failure=True)
 _MOST_TESTS = 50
 """Every test is run on every program: a policy that writes thousands would hold a worker for hours."""

@@ -72,7 +72,7 @@ class OrdinalOptions(AnswerOptions):
 @verifier(
     "ordinal",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects={"exact": 0.0, "side": 0.0, "alarms": 1.0, "kappa": -1.0, "error": _LARGEST},
 )
 def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) -> Score:

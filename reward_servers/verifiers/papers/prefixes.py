@@ -31,14 +31,14 @@ class PrefixesOptions(Options):
     cut: Literal["line", "paragraph", "sentence"] = Field(
         "paragraph", description="End of a step. A response of several messages is cut after each turn of the policy."
     )
-    most: int = Field(16, ge=1, le=64, description="Steps; of a response with more, neighbours are one step.")
+    max_steps: int = Field(16, ge=1, le=64, description="Steps; of a response with more, neighbours are one step.")
 
 
 @verifier(
     "prefixes",
     version="1",
     deterministic=False,
-    limits=ItemLimits(wall=3600.0, response=1 << 19),
+    limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 19),
     aspects={"steps": 0.0},
 )
 async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> Score:
@@ -54,7 +54,7 @@ async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> 
         return Score.floor("no_answer", "the response is empty")
     places = _joined(
         _ends_of_text(rollout.content, options) if isinstance(rollout.content, str) else _ends_of_turns(rollout),
-        options.most,
+        options.max_steps,
     )
     asked: list[Content] = ["", *(_until(rollout, place) for place in places[:-1]), rollout.content]
     replies = await replies_to({

@@ -17,8 +17,8 @@ _POLICY = PROFILES["default"]
 class SurrogateOptions(Options):
     """The length that is best."""
 
-    longest: int = Field(3072, ge=2, description="Tokens at which the length term has fallen to -1.")
-    best: float = Field(0.5, gt=0, lt=1, description="Share of `longest` at which the length term is 1.")
+    max_tokens: int = Field(3072, ge=2, description="Tokens at which the length term has fallen to -1.")
+    best: float = Field(0.5, gt=0, lt=1, description="Share of `max_tokens` at which the length term is 1.")
 
 
 def _length_term(share: float, best: float) -> float:
@@ -46,7 +46,7 @@ def _has_expression(rollout: Rollout) -> bool:
     score_range=(_LOWEST, 2.0),
     floor=_LOWEST,
     aspects=dict.fromkeys(("thought", "expression", "length"), 0.0),
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
 )
 def surrogate(rollout: Rollout, options: SurrogateOptions) -> Score:
     """Half a point each for reasoning and for an answer that is an expression, plus a term of the length in tokens.
@@ -58,7 +58,7 @@ def surrogate(rollout: Rollout, options: SurrogateOptions) -> Score:
         raise CallerError("the length is counted in the rollout's token_ids; send them", code="missing_token_ids")
     thought = bool(_THOUGHT.search(rollout.response))
     expression = _has_expression(rollout)
-    length = _length_term(len(rollout.token_ids) / options.longest, options.best)
+    length = _length_term(len(rollout.token_ids) / options.max_tokens, options.best)
     value = 0.5 * (thought + expression) + length if expression else min(0.0, length)
     aspects = {"thought": float(thought), "expression": float(expression), "length": length}
     return Score(max(_LOWEST, value), "accepted" if expression else "no_expression", aspects=aspects)

@@ -72,7 +72,7 @@ class _Step:
     "tool_steps",
     version="1",
     score_range=(_LOWEST, _HIGHEST),
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("called", "overlap", "exact", "steps"), 0.0),
 )
 def tool_steps(rollout: Rollout, ref: ToolStepsReference, options: ToolStepsOptions) -> Score:

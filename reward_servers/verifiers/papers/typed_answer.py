@@ -18,7 +18,7 @@ class TypedReference(Reference):
     kind: AnswerType = Field(description="How it is compared.")
 
 
-@verifier("typed_answer", version="1", limits=ItemLimits(response=1 << 16), libraries=("rapidfuzz",))
+@verifier("typed_answer", version="1", limits=ItemLimits(response_bytes=1 << 16), libraries=("rapidfuzz",))
 def typed_answer(rollout: Rollout, ref: TypedReference) -> Score:
     """Accuracy of the text in `<answer>`: a choice, a number, a regression, a text read from an image, or free text.
 

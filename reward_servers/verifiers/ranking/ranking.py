@@ -66,7 +66,7 @@ def _order(answer: str) -> list[str] | None:
 @verifier(
     "ranking",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("ndcg", "mrr", "map", "recall", "precision", "listed", "unknown"), 0.0),
 )
 def ranking(rollout: Rollout, ref: RankingReference, options: RankingOptions) -> Score:

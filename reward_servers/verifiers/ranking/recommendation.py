@@ -35,7 +35,7 @@ class RecommendationOptions(Options):
 @verifier(
     "recommendation",
     version="2",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("hits", "listed", "recall", "ndcg"), 0.0),
 )
 def recommendation(rollout: Rollout, ref: RecommendationReference, options: RecommendationOptions) -> Score:

@@ -62,7 +62,7 @@ def _divergence_from(p: Sequence[float], middle: Sequence[float]) -> float:
     "relevance",
     version="1",
     score_range=(_NO_TAGS, 3.0),
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=_NOTHING,
 )
 def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions) -> Score:

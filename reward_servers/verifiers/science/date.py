@@ -87,7 +87,7 @@ def _day(found: Date) -> Day:
 @verifier(
     "date",
     version="2",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects={"days_off": None, "year": 0.0, "month": 0.0, "day": 0.0},
 )
 def date(rollout: Rollout, ref: DateReference, options: DateOptions) -> Score:

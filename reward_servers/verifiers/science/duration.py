@@ -79,7 +79,9 @@ def _amount(text: str) -> Fraction:
     return Fraction(above) / Fraction(below or 1) if Fraction(below or 1) else Fraction()
 
 
-@verifier("duration", version="1", limits=ItemLimits(response=1 << 19), aspects={"seconds": None, "seconds_off": None})
+@verifier(
+    "duration", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects={"seconds": None, "seconds_off": None}
+)
 def duration(rollout: Rollout, ref: DurationReference, options: DurationOptions) -> Score:
     """Whether a length of time is the right one, however it is written: PT1H30M, 1 h 30 min, 90 minutes, 1:30:00."""
     right = Fraction(str(ref.answer)) if isinstance(ref.answer, float) else _read(ref.answer, options.clock)

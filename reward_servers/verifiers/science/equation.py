@@ -40,7 +40,7 @@ def _last(text: str) -> Equation | None:
 @verifier(
     "equation",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("balanced", "species", "coefficients"), 0.0),
 )
 def equation(rollout: Rollout, ref: EquationReference, options: EquationOptions) -> Score:

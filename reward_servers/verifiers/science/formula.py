@@ -27,7 +27,10 @@ class FormulaOptions(AnswerOptions):
 
 
 @verifier(
-    "formula", version="1", limits=ItemLimits(response=1 << 19), aspects=dict.fromkeys(("composition", "charge"), 0.0)
+    "formula",
+    version="1",
+    limits=ItemLimits(response_bytes=1 << 19),
+    aspects=dict.fromkeys(("composition", "charge"), 0.0),
 )
 def formula(rollout: Rollout, ref: FormulaReference, options: FormulaOptions) -> Score:
     """Whether a chemical formula is the right one: atoms and charge, plain, in LaTeX or with small digits."""

@@ -99,7 +99,7 @@ def _power_of(name: str) -> str:
 @verifier(
     "quantity",
     version="2",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects={"relative_error": None, "dimension": 0.0},
     libraries=("pint",),
 )

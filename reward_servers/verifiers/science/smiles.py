@@ -33,7 +33,7 @@ def _canonical(text: str, stereo: bool) -> str | None:
     return written
 
 
-@verifier("smiles", version="1", limits=ItemLimits(response=1 << 19), libraries=("rdkit",))
+@verifier("smiles", version="1", limits=ItemLimits(response_bytes=1 << 19), libraries=("rdkit",))
 def smiles(rollout: Rollout, ref: TextReference, options: SmilesOptions) -> Score:
     """Whether a SMILES string is the right molecule, however it is written."""
     right = [_canonical(text, options.stereo) for text in ref.answers]

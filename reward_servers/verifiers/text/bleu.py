@@ -44,7 +44,7 @@ def _metric(options: BleuOptions, order: int) -> BLEU:
 @verifier(
     "bleu",
     version="2",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("brevity_penalty", "length_ratio"), 0.0),
     libraries=("sacrebleu",),
 )

@@ -31,7 +31,7 @@ def _metric(options: ChrfOptions) -> CHRF:
     )
 
 
-@verifier("chrf", version="1", limits=ItemLimits(response=1 << 19), libraries=("sacrebleu",))
+@verifier("chrf", version="1", limits=ItemLimits(response_bytes=1 << 19), libraries=("sacrebleu",))
 def chrf(rollout: Rollout, ref: TextReference, options: ChrfOptions) -> Score:
     """Sentence chrF or chrF++ of a translation against the nearest reference, as sacreBLEU computes it."""
     answer = taken(rollout, options)

@@ -62,7 +62,7 @@ def _items(text: str, how: str) -> list[str] | None:
 @verifier(
     "item_set",
     version="1",
-    limits=ItemLimits(response=1 << 18),
+    limits=ItemLimits(response_bytes=1 << 18),
     aspects=dict.fromkeys(("f1", "precision", "recall", "jaccard"), 0.0),
 )
 def item_set(rollout: Rollout, ref: ItemSetReference, options: ItemSetOptions) -> Score:

@@ -125,7 +125,9 @@ def _error(given: Fraction, right: Fraction, options: NumericOptions) -> tuple[F
     return difference, difference <= max(Fraction(options.absolute), Fraction(options.relative) * abs(right))
 
 
-@verifier("numeric", version="2", limits=ItemLimits(response=1 << 18), aspects={"relative_error": None, "numbers": 0.0})
+@verifier(
+    "numeric", version="2", limits=ItemLimits(response_bytes=1 << 18), aspects={"relative_error": None, "numbers": 0.0}
+)
 def numeric(rollout: Rollout, ref: NumericReference, options: NumericOptions) -> Score:
     """Whether a number equals the right one within a tolerance, however written: 1,200, 1.2k, 12e2, (5), 3/4, 12%."""
     right = _read(ref.answer)

@@ -53,7 +53,7 @@ def _compare(given: list[str], right: list[str]) -> dict[str, float]:
 @verifier(
     "qa",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("exact", "precision", "recall", "f1"), 0.0),
 )
 def qa(rollout: Rollout, ref: TextReference, options: QaOptions) -> Score:

@@ -20,7 +20,7 @@ class RougeOptions(AnswerOptions):
 @verifier(
     "rouge",
     version="1",
-    limits=ItemLimits(response=1 << 19),
+    limits=ItemLimits(response_bytes=1 << 19),
     aspects=dict.fromkeys(("rouge1", "rouge2", "rougeL"), 0.0),
     libraries=("rapidfuzz",),
 )

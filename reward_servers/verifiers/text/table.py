@@ -136,7 +136,10 @@ def _f1(ours: Counter[Any], theirs: Counter[Any]) -> float:
 
 
 @verifier(
-    "table", version="1", limits=ItemLimits(response=1 << 18), aspects=dict.fromkeys(("cells", "rows", "header"), 0.0)
+    "table",
+    version="1",
+    limits=ItemLimits(response_bytes=1 << 18),
+    aspects=dict.fromkeys(("cells", "rows", "header"), 0.0),
 )
 def table(rollout: Rollout, ref: TableReference, options: TableOptions) -> Score:
     """How well a table meets the right one: cells found by the key of their row and the name of their column.

@@ -26,7 +26,7 @@ def _pieces(text: str, options: WerOptions) -> list[str]:
 
 
 @verifier(
-    "wer", version="1", limits=ItemLimits(response=1 << 19), aspects={"error_rate": 1.0}, libraries=("rapidfuzz",)
+    "wer", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects={"error_rate": 1.0}, libraries=("rapidfuzz",)
 )
 def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
     """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on.

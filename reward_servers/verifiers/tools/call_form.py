@@ -54,7 +54,7 @@ class CallFormOptions(Options):
 @verifier(
     "call_form",
     version="2",
-    limits=ItemLimits(response=1 << 20),
+    limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(("calls", "known", "fitting"), 0.0),
 )
 def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions) -> Score:

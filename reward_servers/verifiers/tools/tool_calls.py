@@ -70,7 +70,7 @@ class ToolCallsOptions(Options):
 @verifier(
     "tool_calls",
     version="2",
-    limits=ItemLimits(response=1 << 20),
+    limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(("f1", "names", "arguments", "calls"), 0.0),
 )
 def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOptions) -> Score:

@@ -27,13 +27,15 @@ class TrajectoryReference(Reference):
 
     calls: list[ExpectedCall] = Field([], max_length=_MOST, description="Calls of a right way, in their order.")
     forbidden: list[ForbiddenCall] = Field([], max_length=_MOST, description="Calls that give the floor.")
-    budget: int | None = Field(None, ge=0, description="Calls that are enough; the number of `calls`, if not given.")
+    enough_calls: int | None = Field(
+        None, ge=0, description="Calls that are enough; the number of `calls`, if not given."
+    )
     final_state: Any = Field(None, description="State in which the world must be at the end.")
 
     @model_validator(mode="after")
     def _check(self) -> TrajectoryReference:
-        if not (self.calls or self.forbidden or self.budget is not None or self.final_state is not None):
-            raise ValueError("give `calls`, `forbidden`, `budget` or `final_state`")
+        if not (self.calls or self.forbidden or self.enough_calls is not None or self.final_state is not None):
+            raise ValueError("give `calls`, `forbidden`, `enough_calls` or `final_state`")
         return self
 
 
@@ -47,7 +49,7 @@ class TrajectoryOptions(Options):
     arguments: bool = Field(True, description="Whether arguments are compared, or names alone.")
     grade: Literal["all", "share"] = Field("all", description="1 for a match, or the F1 of calls made and expected.")
     efficiency: bool = Field(
-        False, description="Whether the score is multiplied by budget / calls, where that is below 1."
+        False, description="Whether the score is multiplied by `enough_calls` / calls, where that is below 1."
     )
     state_field: str = Field(
         "final_state", description="Field of the metadata that holds the state, as the trainer saw it."
@@ -60,7 +62,7 @@ class TrajectoryOptions(Options):
 @verifier(
     "trajectory",
     version="1",
-    limits=ItemLimits(response=4 << 20),
+    limits=ItemLimits(response_bytes=4 << 20),
     aspects={"matched": 0.0, "efficiency": 0.0, "forbidden": 0.0, "repeated": 0.0, "state": 0.0, "calls": 0.0},
 )
 def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOptions) -> Score:
@@ -69,7 +71,7 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
     Calls are those of the messages (chat completions and Responses), or of a text in Harmony. The state is what the
     caller sends in the metadata, never what the response says of it. The four ways to match are those of AgentEvals.
     """
-    asked = {"matched": ref.calls, "efficiency": ref.budget is not None or ref.calls, "state": ref.final_state}
+    asked = {"matched": ref.calls, "efficiency": ref.enough_calls is not None or ref.calls, "state": ref.final_state}
     aspects: dict[str, float | None] = {name: 0.0 if wanted else None for name, wanted in asked.items()}
     names = [call.name for message in rollout.messages if message.role == "assistant" for call in message.tool_calls]
     broken = sorted({one.name for one in ref.forbidden} & set(names))
@@ -82,12 +84,12 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
     if len(made) > _MOST:
         return Score(None, "limit", aspects={**aspects, "calls": float(len(made))}, note=f"{len(made)} calls")
     forbidden = [call.name for call in made if any(_is_forbidden(call, one) for one in ref.forbidden)]
-    budget = ref.budget if ref.budget is not None else len(ref.calls) if ref.calls else None
+    enough = ref.enough_calls if ref.enough_calls is not None else len(ref.calls) if ref.calls else None
     matched, f1 = _match(made, ref.calls, options) if ref.calls else (True, 1.0)
     state = _state(rollout, ref.final_state, options)
     aspects |= {
         "matched": float(matched) if ref.calls else None,
-        "efficiency": None if budget is None else min(1.0, budget / len(made)) if made else 1.0,
+        "efficiency": None if enough is None else min(1.0, enough / len(made)) if made else 1.0,
         "forbidden": float(len(forbidden)),
         "repeated": float(sum(call in made[:place] for place, call in enumerate(made))),
         "state": None if state is None else float(state),
@@ -98,7 +100,7 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
     if state is False:
         return Score(0.0, "wrong_state", aspects=aspects)
     value = float(matched) if options.grade == "all" else f1
-    value *= (aspects["efficiency"] or 0.0) if options.efficiency and budget is not None else 1.0
+    value *= (aspects["efficiency"] or 0.0) if options.efficiency and enough is not None else 1.0
     code = "no_call" if ref.calls and not made else ""
     return Score(value, code, aspects=aspects, evidence={"calls": [[one.name, one.arguments] for one in made[:20]]})
 

@@ -94,7 +94,7 @@ def test_a_program_over_the_cap_is_a_verdict(judged: Judge) -> None:
     judgement = judged(huge, SUM)
     assert (judgement.verdict, judgement.code, judgement.score) == (Verdict.TOO_LARGE, "limit", 0.0)
     assert len(judgement.results) == 2
-    assert judged("#" * (20 << 20), SUM, source_bytes=64 << 20).verdict is Verdict.TOO_LARGE
+    assert judged("#" * (20 << 20), SUM, max_source_bytes=64 << 20).verdict is Verdict.TOO_LARGE
 
 
 def test_a_response_without_code_is_a_verdict(slots: Slots) -> None:

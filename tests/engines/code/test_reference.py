@@ -132,4 +132,4 @@ def test_unknown_options_name_the_option() -> None:
     with pytest.raises(BadOptionsError):
         JudgeOptions(blocks="none")  # type: ignore[arg-type]
     with pytest.raises(BadOptionsError):
-        JudgeOptions(source_bytes=0)
+        JudgeOptions(max_source_bytes=0)

@@ -70,7 +70,7 @@ def test_large_pictures_are_made_smaller_and_too_large_ones_are_refused_before_t
         read_image(bomb, LIMITS)
     assert refused.value.reason == "limit"
     with pytest.raises(MediaError, match="bytes, of at most 100"):
-        read_image(written(picture(64, 64)), ImageLimits(bytes=100))
+        read_image(written(picture(64, 64)), ImageLimits(file_bytes=100))
 
 
 def test_several_frames_are_refused() -> None:

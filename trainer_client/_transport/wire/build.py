@@ -55,8 +55,8 @@ def build_request(
             expected_digest=asked.digest,
             options_json=asked.options,
         )
-        if asked.cpu_limit is not None:
-            evaluation.item_limit.FromNanoseconds(int(asked.cpu_limit * 1e9))
+        if asked.max_cpu_s is not None:
+            evaluation.item_limit.FromNanoseconds(int(asked.max_cpu_s * 1e9))
     blobs: dict[str, types.Blob] = {}
     unusable: dict[int, ClientOutcome] = {}
     for encoded, rows in chunk.parts:
