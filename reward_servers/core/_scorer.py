@@ -24,7 +24,7 @@ from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
 from reward_servers.core._stats import SlowItem, Stats
-from reward_servers.core._stretch import Stretch
+from reward_servers.core._stretch import Listed, Stretch
 from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Source, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
@@ -210,25 +210,14 @@ class Scorer:
     def _judge_at_once(
         self, call: Call, job: Job, executor: LoopExecutor, groups: Sequence[Group], position: int
     ) -> None:
-        """Judge what needs neither a queue nor a turn of its own; what does after all goes the usual way."""
+        """Judge what needs neither a queue nor a task of its own, now or behind others who wait for their turn."""
         width = call.width
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         positions: Sequence[int] = range(position, position + width * len(rollouts), width)
         if self._may_be_too_long(call, job):
             rollouts, positions = self._without_too_long(call, job, rollouts, positions)
-        queue_us = int((time.perf_counter() - job.queued_at) * 1e6)
-        found = executor.judge_at_once(job, rollouts, details=call.details)
-        count = len(found.scores)
-        if count:
-            answered = positions[: found.done] if not found.others else [positions[rank] for rank in found.ranks()]
-            call.give_plain(PlainVerdicts(answered, found.scores, found.codes, [queue_us] * count, found.run_us))
-        for rank, outcome, run_us in found.others:
-            call.give(positions[rank], Result(outcome, queue_us, run_us))
-        if found.done < len(rollouts):
-            left = zip(rollouts[found.done :], positions[found.done :], strict=True)
-            units = [Unit(job, rollout, [(call, (place,))]) for rollout, place in left]
-            call.units += units
-            executor.submit(units)
+        if rollouts:
+            executor.judge_in_turn(Stretch(job, call, Listed(rollouts), positions))
 
     @staticmethod
     def _may_be_too_long(call: Call, job: Job) -> bool:

@@ -13,12 +13,34 @@ from reward_servers.core._model import Rollout
 from reward_servers.core._work import Job, PlainVerdicts, Source, Unit
 
 
+class Listed:
+    """Rollouts of this process: a source for what is judged here."""
+
+    reader = ""
+
+    def __init__(self, rollouts: Sequence[Rollout]) -> None:
+        """Take the rollouts."""
+        self._rollouts = rollouts
+
+    def rollout(self, rank: int) -> Rollout:
+        """The rollout with that number."""
+        return self._rollouts[rank]
+
+    def pieces(self, first: int, last: int) -> list[bytes]:
+        """There are none.
+
+        Raises:
+            TypeError: Always: no worker may be given these.
+        """
+        raise TypeError("rollouts of this process are judged in it")
+
+
 class Stretch:
     """Rollouts of a source that are to be judged, from ``first`` up to but not including ``last``."""
 
     __slots__ = ("_first", "_last", "_made", "_positions", "_source", "call", "job")
 
-    def __init__(self, job: Job, call: Call, source: Source, positions: range) -> None:
+    def __init__(self, job: Job, call: Call, source: Source, positions: Sequence[int]) -> None:
         """Take all rollouts of a source.
 
         Args:
@@ -49,7 +71,7 @@ class Stretch:
         return front
 
     @property
-    def positions(self) -> range:
+    def positions(self) -> Sequence[int]:
         """The call's position of each rollout."""
         return self._positions[self._first : self._last]
 

@@ -13,6 +13,7 @@ from reward_servers.gateway import carr, hosted, native, nemo_gym, run_code, sco
 from reward_servers.gateway.docs import describe_bodies
 from reward_servers.gateway.door import Door, answer_to, direct_routes
 from reward_servers.gateway.errors import HttpError, answer_error
+from reward_servers.gateway.held import Held
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.scoring import Scoring, settled
 from reward_servers.gateway.settings import GatewayConfig
@@ -53,7 +54,9 @@ def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | 
         app.add_exception_handler(kind, _on_answer)
     app.add_exception_handler(Exception, _on_defect)
     direct = direct_routes(route for router in routers for route in router.routes)
-    app.add_middleware(Door, clients=Clients(config.auth.tokens), direct=direct)
+    app.add_middleware(
+        Door, clients=Clients(config.auth.tokens), direct=direct, held=Held(config.limits.max_held_bytes)
+    )
     return app
 
 

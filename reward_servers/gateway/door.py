@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reward_servers.gateway.errors import HttpError, answer_error
+from reward_servers.gateway.held import Exchange, Held
 from reward_servers.rpc import Clients, NotAllowedError, bearer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -33,23 +34,32 @@ class Door:
     checks parameters and answers that such a route does not have, and costs as much as judging.
     """
 
-    def __init__(self, app: ASGIApp, clients: Clients, direct: Mapping[str, Endpoint]) -> None:
+    def __init__(self, app: ASGIApp, clients: Clients, direct: Mapping[str, Endpoint], held: Held) -> None:
         """Stand before an app.
 
         Args:
             app: Answers what has no short way.
             clients: Tells callers apart.
             direct: Routes with a short way, by path: see `direct_routes`.
+            held: Bounds what requests and answers hold.
         """
         self._app = app
         self._clients = clients
         self._direct = direct
+        self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        exchange = Exchange(self._held, receive, send)
+        try:
+            await self._answer(scope, exchange.receive, exchange.send)
+        finally:
+            exchange.end()
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
         response: Response | None = None
         if path not in _OPEN:

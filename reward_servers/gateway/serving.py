@@ -17,6 +17,7 @@ from reward_servers.core import SettingsError
 from reward_servers.endings import ending_signals
 from reward_servers.garbage import freeze_garbage
 from reward_servers.gateway.app import create_app
+from reward_servers.gateway.heads import BoundedHeads
 from reward_servers.gateway.patience import Patience
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
@@ -73,7 +74,7 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
     settings = uvicorn.Config(
         app,
         loop="none",
-        http="auto",
+        http=BoundedHeads,
         ws="none",
         lifespan="off",
         log_config=None,

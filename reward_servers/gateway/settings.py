@@ -17,6 +17,7 @@ max_items = 65536               # rollouts under way
 max_body_bytes = 67108864
 body_timeout_s = 60.0           # for a body to arrive; the same for a head, and for a part of an answer to be read
 max_batch_items = 16384         # rollouts in one request
+max_held_bytes = 1073741824     # of bodies that have come and answers that are not taken yet, of all callers
 
 [auth]
 tokens = "tokens.toml"
@@ -54,6 +55,7 @@ class _Limits(Section):
     max_body_bytes: int = Field(default=64 << 20, ge=1 << 10)
     body_timeout_s: float = Field(default=60.0, gt=0)
     max_batch_items: int = Field(default=1 << 14, ge=1)
+    max_held_bytes: int = Field(default=1 << 30, ge=1 << 10)
 
 
 class _RunCode(Section):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,11 +11,13 @@ import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+_ONES = bytes(ord("1") if chr(byte).isascii() and chr(byte).isdigit() else ord(" ") for byte in range(256))
+"""Every digit becomes 1, and all else a space: digits in a row are then found as fast as memory is read."""
+_LONG_NUMBER = b"1" * 19
 """What may be an integer that does not fit 64 bits: orjson would make a float of it, and a label would change."""
 _EVERY = 6
-_LONG_NUMBER_SAMPLED = re.compile(rb"[0-9]{3}")
-"""What 19 digits in a row look like in every sixth byte: at least three of them are there, in a row."""
+_LONG_NUMBER_SAMPLED = b"1" * (len(_LONG_NUMBER) // _EVERY)
+"""What of it is in every sixth byte at least."""
 
 
 class BodyError(ValueError):
@@ -85,8 +86,10 @@ def read_json(body: bytes) -> Any:
 
 
 def holds_long_number(body: bytes) -> bool:
-    """Whether 19 digits are in a row somewhere. A sample of the bytes is looked at first, at a tenth of the cost."""
-    return _LONG_NUMBER_SAMPLED.search(body[::_EVERY]) is not None and _LONG_NUMBER.search(body) is not None
+    """Whether 19 digits are in a row somewhere. A sample of the bytes is looked at first."""
+    if _LONG_NUMBER_SAMPLED not in body[::_EVERY].translate(_ONES):
+        return False
+    return _LONG_NUMBER in body.translate(_ONES)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -87,7 +87,8 @@ class Batch:
         header = self._header = Header(self._scorer, message, self._ends, self._record)
         reader = wire.GroupReader()
         reader.take_blobs(message.blobs)
-        items = self._record.items = wire.count_rollouts(message.groups) * header.width
+        groups = list(message.groups)  # an object of Python for each is made once
+        items = self._record.items = wire.count_rollouts(groups) * header.width
         if header.in_columns:
             indices: list[int] = []
             columns = self._columns = wire.Columns(header.names, details=header.details)
@@ -95,10 +96,10 @@ class Batch:
             call = self._scorer.open(
                 header.request, deliver, items, hold, plain=plain, longest=len(data), details=header.details
             )
-            return OpenedCall(call, reader, message.groups, indices.extend)
+            return OpenedCall(call, reader, groups, indices.extend)
         rows = wire.RowPlaces(self._response, header.names)
         call = self._scorer.open(header.request, rows.deliver, items, hold, plain=rows.deliver_plain, longest=len(data))
-        return OpenedCall(call, reader, message.groups, rows.expect)
+        return OpenedCall(call, reader, groups, rows.expect)
 
     def response(self) -> service_pb2.ScoreResponse:
         """The answer, once every result is known."""
@@ -182,7 +183,8 @@ class Stream:
             self._waiting -= len(verdicts.positions)
             self._wake.set()
 
-        items = wire.count_rollouts(chunk.groups) * header.width
+        groups = list(chunk.groups)
+        items = wire.count_rollouts(groups) * header.width
         self._waiting += items
         self._record.items += items
         call = self._scorer.open(
@@ -200,7 +202,7 @@ class Stream:
             header.pin()
         if refusal is not None:
             call.skip(refusal)
-        return OpenedCall(call, self._reader, chunk.groups, indices.extend)
+        return OpenedCall(call, self._reader, groups, indices.extend)
 
     def _header_for(self, chunk: service_pb2.ScoreRequest) -> Header:
         if self._header is None:

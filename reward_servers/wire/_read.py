@@ -138,6 +138,13 @@ def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluati
 
 
 def _read_context(message: types_pb2.Group, blobs: Mapping[str, tuple[bytes, str]]) -> PromptContext:
+    if not len(message.documents) and not message.prompt.HasField("messages"):
+        context = _WireContext.__new__(_WireContext)
+        context.reference = message.reference_json
+        marks = message.reasoning_marks
+        context.reasoning_marks = _read_marks(marks) if len(marks) else ()
+        context._message = message
+        return context
     return PromptContext(
         message.group_id,
         _read_content(message.prompt, blobs),
@@ -146,6 +153,33 @@ def _read_context(message: types_pb2.Group, blobs: Mapping[str, tuple[bytes, str
         message.size,
         _read_marks(message.reasoning_marks) if message.reasoning_marks else (),
     )
+
+
+class _WireContext(PromptContext):
+    """What rollouts share, of texts alone: what few verifiers ask for is read from the message when it is asked for."""
+
+    __slots__ = ("_message",)
+    _message: types_pb2.Group
+
+    def __getattr__(self, name: str) -> Any:
+        """Read a field that was not set."""
+        if name not in _CONTEXT_LATER:
+            raise AttributeError(f"a prompt has no {name!r}")
+        value = _CONTEXT_LATER[name](self._message)
+        setattr(self, name, value)
+        return value
+
+    def __reduce__(self) -> tuple[type[PromptContext], tuple[Any, ...]]:
+        """Travel as a plain one."""
+        return PromptContext, tuple(getattr(self, one.name) for one in fields(PromptContext))
+
+
+_CONTEXT_LATER: Mapping[str, Callable[[types_pb2.Group], Any]] = {
+    "group_id": lambda message: message.group_id,
+    "prompt": lambda message: message.prompt.text,
+    "documents": lambda message: (),
+    "size": lambda message: message.size,
+}
 
 
 class _WireGroup(Group):

@@ -172,6 +172,42 @@ def test_one_fault_in_a_small_batch_ends_nothing_and_many_do(server: str) -> Non
         call(function, prompts=["p"] * 200, completions=texts)
 
 
+class Trainer:
+    """What TRL's trainer hands to a reward function of several: a method of its own."""
+
+    def __init__(self, *functions: Any) -> None:
+        self.reward_funcs = list(functions)
+
+    def log_metric(self, name: str, value: float) -> None:
+        """Note nothing."""
+
+
+def test_none_is_refused_where_trl_would_take_it_for_0(server: str) -> None:
+    down = next(str(number) for number in range(100) if drawn("p", str(number)) is None)
+    given = {"prompts": ["p"], "completions": [down]}
+    function = reward_function(Recipe.loads(recipe()), server)
+    assert call(function, **given, log_metric=Trainer(function).log_metric) == [None]
+    beside = Trainer(function, len).log_metric
+    with pytest.raises(RecipeError, match="on_missing: TRL sums 2 reward functions, and None counts as 0 there"):
+        call(function, **given, log_metric=beside)
+    stated = reward_function(Recipe.loads(recipe()), server, on_missing=0.25)
+    assert call(stated, **given, log_metric=beside) == [0.25]
+
+
+def test_the_released_trl_hands_over_a_method_of_its_trainer(server: str, tmp_path: Path) -> None:
+    def other(completions: list[str], **_: Any) -> list[float]:
+        return [0.2] * len(completions)
+
+    function = reward_function(Recipe.loads(recipe()), server)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from trl import GRPOTrainer  # type: ignore[attr-defined]  # exported lazily
+
+        trainer = GRPOTrainer(reward_funcs=[function, other], **arguments(tmp_path))
+        with pytest.raises(RecipeError, match="None counts as 0"):
+            trainer.train()
+
+
 def test_beside_other_reward_functions_a_missing_reward_can_be_an_error(server: str) -> None:
     function = reward_function(Recipe.loads(recipe()), server, on_missing="error")
     down = next(str(number) for number in range(100) if drawn("p", str(number)) is None)

@@ -1,8 +1,9 @@
 """Attacks `assay gateway` over raw HTTP beside a caller who behaves, and checks what must hold.
 
-Attackers send what no client sends, hang up, dribble heads and read no answers. Every whole request is answered, by a
-status that the page of the gateway names and by JSON; the one who behaves always gets the same rewards; afterwards
-nothing is under way, and no traceback was written.
+Attackers send what no client sends, hang up, dribble heads, send heads without end and read no answers. Every whole
+request is answered, by a status that the page of the gateway names and by JSON; the one who behaves always gets the
+same rewards; afterwards nothing is under way, and no traceback was written. The most memory that the gateway had is
+told beside its bound.
 
     python -m tests.gateway_fuzz [--seconds 60] [--seed 1] [--attackers 64]
 """
@@ -26,6 +27,7 @@ import psutil
 from tests.gateway.conftest import Processes
 
 _STATUSES = {200, 400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 502, 503}
+_HELD = 128 << 20
 _ROUTES = (
     "/v1/score", "/openrlhf", "/slime", "/slime/number", "/verify", "/seed_session", "/aggregate_metrics", "/evaluate",
     "/score", "/pooling", "/classify", "/aws", "/fireworks", "/run_code",
@@ -135,7 +137,10 @@ async def _one(attacker: Attacker, draw: random.Random, host: str, port: int, se
     try:
         body = attacker.body()
         head = attacker.head(len(body))
-        way = draw.randrange(12)
+        way = draw.randrange(13)
+        if way == 12:
+            await _flood(reader, writer, seen)
+            return
         if way == 10:
             await _dribble(reader, writer, seen)
             return
@@ -174,6 +179,23 @@ async def _dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, s
     answer = await asyncio.wait_for(reader.read(), 60)
     assert answer == b"", answer
     seen["dribbled"] += 1
+
+
+async def _flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Counter[str]) -> None:
+    """Send a head that never ends, as fast as it is taken, until the connection is ended."""
+    writer.write(b"POST /slime HTTP/1.1\r\n")
+    for _ in range(20_000):
+        writer.write(b"x-a: " + b"b" * 4000 + b"\r\n")
+        try:
+            await writer.drain()
+        except ConnectionError:
+            seen["flooded"] += 1
+            return
+        if reader.at_eof():
+            break
+    answer = await asyncio.wait_for(reader.read(), 60)
+    assert answer.startswith(b"HTTP/1.1 431"), answer[:200]
+    seen["flooded"] += 1
 
 
 async def _read_nothing(writer: asyncio.StreamWriter, seen: Counter[str]) -> None:
@@ -217,6 +239,14 @@ async def _behave(host: str, port: int, until: float) -> int:
     return asked
 
 
+async def _watch(pid: int, seen: list[int]) -> None:
+    """Note the memory of a process, in bytes."""
+    process = psutil.Process(pid)
+    while True:
+        seen.append(process.memory_info().rss)
+        await asyncio.sleep(0.2)
+
+
 async def _attack(url: str, pid: int, seed: int, seconds: float, attackers: int) -> None:
     parts = urlsplit(url)
     host, port = str(parts.hostname), int(parts.port or 0)
@@ -227,6 +257,8 @@ async def _attack(url: str, pid: int, seed: int, seconds: float, attackers: int)
         while time.monotonic() < until:
             await _one(attacker, draw, host, port, seen)
 
+    resident: list[int] = [psutil.Process(pid).memory_info().rss]
+    watching = asyncio.create_task(_watch(pid, resident))
     for part in (0.2, 0.8):
         until = time.monotonic() + seconds * part
         async with asyncio.TaskGroup() as tasks:
@@ -234,8 +266,8 @@ async def _attack(url: str, pid: int, seed: int, seconds: float, attackers: int)
             for _ in range(attackers):
                 tasks.create_task(attack(until))
         if part < 0.5:
-            before = psutil.Process(pid).memory_info().rss
-    after = psutil.Process(pid).memory_info().rss
+            before = len(resident)
+    watching.cancel()
     for _ in range(200):
         reader, writer = await asyncio.open_connection(host, port)
         writer.write(b"GET /ready HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
@@ -246,7 +278,12 @@ async def _attack(url: str, pid: int, seed: int, seconds: float, attackers: int)
         await asyncio.sleep(0.05)
     assert ready == {"status": "ready", "under_way": 0}, ready
     print(dict(sorted(seen.items())))
-    print(f"honest requests {honest.result()}, memory {after / before:.2f} times, nothing under way")
+    first, then = max(resident[:before]), max(resident[before:])
+    print(f"honest requests {honest.result()}, nothing under way")
+    print(
+        f"memory {resident[0] >> 20} MiB at first, at most {first >> 20} in the first fifth and {then >> 20} then "
+        f"({then / first:.2f} times), {resident[-1] >> 20} at the end; {_HELD >> 20} of callers were allowed"
+    )
 
 
 def main() -> int:
@@ -260,7 +297,7 @@ def main() -> int:
         recipe = Path(folder) / "recipe.toml"
         recipe.write_text(_RECIPE)
         settings = Path(folder) / "gateway.toml"
-        settings.write_text("[limits]\nbody_timeout_s = 20.0\n")
+        settings.write_text(f"[limits]\nbody_timeout_s = 20.0\nmax_held_bytes = {_HELD}\n")
         processes = Processes(Path(folder))
         try:
             url = processes.start(

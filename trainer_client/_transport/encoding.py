@@ -107,7 +107,9 @@ def _fill(group: EncodedGroup, rollouts: Sequence[Rollout], unusable: dict[int, 
         if rollout.documents is not documents and same_documents:
             same_documents = rollout.documents == documents
     group.shares_documents = same_documents
-    group.head_bytes = _ROW_BYTES + _content_bytes(prompt)
+    group.head_bytes = _ROW_BYTES + (
+        len(prompt) if type(prompt) is str and prompt.isascii() else _content_bytes(prompt)
+    )
     if same_reference:
         group.reference = _encode_reference(group.rows, first, unusable)
         group.head_bytes += len(group.reference)
@@ -116,7 +118,7 @@ def _fill(group: EncodedGroup, rollouts: Sequence[Rollout], unusable: dict[int, 
             group.references[row] = _encode_reference([row], rollouts[row], unusable)
             sizes[row] += len(group.references[row])
     if same_documents:
-        group.head_bytes += _document_bytes(first)
+        group.head_bytes += _document_bytes(first) if documents else 0
     else:
         for row in group.rows:
             sizes[row] += _document_bytes(rollouts[row])

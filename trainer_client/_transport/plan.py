@@ -161,14 +161,15 @@ def call_specs(
     }
     keys_of = {need: _by_deadline(need, rewards) for need in need_of.values()}
     work: dict[tuple[float, tuple[int, ...]], list[tuple[EncodedGroup, list[int]]]] = {}
+    if len(need_of) == 1 and all(left):
+        # One task of which nothing is settled yet, as most batches are: all groups whole.
+        whole = [(group, group.rows) for group in groups]
+        work, groups = {key: whole for keys in keys_of.values() for key in keys}, ()
     for group in groups:
         by_need: dict[tuple[int, ...], list[int]] = {}
-        if len(need_of) == 1 and all(left[row] for row in group.rows):
-            by_need = {next(iter(need_of.values())): group.rows}
-        else:
-            for row in group.rows:
-                if left[row]:
-                    by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
+        for row in group.rows:
+            if left[row]:
+                by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
         for need, rows in by_need.items():
             for key in keys_of[need]:
                 work.setdefault(key, []).append((group, rows))

@@ -62,13 +62,20 @@ class SecondTries:
         self._opinions = Opinions()
         self._doubted: set[tuple[int, int]] = set()
         self._waiting: dict[tuple[CallSpec, int, frozenset[str]], list[ScorelessResult]] = {}
+        self._groups: Sequence[EncodedGroup] = ()
         self._group_of: dict[int, EncodedGroup] = {}
         self._tasks = tasks
 
     def know(self, groups: Sequence[EncodedGroup]) -> None:
         """The groups of the batch."""
-        for group in groups:
-            self._group_of.update(dict.fromkeys(group.rows, group))
+        self._groups = groups
+
+    def _group(self, row: int) -> EncodedGroup:
+        """The group of a row. Few batches ask for any, so that they are looked up from then on."""
+        if not self._group_of:
+            for group in self._groups:
+                self._group_of.update(dict.fromkeys(group.rows, group))
+        return self._group_of[row]
 
     def take(self, chunk: Chunk, results: Sequence[ScorelessResult], replica: Replica) -> None:
         """Settle what a replica has said for good, and gather the rest for another try.
@@ -140,7 +147,7 @@ class SecondTries:
         results = self._waiting.pop(key)
         parts: dict[int, tuple[EncodedGroup, list[int]]] = {}
         for result in results:
-            group = self._group_of[result.row]
+            group = self._group(result.row)
             _, rows = parts.setdefault(id(group), (group, self._asked_of(spec, group) if spec.whole_groups else []))
             if result.row not in rows:
                 rows.append(result.row)

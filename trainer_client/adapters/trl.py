@@ -14,9 +14,10 @@ that asks for one other than TRL's is refused here, so that nothing is dropped w
     trainer = grpo_trainer("recipe.toml", {"math": "127.0.0.1:50051"}, model=..., args=..., train_dataset=...)
 
 A rollout without a reward is None, which TRL leaves out of its group's statistics where this is the sole reward
-function. Beside others it sums what is there, so that None counts as 0: put rules of your own into the recipe, as
-verifiers, and not into a second reward function; or set ``on_missing="error"``. When more than ``fault_limit`` of the
-latest rollouts have none, training stops. Checked with TRL 1.16.
+function. Beside others it sums what is there, so that None would count as 0, and the first call is refused: put rules
+of your own into the recipe, as verifiers, and not into a second reward function; or say what stands for a missing
+reward (``on_missing``). When more than ``fault_limit`` of the latest rollouts have none, training stops. Checked with
+TRL 1.16.
 
 What a rollout consists of:
 
@@ -164,6 +165,8 @@ class _Scorer:
         if not self._groups_checked:
             await _refuse_group_verifiers(self._client)
             self._groups_checked = True
+        if self._rule == "none" and not self._other_tasks:
+            _refuse_beside_others(given)
         step = getattr(given.get("trainer_state"), "global_step", None)
         label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
         rollouts = self._columns.rollouts(label, given)
@@ -255,6 +258,24 @@ async def _refuse_group_verifiers(client: AnyClient) -> None:
             f"recipe {client.recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "
             "reward_function",
             "rewards",
+        )
+
+
+def _refuse_beside_others(given: Mapping[str, Any]) -> None:
+    """Refuse to leave rollouts out beside other reward functions, whose sum takes None for 0.
+
+    The function for metrics is a method of TRL's trainer, which knows all of them.
+
+    Raises:
+        RecipeError: there are others.
+    """
+    trainer = getattr(given.get("log_metric"), "__self__", None)
+    count = len(getattr(trainer, "reward_funcs", None) or ())
+    if count > 1:
+        raise RecipeError(
+            f"TRL sums {count} reward functions, and None counts as 0 there; make the others verifiers of the recipe, "
+            'or pass on_missing="error" or a number that you choose',
+            "on_missing",
         )
 
 

@@ -13,15 +13,17 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reward_servers.core._bound import BoundVerifier, Instance, outcome_of, replicate
 from reward_servers.core._context import Ask
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, default_codes, plain_score
+from reward_servers.core._stretch import Stretch
 from reward_servers.core._verifier import Cost, Role
 from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
+from reward_servers.core.executors._turns import AtOnce, Turns
 
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
@@ -54,34 +56,6 @@ class _Runner:
     task: asyncio.Task[None] | None = None
 
 
-@dataclass(slots=True)
-class AtOnce:
-    """What was judged at once.
-
-    Attributes:
-        scores: Scores of the items whose verdict is nothing but a score and a code.
-        codes: Their codes.
-        own_codes: Codes that the verifier gave itself, by place among the scores.
-        run_us: Microseconds that each ran.
-        others: Rank, outcome and run time of the other items.
-        done: How many items were judged, from the first on.
-        left: Whether the verifier waits for something, so that its item is judged again elsewhere.
-    """
-
-    scores: list[float] = field(default_factory=list)
-    codes: list[str] = field(default_factory=list)
-    own_codes: dict[int, str] = field(default_factory=dict)
-    run_us: list[int] = field(default_factory=list)
-    others: list[tuple[int, Outcome, int]] = field(default_factory=list)
-    done: int = 0
-    left: bool = False
-
-    def ranks(self) -> list[int]:
-        """Ranks of the items that have a score."""
-        others = {rank for rank, _, _ in self.others}
-        return [rank for rank in range(self.done) if rank not in others]
-
-
 class LoopExecutor:
     """Runs the items of one verifier on the loop, up to its concurrency."""
 
@@ -96,6 +70,7 @@ class LoopExecutor:
         self._growing = False
         self._closing = False
         self._active = 0
+        self._turns = Turns(self._judge_turn)
         verifier = hosted.verifier
         self._may_be_quick = (
             verifier.cost is Cost.TRIVIAL and verifier.scope == "rollout" and Role.CONTEXT not in verifier.roles
@@ -114,6 +89,27 @@ class LoopExecutor:
     def is_quick(self) -> bool:
         """Whether items can be judged at once: the verifier says that it costs nothing, and none waits."""
         return self._may_be_quick and not self._queue
+
+    def judge_in_turn(self, stretch: Stretch) -> None:
+        """Judge a stretch now, or behind those that wait for their turn, and tell its call."""
+        if self._turns:
+            self._turns.add(stretch)
+        else:
+            self._judge_turn(stretch)
+
+    def _judge_turn(self, stretch: Stretch) -> None:
+        """Judge as much of a stretch as a turn may take; what is left waits for another."""
+        if self._may_be_quick:
+            rollouts = [stretch.rollout(place) for place in range(len(stretch))]
+            found = self.judge_at_once(stretch.job, rollouts, details=stretch.call.details)
+            found.tell(stretch)
+            stretch.cut(found.done)
+        if not stretch or stretch.call.ended:
+            return
+        if self._may_be_quick:
+            self._turns.add(stretch)
+        else:
+            self.submit(list(stretch))
 
     def judge_at_once(self, job: Job, rollouts: Sequence[Rollout], *, details: bool = True) -> AtOnce:
         """Judge items one after the other without a task, for as long as a turn of the loop may take.

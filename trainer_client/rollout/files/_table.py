@@ -12,6 +12,8 @@ from trainer_client.rollout.types import Document, Rollout
 
 _FIELDS = frozenset(ROLLOUT_FIELDS)
 _TEXT_IDS = ("rollout_id", "group_id")
+_PLAIN = frozenset({"rollout_id", "group_id", "prompt", "response", "reference"})
+"""Fields of most rows, which are taken as they are where the response is a text."""
 _EMPTY_IS_ABSENT = ("group_id", "task", "finish_reason")
 _JSON_IN_TEXT = ("metadata", "documents", "token_ids", "expected")
 _PER_RESPONSE = ("token_ids", "finish_reason", "expected", "metadata", "documents")
@@ -62,6 +64,11 @@ def rollout_of(table: Mapping[str, Any]) -> Rollout:
     Raises:
         RolloutError: a field is missing or has the wrong type.
     """
+    response, name = table.get("response"), table.get("rollout_id")
+    if type(response) is str and type(name) is str and table.keys() <= _PLAIN:
+        prompt = table.get("prompt")
+        group = _text_id(table.get("group_id")) or ""
+        return Rollout(name, "" if prompt is None else prompt, response, group, reference=table.get("reference"))
     known: dict[str, Any] = {"prompt": ""}
     extra: dict[str, Any] = {}
     for name, value in table.items():

@@ -176,9 +176,15 @@ class _Table:
                 raise InputError(f"{name}: shape {array.shape} differs from the scores' {table.shape}")
         given = given & wanted
         require_finite("scores", table, given, [term.name for term in terms])
-        partition = None if groups is None else Groups.of(groups)
-        if partition is not None:
-            require_length("groups", partition.rows, table.shape[0])
+        partition = None
+        if groups is not None:
+            # Telling texts apart costs more than all else here: not where no term looks at siblings.
+            reads = any(not term.required or "drop_group" in term.on_missing.values() for term in terms)
+            if reads or not isinstance(groups, list):
+                partition = Groups.of(groups)
+                require_length("groups", partition.rows, table.shape[0])
+            else:
+                require_length("groups", len(groups), table.shape[0])
         elif any("drop_group" in term.on_missing.values() for term in terms):
             raise OptionError("on_missing: drop_group needs the groups of the rows; pass groups=")
         names = dict(legend) if isinstance(legend, Mapping) else dict(enumerate(legend or ()))
