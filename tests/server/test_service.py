@@ -29,6 +29,7 @@ _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 async def _serving(
     names: Sequence[str] = _NAMES, **limits: int
 ) -> AsyncIterator[tuple[Running, rpc.RewardServiceAsyncStub]]:
+    assert limits.keys() <= type(load_config().limits).model_fields.keys()
     config = load_config(workers=2).model_copy(update={"limits": load_config().limits.model_copy(update=limits)})
     async with running(config, names) as server, grpc.aio.insecure_channel(server.address, options=_OPTIONS) as channel:
         yield server, stub_of(channel)
@@ -119,7 +120,7 @@ async def test_calls_of_thousands_beside_small_ones_are_answered_whole() -> None
 
 async def test_what_is_over_the_limit_of_bytes_is_refused_or_skipped_and_gives_its_bytes_back() -> None:
     first, second = _request(_group("0.5" + " " * 3000), verifier="test/wait"), _request(_group(" " * 3000))
-    async with _serving(bytes=5000) as (server, stub):
+    async with _serving(max_bytes=5000) as (server, stub):
         busy = stub.Score(first)
         await stub.GetServerInfo(pb.GetServerInfoRequest())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -132,7 +133,7 @@ async def test_what_is_over_the_limit_of_bytes_is_refused_or_skipped_and_gives_i
 
 
 async def test_a_full_server_says_when_to_come_back() -> None:
-    async with _serving(items=2) as (_, stub):
+    async with _serving(max_items=2) as (_, stub):
         busy = stub.Score(_request(_group("0.5", "0.5"), verifier="test/wait"))
         await stub.GetServerInfo(pb.GetServerInfoRequest())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
