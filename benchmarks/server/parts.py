@@ -31,7 +31,8 @@ from benchmarks.server.overhead import bare_batch, our_batch
 from reward_servers.core import Call, Rollout, Scorer, VerifierStats, bind
 from reward_servers.core._admission import Admission
 from reward_servers.core._work import Job
-from reward_servers.core.executors._loop import AtOnce, LoopExecutor
+from reward_servers.core.executors._loop import LoopExecutor
+from reward_servers.core.executors._turns import AtOnce
 from reward_servers.rpc import Clients, RewardServicer, _servicer
 from reward_servers.rpc._calls import Header
 from reward_servers.rpc._clients import Caller

@@ -198,12 +198,12 @@ def test_the_released_trl_hands_over_a_method_of_its_trainer(server: str, tmp_pa
     def other(completions: list[str], **_: Any) -> list[float]:
         return [0.2] * len(completions)
 
-    function = reward_function(Recipe.loads(recipe()), server)
+    functions: list[Any] = [reward_function(Recipe.loads(recipe()), server), other]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from trl import GRPOTrainer  # type: ignore[attr-defined]  # exported lazily
 
-        trainer = GRPOTrainer(reward_funcs=[function, other], **arguments(tmp_path))
+        trainer = GRPOTrainer(reward_funcs=functions, **arguments(tmp_path))
         with pytest.raises(RecipeError, match="None counts as 0"):
             trainer.train()
 
