@@ -78,7 +78,7 @@ def _reward(recipe: Recipe, reward: Reward, offer: Offer | None, offers: Offers)
             for name, value in reward.options.items()
         },
         "scores": str(scores) if scores is not None else "any",
-        "weight": _weight(reward),
+        "weight": _weight(reward, recipe),
         "gate": _gate(reward),
         "missing": on_missing or ("mask" if reward.required else "mean of the group"),
         "aspects": list(offer.aspects) if offer is not None else [],
@@ -86,10 +86,11 @@ def _reward(recipe: Recipe, reward: Reward, offer: Offer | None, offers: Offers)
     }
 
 
-def _weight(reward: Reward) -> str:
+def _weight(reward: Reward, recipe: Recipe) -> str:
     if "weight" in reward.schedules:
         return str(reward.schedules["weight"])
-    return "0 (monitor)" if reward.weight == 0 and reward.gate is None else f"{reward.weight:g}"
+    role = recipe.role_of(reward)
+    return f"{reward.weight:g} ({role})" if role else f"{reward.weight:g}"
 
 
 def _gate(reward: Reward) -> str:

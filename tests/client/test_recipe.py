@@ -92,6 +92,9 @@ WRONG = [
     ('verifier = "format"', "", 21, "rewards.tags.verifier", "is missing"),
     ('"math@1"', '"math@"', 12, "rewards.correct.verifier", "name@version"),
     ('"grpo", eps', '"grop", eps', 2, "advantage", "did you mean grpo"),
+    ("eps = 1e-4", "eps = -1", 2, "advantage", "grpo: eps = -1 must be at least 0"),
+    ("eps = 1e-4", "eps = nan", 2, "advantage", "grpo: eps = nan is no number"),
+    ("eps = 1e-4", "ddof = 2", 2, "advantage", "grpo: ddof = 2 must lie between 0 and 1"),
     ("eps = 1e-4", "epsilon = 1e-4", 2, "advantage", "epsilon"),
     ("max_missing = 0.1", "max_missing = 2", 3, "max_missing", "between 0 and 1"),
     ("max_missing = 0.1", "max_missing =", 3, "", "not TOML"),
@@ -122,6 +125,62 @@ def test_a_wrong_recipe_names_line_key_and_remedy(good: str, bad: str, line: int
         Recipe.loads(GOOD.replace(good, bad, 1))
     assert (caught.value.line, caught.value.key) == (line, key)
     assert said in str(caught.value)
+
+
+COLUMNS = [
+    ('["m_grpo_reward", "grpo"]', "", 4, 1, "advantage", "no published weights for 4 columns, only for 2 and 3"),
+    ('["m_grpo_reward", "grpo"]', "", 1, 1, "advantage", "The columns are the rewards r0, unless [inputs] components"),
+    ('["searchllm", "grpo"]', "", 3, 1, "advantage", "bottom = 3 leaves none of 3 columns; name more of them"),
+    ('["searchllm", "grpo"]', '["r0", "r1"]', 5, 3, "inputs.components", "searchllm: bottom = 3 leaves none of 2"),
+    ('["rarg", "grpo"]', "", 3, 1, "advantage", "3 columns where the method reads 4: quality, refutation, politeness"),
+    ('{ name = "gdpo", weights = [1.0, 2.0] }', "", 3, 1, "advantage", "2 weights for 3 columns; give one for each"),
+    ('{ name = "fgrpo", targets = [0.9] }', "", 3, 1, "advantage", "3 columns for the task and 1 targets"),
+    ('"gdpo"', '["r0", "r0"]', 2, 3, "inputs.components", "'r0' is named twice, and would count twice"),
+    ('"gdpo"', '["r0.a", "r1", "r0.a"]', 2, 3, "inputs.components", "'r0.a' is named twice"),
+]
+
+
+@pytest.mark.parametrize(("method", "columns", "rewards", "line", "key", "said"), COLUMNS)
+def test_columns_that_a_method_does_not_take_are_told_at_load(
+    method: str, columns: str, rewards: int, line: int, key: str, said: str
+) -> None:
+    named = f"[inputs]\ncomponents = {columns}\n" if columns else ""
+    tables = "".join(f'[rewards.r{n}]\nverifier = "m"\noptions = {{ n = {n} }}\n' for n in range(rewards))
+    with pytest.raises(RecipeError) as caught:
+        Recipe.loads(f"advantage = {method}\n{named}{tables}")
+    assert (caught.value.line, caught.value.key) == (line, key)
+    assert said in str(caught.value)
+
+
+def test_a_weight_that_is_written_is_set_whatever_it_is() -> None:
+    """The paper's 0.1 and 0.9 are for a recipe that sets none."""
+
+    def weights(*said: str) -> object:
+        tables = "".join(f'[rewards.r{n}]\nverifier = "m"\n{line}\n' for n, line in enumerate(said))
+        recipe = Recipe.loads(f'advantage = "m_grpo_reward"\n{tables}')
+        assert recipe.at(3).estimator() is not None
+        estimator = recipe.at(3).estimator()
+        return getattr(estimator, "options", {})["weights"]
+
+    assert weights("", "") is None
+    assert weights("weight = 1", "weight = 1.0") == (1.0, 1.0)
+    assert weights("weight = 1", "") == (1.0, 1.0)
+    assert weights("", "weight = 2") == (1.0, 2.0)
+    assert weights("", "", "weight = 0\nrequired = false") is None
+    assert Reward("a", "m", weighed=True).weighed
+    assert not Reward("a", "m").weighed
+
+
+def test_a_reward_without_a_weight_is_called_what_it_is_for() -> None:
+    roles = Recipe.loads(
+        'advantage = "c_grpo"\n[inputs]\nrubric_rewards = "rubric"\n'
+        '[rewards.right]\nverifier = "m"\n[rewards.rubric]\nverifier = "n"\nweight = 0\n'
+        '[rewards.needed]\nverifier = "o"\nweight = 0\n'
+        '[rewards.watched]\nverifier = "p"\nweight = 0\nrequired = false\n'
+        '[rewards.later]\nverifier = "q"\nweight = { from = 0.0, to = 1.0, steps = 2 }\n'
+    )
+    said = [roles.role_of(reward) for reward in roles.rewards]
+    assert said == ["", "read by the method", "required", "monitor", ""]
 
 
 def test_the_error_names_the_file(tmp_path: Path) -> None:

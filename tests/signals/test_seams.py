@@ -254,12 +254,16 @@ def test_no_input_and_option_of_a_method_share_a_name() -> None:
 
 def test_weights_that_a_recipe_does_not_set_do_not_replace_those_of_a_paper() -> None:
     columns = SignalBatch(components=[[1.0, 0.0], [1.0, 1.0]])
-    assert known(resolve("m_grpo_reward", [1.0, 1.0])(columns).rewards).tolist() == [0.1, 1.0]
+    assert known(resolve("m_grpo_reward")(columns).rewards).tolist() == [0.1, 1.0]
+    assert known(resolve("m_grpo_reward", [1.0, 1.0])(columns).rewards).tolist() == [1.0, 2.0]
     assert known(resolve("m_grpo_reward", [1.0, 2.0])(columns).rewards).tolist() == [1.0, 3.0]
     named = resolve({"name": "m_grpo_reward", "weights": [1.0, 1.0]}, [1.0, 1.0])
     assert known(named(columns).rewards).tolist() == [1.0, 2.0]
     five = SignalBatch(groups=[0, 0], components=[[0.5] * 5, [1.0] * 5])
-    assert resolve("searchllm", [1.0] * 5)(five).rewards is not None
+    assert (
+        known(resolve("searchllm", [1.0] * 5)(five).rewards).tolist()
+        == known(resolve("searchllm")(five).rewards).tolist()
+    )
 
 
 def test_a_floor_and_a_closed_gate_reach_methods_that_take_rewards_apart() -> None:

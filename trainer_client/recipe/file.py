@@ -199,6 +199,7 @@ def _reward(name: str, table: Reader) -> Reward | None:
         "tasks": table.take("tasks", None, texts_of),
         "options": table.take("options", {}, _options(schedules)),
         "aspect": table.take("aspect", "", text_of),
+        "weighed": "weight" in table.table,
         "weight": table.take("weight", 1.0, _following(schedules, "weight")),
         "required": table.take("required", True, flag_of),
         "gate": table.take("gate", None, _gate_of(schedules)),

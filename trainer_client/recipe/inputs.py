@@ -9,7 +9,7 @@ a factor; a list makes columns of several sources.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -106,6 +106,12 @@ class Plan:
     needed: tuple[str, ...]
     apart: tuple[str, ...] = ()
 
+    @property
+    def rewards(self) -> frozenset[str]:
+        """Names of the rewards whose scores or verdicts an input is read from."""
+        every = (one for sources in self.sources().values() for one in sources)
+        return frozenset(one.name for one in every if one.kind in ("reward", "aspect", "evidence"))
+
     def sources(self) -> dict[str, list[Source]]:
         """The sources of each bound input."""
         return {name: list(bound) if isinstance(bound, tuple) else [bound] for name, bound in self.bound.items()}
@@ -146,9 +152,11 @@ def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound
     if not setting:
         raise RecipeError("is empty; name at least one source, or leave the key out", place)
     sources = tuple(_source(place, one, rewards) for one in setting)
-    for source in sources:
+    for at, source in enumerate(sources):
         if source.kind == "stage":
             raise RecipeError(f"{source.base} is a whole input, and no column of a list; name it alone", place)
+        if source.kind != "number" and source in sources[:at]:
+            raise RecipeError(f"{str(source)!r} is named twice, and would count twice; leave out one of the two", place)
     return sources
 
 
@@ -238,10 +246,27 @@ def plan_of(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: S
         choice = wish.split("|")
         if not any(name in found or name in _OF_TABLE or name in beside for name in choice):
             problems.append(RecipeError(_missing(method.name, choice, names), "advantage"))
+    problems += _misfits(method, bound, [reward.name for reward in rewards if not reward.is_monitor])
     if problems:
         raise RecipeError.of_all(problems)
     held = frozenset(found) - frozenset(bound)
     return Plan(method.reads, found, held, method.inputs, _apart(method, bound, names))
+
+
+def _misfits(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[str]) -> Iterator[RecipeError]:
+    """Stages that cannot take as many columns of ``components`` as there are."""
+    from trainer_client.signals import Pipeline
+
+    columns = bound.get("components", ())
+    number = len(columns) if isinstance(columns, tuple) and columns else len(rewards)
+    for stage in method.stages if isinstance(method, Pipeline) else (method,):
+        if said := stage.columns_problem(number):
+            of = (
+                ""
+                if columns
+                else f". The columns are the rewards {', '.join(rewards)}, unless [inputs] components says"
+            )
+            yield RecipeError(f"{stage.name}: {said}{of}", "inputs.components" if columns else "advantage")
 
 
 def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[str]) -> tuple[str, ...]:

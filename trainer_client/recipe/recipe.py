@@ -265,6 +265,14 @@ class Recipe:
             return None
         return plan_of(method, bound, self.rewards)
 
+    def role_of(self, reward: Reward) -> str:
+        """What a reward without a weight is for, in a word or two; empty for others."""
+        if reward.weight or reward.gate is not None or "weight" in reward.schedules:
+            return ""
+        if self.plan is not None and reward.name in self.plan.rewards:
+            return "read by the method"
+        return "monitor" if reward.is_monitor else "required"
+
     def _find_methods(self) -> None:
         """Import what `advantage` names of the user's own, since the inputs of such a method are declared there."""
         from trainer_client.signals import SignalError, load_named
@@ -289,6 +297,20 @@ class Recipe:
                 f"rewards.{name}.weight",
             )
 
+    def _weights(self, columns: tuple[Source, ...]) -> list[float] | None:
+        """A weight for each column of a method that takes the rewards apart; None where the recipe sets none.
+
+        Args:
+            columns: what the recipe names as columns; empty for the rewards but for monitors.
+        """
+        by_name = {reward.name: reward for reward in self.rewards}
+        rewards = [by_name[one.name] if one.kind == "reward" else None for one in columns] or [
+            reward for reward in self.rewards if not reward.is_monitor
+        ]
+        if not any(reward.weighed for reward in rewards if reward is not None):
+            return None
+        return [1.0 if reward is None else reward.weight for reward in rewards]
+
     def estimator(self) -> Estimator | Pipeline | None:
         """A new estimator of the ``advantage`` setting; None when there is none.
 
@@ -301,13 +323,10 @@ class Recipe:
 
         self._find_methods()
         bound = read_inputs(self.inputs, self.rewards)
-        weight = {reward.name: reward.weight for reward in self.rewards}
         columns = bound.get("components", ())
         if isinstance(columns, Source):
             raise RecipeError("expected a list of sources, one a column", "inputs.components")
-        weights = [weight[one.name] if one.kind == "reward" else 1.0 for one in columns] or [
-            reward.weight for reward in self.rewards if not reward.is_monitor
-        ]
+        weights = self._weights(columns)
         feeds = {name: one.name for name, one in bound.items() if isinstance(one, Source) and one.kind == "stage"}
         try:
             return resolve(self.advantage, weights, feeds)

@@ -85,6 +85,8 @@ class Reward:
         options: given to the verifier, which validates them.
         aspect: name of a part of the verdict that is the score; empty for the score itself.
         weight: factor of the score in the sum.
+        weighed: whether the weight is set on purpose, which a weight other than 1 always is: a method that takes the
+            rewards apart keeps the weights of its paper where none of them is.
         required: whether a rollout without this score is left out of training.
         gate: makes the score a condition: what it shuts out is replaced by the gate's ``closed`` value.
         deadline_s: seconds from handing over a rollout to giving up on this score.
@@ -108,6 +110,7 @@ class Reward:
     max_cpu_s: float | None = None
     on_missing: Mapping[str, Action] = field(default_factory=dict)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    weighed: bool = False
     is_monitor: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -151,6 +154,7 @@ class Reward:
         for key in self.schedules:
             if key not in ("weight", *(_GATE if self.gate is not None else ())) and not key.startswith("options."):
                 raise RecipeError(f"{key!r} cannot follow the step; weight, gate and options can", place)
+        object.__setattr__(self, "weighed", self.weighed or self.weight != 1.0 or "weight" in schedules)
         object.__setattr__(self, "is_monitor", not self.weight and not self.required and "weight" not in schedules)
         self._set(0)
 

@@ -138,7 +138,7 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
         **{field.name: getattr(figures, field.name) for field in fields(figures)},
         name=table.columns[column],
         verifier=table.recipe_now.rewards[column].verifier,
-        weight=_weight(table.recipe_now.rewards[column]),
+        weight=_weight(table.recipe.rewards[column], table.recipe_now.rewards[column], table.recipe),
         aspects={
             name: float(np.nanmean(values))
             for name, values in aspects.items()
@@ -162,11 +162,12 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
     )
 
 
-def _weight(reward: Reward) -> str:
+def _weight(reward: Reward, now: Reward, recipe: Recipe) -> str:
     """What a score counts for."""
-    if reward.gate is not None:
-        return f"gate, {reward.weight:g}"
-    return "0, monitor" if reward.weight == 0 else f"{reward.weight:g}"
+    if now.gate is not None:
+        return f"gate, {now.weight:g}"
+    role = recipe.role_of(reward)
+    return f"{now.weight:g}, {role}" if role else f"{now.weight:g}"
 
 
 def _shares(group_ids: list[str], errors: NDArray[np.float64]) -> dict[str, float]:

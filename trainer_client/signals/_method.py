@@ -35,6 +35,7 @@ Provenance = Literal["code", "paper", "secondary", "abstract", "own"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 NEEDS: tuple[Needs, ...] = get_args(Needs)
 Wish = str | Input | tuple[str | Input, ...]
+Fit = Callable[[Mapping[str, Any], int], str]
 
 _T = TypeVar("_T", bound=Callable[..., Any])
 
@@ -102,6 +103,8 @@ class Method:
         within: lowest and highest reward that it is made for; it refuses others. Of ``components`` where it reads no
             ``rewards``.
         reaches: name of the option below which no reward has an effect, for methods made for a scale of points.
+        columns: why a number of columns of ``components`` does not fit its options; empty where it does. None where
+            any number fits.
         laws: what it obeys.
     """
 
@@ -119,6 +122,7 @@ class Method:
     disjoint: bool
     within: tuple[float, float] | None
     reaches: str
+    columns: Fit | None
     laws: Laws
 
     @property
@@ -171,6 +175,7 @@ def register(
     disjoint: bool | None = None,
     within: tuple[float, float] | None = None,
     reaches: str | None = None,
+    columns: Fit | None = None,
     laws: Laws | None = None,
 ) -> Callable[[_T], _T]:
     """Decorate the function or class of a method; see `Method` for the arguments.
@@ -178,8 +183,7 @@ def register(
     Args:
         name: name of the method.
         paper: the paper, or the key of one that another file declares; several where a method is in several.
-        like: another method, registered before, from which everything is taken that is not given here; its laws and
-            the rewards that it is made for are not, since a variant rarely has the same.
+        like: another method, registered before, that gives what is not given here, but for its laws and rewards.
         stage: taken from the package of the target; to be given only by methods outside of it.
         needs: see `Method`.
         inputs: names, or the `Input` itself where only this file reads it; ``"a|b"``, or a tuple, is either of them.
@@ -191,6 +195,7 @@ def register(
         disjoint: the same.
         within: see `Method`.
         reaches: see `Method`.
+        columns: see `Method`.
         laws: nothing but what all methods obey, unless given.
 
     Raises:
@@ -204,12 +209,11 @@ def register(
         given: dict[str, Any] = {
             "stage": stage or _stage_of(target),
             "needs": needs,
-            "inputs": None if inputs is None else tuple(map(_name, inputs)),
-            "optional": None if optional is None else tuple(map(_name, optional)),
+            **_named(inputs=inputs, optional=optional),
             "papers": tuple(each if isinstance(each, str) else each.key for each in papers) or None,
             "provenance": provenance or _read_of(papers, own=own),
             "source": source or _source_of(target.__module__, own=own),
-            **plain,
+            **{**plain, "columns": columns},
         }
         METHODS[name] = _method(model, name, target, laws or Laws(), given)
         return target
@@ -233,7 +237,14 @@ def _declared(paper: Paper | str | Sequence[Paper | str] | None) -> tuple[Paper 
 
 
 _OF_ITS_OWN: dict[str, Any] = {"within": None, "reaches": ""}
-_DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False, "disjoint": False, **_OF_ITS_OWN}
+_DEFAULTS: dict[str, Any] = {
+    "optional": (),
+    "papers": (),
+    "reducible": False,
+    "disjoint": False,
+    "columns": None,
+    **_OF_ITS_OWN,
+}
 
 
 def _stage_of(target: Callable[..., Any]) -> str | None:
@@ -273,6 +284,10 @@ def _method(
 def _paragraph(doc: str | None) -> str:
     """What follows the title of a docstring, on one line."""
     return " ".join((doc or "").partition("\n\n")[2].split()).rstrip(".")
+
+
+def _named(**wishes: Sequence[Wish] | None) -> dict[str, tuple[str, ...] | None]:
+    return {field: None if given is None else tuple(map(_name, given)) for field, given in wishes.items()}
 
 
 def _name(wish: Wish) -> str:

@@ -121,7 +121,7 @@ def resolve(
     Args:
         setting: the setting.
         weights: factor of each reward, for methods that take the rewards apart and join them again by ``weights``;
-            a setting that names its own keeps them. All 1, they say nothing, and a method keeps those of its paper.
+            a setting that names its own keeps them. None where nothing sets any: a method keeps those of its paper.
         feeds: inputs that an earlier stage gives: see `Pipeline`.
 
     Raises:
@@ -143,9 +143,8 @@ def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) ->
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise OptionError('advantage: a table needs name = "...", the method; its other keys are options')
-    says = weights is not None and any(weight != 1.0 for weight in weights) and "weights" not in options
-    if says and _takes_weights(method_of(name)):
-        options["weights"] = tuple(weights or ())
+    if weights is not None and "weights" not in options and _takes_weights(method_of(name)):
+        options["weights"] = tuple(weights)
     return method(name, **options)
 
 

@@ -7,6 +7,7 @@ there. Nothing of a stage is imported before a method is asked for.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from importlib import import_module
@@ -71,6 +72,12 @@ class Estimator:
         """Whether ``rewards`` must not hold what is in ``components``."""
         return self.spec.disjoint
 
+    def columns_problem(self, number: int) -> str:
+        """Why it cannot take so many columns of ``components``; empty where it can, or reads none."""
+        if self.spec.columns is None or "components" not in self.reads:
+            return ""
+        return self.spec.columns(self.options, number)
+
     def __call__(self, batch: SignalBatch) -> Signal:
         """Compute the signal of a batch.
 
@@ -93,6 +100,8 @@ class Estimator:
                     f"{self.name}: needs {wanted.replace('|', ' or ')}, which the batch does not carry; "
                     f"pass it to SignalBatch"
                 )
+        if "components" in batch and (said := self.columns_problem(batch["components"].shape[1])):
+            raise InputError(f"components: {self.name}: {said}")
         if batch.sharded and NEEDS.index(self.needs) >= NEEDS.index("batch"):
             if not self.spec.reducible:
                 raise WholeBatchError(f"{self.name}: needs the whole step's rollouts; call it where they are gathered")
@@ -278,6 +287,31 @@ def _check_overrides(spec: Method, overrides: Mapping[str, Any]) -> None:
             raise OptionError(f"{spec.name}: no option {option!r}; {did_you_mean(option, known)}{offered}")
         if not _fits(value, hints.get(option, Any)):
             raise OptionError(f"{spec.name}: {option} = {value!r} is not {_show(hints[option])}")
+        if said := _out_of_bounds(option, value):
+            raise OptionError(f"{spec.name}: {option} = {value!r} {said}")
+
+
+_BOUNDS = {
+    "eps": (0, math.inf),
+    "ddof": (0, 1),
+    "tolerance": (0, math.inf),
+    "window": (1, math.inf),
+    "ngram": (1, math.inf),
+    "every": (1, math.inf),
+}
+"""Lowest and highest value of options that mean the same in every method that has them."""
+
+
+def _out_of_bounds(option: str, value: Any) -> str:
+    """What is wrong with the value of an option; empty where nothing is."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    if math.isnan(value):
+        return "is no number; give one"
+    low, high = _BOUNDS.get(option, (-math.inf, math.inf))
+    if low <= value <= high:
+        return ""
+    return f"must be at least {low}" if math.isinf(high) else f"must lie between {low} and {high}"
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import Case, Paper, Signal, SignalBatch, golden, method, register, resolve
+from trainer_client.signals.parts.columns import one_each
 from trainer_client.signals.parts.decoupled import decoupled_normalise
 from trainer_client.signals.parts.group_normalise import Singleton
 from trainer_client.signals.parts.standardise import standardise
@@ -28,6 +29,7 @@ PAPER = Paper("gdpo", __doc__, provenance="code")
         "over the batch"
     ),
     reducible=True,
+    columns=one_each("weights"),
 )
 def gdpo(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, ddof: int = 1, eps: float = 1e-4) -> Signal:
     """GDPO: each reward normalised in its group, summed, then standardised over the batch."""
@@ -49,6 +51,7 @@ def gdpo(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, ddof: 
         "1e-8) over tokens"
     ),
     reducible=True,
+    columns=one_each("weights"),
 )
 def gdpo_verl(
     batch: SignalBatch,

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals.authoring import FloatArray, Laws, OptionError, Paper, Signal, SignalBatch, register
+from trainer_client.signals.parts.columns import one_each
 from trainer_client.signals.parts.combine import combine
 from trainer_client.signals.parts.decoupled import decoupled_normalise, resolve_weights
 from trainer_client.signals.parts.group_normalise import group_normalise
@@ -25,6 +26,7 @@ PAPER = Paper("multi-objective-grpo", __doc__, provenance="abstract")
     needs="group",
     inputs=("components", "groups"),
     formula="r = sum_k w_k * c_k, then GRPO; or each c_k through GRPO, then the weighted sum",
+    columns=one_each("weights", "means", "deviations"),
     laws=Laws(options={"low": -1.0, "high": 1.0}),
 )
 def multi_objective_grpo(

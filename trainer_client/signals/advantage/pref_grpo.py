@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import Laws, Needs, Paper, Signal, SignalBatch, register
+from trainer_client.signals.parts.columns import one_each
 from trainer_client.signals.parts.decoupled import decoupled_normalise
 from trainer_client.signals.parts.standardise import standardise
 
@@ -28,6 +29,7 @@ def _needs_by_scale(options: Mapping[str, Any]) -> Needs:
     inputs=("components", "groups"),
     formula="A = sum_k w_k * (r_k - mean) / (std + 1e-8), each in its group or over the batch",
     reducible=True,
+    columns=one_each("weights"),
     laws=Laws(options={"restandardise": True}),
 )
 def pref_grpo(

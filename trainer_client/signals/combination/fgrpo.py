@@ -12,7 +12,6 @@ import numpy as np
 
 from trainer_client.signals.authoring import (
     FloatArray,
-    InputError,
     Laws,
     OptionError,
     Paper,
@@ -64,6 +63,12 @@ class Multipliers(Tracker):
         self.values = values
 
 
+def _task_and_constraints(options: Mapping[str, Any], number: int) -> str:
+    targets = len(options["targets"])
+    fits = number == targets + 1
+    return "" if fits else f"{number} columns for the task and {targets} targets; give one target for each constraint"
+
+
 @register(
     "fgrpo",
     paper=PAPER,
@@ -73,6 +78,7 @@ class Multipliers(Tracker):
         "A = A_0 + sum_k lambda_k * A_k, each normalised in the group; lambda_k <- clip(lambda_k + rate * "
         "(target_k - mean R_k), 0, limit)"
     ),
+    columns=_task_and_constraints,
     laws=Laws(options={"targets": (0.9,), "start": 1.0}),
 )
 class Constrained(Multipliers):
@@ -101,11 +107,6 @@ class Constrained(Multipliers):
     def __call__(self, batch: SignalBatch) -> Signal:
         """Advantages of a step."""
         components, given = batch["components"], batch.components_given
-        if components.shape[1] != self.targets.size + 1:
-            raise InputError(
-                f"components: {components.shape[1]} columns for the task and {self.targets.size} constraints; "
-                "give one target for each constraint"
-            )
         live = given[:, 0]
         given = given & live[:, None]
         parts = [

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from trainer_client.signals.authoring import FloatArray, IntArray, OptionError, Paper, Signal, SignalBatch, register
+from trainer_client.signals.parts.columns import one_each
 
 PAPER = Paper("hrm-dcpo", __doc__, provenance="abstract")
 
@@ -20,6 +21,7 @@ PAPER = Paper("hrm-dcpo", __doc__, provenance="abstract")
     needs="row",
     inputs=("components",),
     formula="R = sum_l w_l * s_l * prod_{m<l} [s_m >= theta_m]",
+    columns=one_each("thresholds", "weights"),
 )
 def hrm(batch: SignalBatch, *, thresholds: Sequence[float] = (), weights: Sequence[float] = ()) -> Signal:
     """HRM: a level counts only where every level before it has passed (format, correctness, depth, economy).

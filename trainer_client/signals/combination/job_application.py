@@ -25,6 +25,7 @@ from trainer_client.signals.authoring import (
     SignalBatch,
     register,
 )
+from trainer_client.signals.parts.columns import one_each
 from trainer_client.signals.parts.decoupled import resolve_weights
 from trainer_client.signals.parts.state import Tracker
 
@@ -44,6 +45,7 @@ def _decisions(inputs: dict[str, Any]) -> None:
     needs="row",
     inputs=("components", _DECISIONS, _LABELS),
     formula="r = clip(sum_c w_c * s_c - penalty * cost, low, high); cost of a false accept or reject, of no decision",
+    columns=one_each("weights"),
     laws=Laws(prepare=_decisions),
 )
 class JobApplication(Tracker):

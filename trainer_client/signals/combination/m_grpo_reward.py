@@ -5,6 +5,9 @@ M-GRPO (arXiv 2511.13288) eq. 4, 5 and section 5.1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from trainer_client.signals.authoring import (
@@ -12,14 +15,22 @@ from trainer_client.signals.authoring import (
     BoolArray,
     FloatArray,
     Groups,
-    OptionError,
     Signal,
     SignalBatch,
     register,
 )
+from trainer_client.signals.parts.columns import one_each
 from trainer_client.signals.parts.combine import combine
 from trainer_client.signals.parts.decoupled import resolve_weights
 from trainer_client.signals.parts.terms import Gate, Term
+
+_PUBLISHED = {2: (0.1, 0.9), 3: (0.1, 0.4, 0.5)}
+
+
+def _weighted(options: Mapping[str, Any], number: int) -> str:
+    if not options["weights"] and number not in _PUBLISHED:
+        return f"no published weights for {number} columns, only for 2 and 3; give weights, one for each"
+    return one_each("weights")(options, number)
 
 
 @register(
@@ -29,6 +40,7 @@ from trainer_client.signals.parts.terms import Gate, Term
     inputs=("components",),
     provenance="paper",
     formula="r = sum_k w_k * c_k if the format c_0 is valid (1), else 0",
+    columns=_weighted,
 )
 def m_grpo_reward(batch: SignalBatch, *, weights: tuple[float, ...] | None = None) -> Signal:
     """M-GRPO's reward: correctness and expert scores count only where the format is valid.
@@ -38,12 +50,7 @@ def m_grpo_reward(batch: SignalBatch, *, weights: tuple[float, ...] | None = Non
     for three. The format checker and the expert are verifiers of their own. A row that lacks a score is masked.
     """
     components = batch["components"]
-    published = {2: (0.1, 0.9), 3: (0.1, 0.4, 0.5)}
-    if weights is None and components.shape[1] not in published:
-        raise OptionError(
-            f"m_grpo_reward: no published weights for {components.shape[1]} components; give one weight for each"
-        )
-    factors = resolve_weights(weights or published[components.shape[1]], components.shape[1])
+    factors = resolve_weights(weights or _PUBLISHED[components.shape[1]], components.shape[1])
     terms = [Term("format", float(factors[0]), gate=Gate(1.0))]
     terms += [Term(f"component {k}", float(w)) for k, w in enumerate(factors[1:], 1)]
     given = batch.components_given

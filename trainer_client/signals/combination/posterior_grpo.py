@@ -21,7 +21,7 @@ from trainer_client.signals.authoring import (
     register,
     third_column,
 )
-from trainer_client.signals.parts.columns import columns, combined_columns
+from trainer_client.signals.parts.columns import combined_columns, exactly
 from trainer_client.signals.parts.terms import Term
 
 PAPER = Paper("posterior-grpo", __doc__, provenance="secondary")
@@ -33,6 +33,7 @@ PAPER = Paper("posterior-grpo", __doc__, provenance="secondary")
     needs="group",
     inputs=("components", "groups"),
     formula="R = R_f + R_o + R_o * R_t; then GRPO",
+    columns=exactly("format", "outcome", "reasoning"),
     laws=Laws(prepare=third_column),
 )
 def posterior_grpo(batch: SignalBatch, *, eps: float = 1e-6) -> Signal:
@@ -41,7 +42,7 @@ def posterior_grpo(batch: SignalBatch, *, eps: float = 1e-6) -> Signal:
     Components in order: format, outcome, reasoning. The reasoning's reward is not needed where the outcome is 0, so
     that its model need not be asked; missing where it is needed, it takes the row out.
     """
-    components = columns(batch, 3)
+    components = batch["components"]
     given = batch.components_given
     table = components.copy()
     table[:, 2] *= components[:, 1]

@@ -6,7 +6,7 @@ PRS (arXiv 2512.07478); stages and weights reconstructed from its abstract.
 from __future__ import annotations
 
 from trainer_client.signals.authoring import Laws, Signal, SignalBatch, register, third_column
-from trainer_client.signals.parts.columns import columns, combined_columns
+from trainer_client.signals.parts.columns import combined_columns, one_each
 from trainer_client.signals.parts.terms import Gate, Term
 
 
@@ -17,6 +17,7 @@ from trainer_client.signals.parts.terms import Gate, Term
     inputs=("components", "groups"),
     provenance="abstract",
     formula="R = sum_k w_k * s_k over the stages up to the first that is not passed; then GRPO",
+    columns=one_each("weights"),
     laws=Laws(prepare=third_column),
 )
 def progressive_reward(
@@ -26,7 +27,7 @@ def progressive_reward(
 
     A stage that falls short of ``passed`` counts with what it has. Stages behind it are not needed.
     """
-    components = columns(batch, len(weights))
+    components = batch["components"]
     gates = [Gate(passed)] * (len(weights) - 1)
     terms = [Term(f"stage {k}", w, gate=g) for k, (w, g) in enumerate(zip(weights, [*gates, None], strict=True))]
     return combined_columns(batch, components, terms, eps)

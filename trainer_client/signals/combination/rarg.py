@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import InputError, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.parts.columns import exactly
 from trainer_client.signals.parts.combine import combine
 from trainer_client.signals.parts.terms import Gate, Term
 
@@ -28,6 +29,7 @@ def _four_components(inputs: dict[str, Any]) -> None:
     inputs=("components",),
     optional=("groups",),
     formula="quality < floor: 0; else (w_r * refutes + w_p * polite + w_e * uses evidence) / sum w",
+    columns=exactly("quality", "refutation", "politeness", "use of evidence"),
     laws=Laws(prepare=_four_components),
 )
 def rarg(
@@ -39,8 +41,6 @@ def rarg(
     one missing, which moves its rows neither up nor down.
     """
     table = batch["components"]
-    if table.shape[1] != 4:
-        raise InputError(f"components: {table.shape[1]} columns; rarg reads quality, refutation, politeness, evidence")
     total = refutation + politeness + evidence
     terms = [
         Term("quality", 0.0, gate=Gate(floor)),

@@ -5,7 +5,7 @@ SearchLLM section 3.3 eq. 1 to 3, section 4.1.4.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ from trainer_client.signals.authoring import (
     FloatArray,
     InputError,
     Laws,
-    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -29,12 +28,21 @@ def _unit_components(inputs: dict[str, Any]) -> None:
     inputs["components"] = 1.0 / (1.0 + np.exp(-inputs["components"]))
 
 
+def _bottom_and_others(options: Mapping[str, Any], number: int) -> str:
+    bottom, weights = options["bottom"], options["weights"]
+    if not 0 <= bottom < number:
+        return f"bottom = {bottom} leaves none of {number} columns; name more of them, or set bottom"
+    fits = not weights or len(weights) in (number, number - bottom)
+    return "" if fits else f"{len(weights)} weights for {number} columns, {number - bottom} behind the bottom line"
+
+
 @register(
     "searchllm",
     paper=PAPER,
     needs="row",
     inputs=("components",),
     formula="R = exp(mean log((s + d) / (1 + d))) * sum w_j s'_j / sum w_j, d = 0.01",
+    columns=_bottom_and_others,
     laws=Laws(options={"bottom": 1}, prepare=_unit_components),
     within=(0.0, 1.0),
 )
@@ -42,15 +50,15 @@ def searchllm(batch: SignalBatch, *, bottom: int = 3, weights: Sequence[float] =
     """SearchLLM: usefulness counts as far as the bottom line holds (grounding, basic quality, format).
 
     The first ``bottom`` columns of ``components`` are the bottom line; all scores lie in [0, 1]. A row with a bottom
-    score missing is left out; of the others those given count.
+    score missing is left out; of the others those given count. ``weights`` are of the others, or of all, of which
+    those of the bottom line have no effect.
     """
     table, given = batch["components"], batch.components_given
-    if not 0 <= bottom < table.shape[1]:
-        raise OptionError(f"searchllm: bottom = {bottom} leaves none of {table.shape[1]} columns")
     whole = given[:, :bottom].all(1) & given[:, bottom:].any(1) & batch.valid
     used = given & whole[:, None]
+    factors = tuple(weights)[-(table.shape[1] - bottom) :]
     rewards = softly_gated(
-        np.where(used, table, 1.0)[:, :bottom], table[:, bottom:], tuple(weights) or None, used[:, bottom:], floor=floor
+        np.where(used, table, 1.0)[:, :bottom], table[:, bottom:], factors or None, used[:, bottom:], floor=floor
     )
     return batch.signal(rewards=rewards, keep=whole | ~batch.valid)
 

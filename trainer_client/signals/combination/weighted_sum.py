@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import Case, Signal, SignalBatch, golden, method, register
+from trainer_client.signals.parts.columns import one_each
 from trainer_client.signals.parts.combine import combine
 from trainer_client.signals.parts.decoupled import resolve_weights
 from trainer_client.signals.parts.terms import Optional, Term
@@ -21,6 +22,7 @@ from trainer_client.signals.parts.terms import Optional, Term
     inputs=("components", "groups"),
     provenance="code",
     formula="r_i = sum_k w_k * c_ik",
+    columns=one_each("weights"),
 )
 def weighted_sum(
     batch: SignalBatch, *, weights: tuple[float, ...] | None = None, missing: Optional = "neutral"
@@ -46,6 +48,7 @@ def weighted_sum(
         "src/open_r1/grpo_trainer_math.py @da077455"
     ),
     formula="r_i = sum_k w_k * c_ik over the components present; 0 where none is",
+    columns=one_each("weights"),
 )
 def release_weighted_sum_trl(batch: SignalBatch, *, weights: tuple[float, ...] | None = None) -> Signal:
     """Weighted sum of TRL's release, where a row without any reward counts as a reward of 0."""

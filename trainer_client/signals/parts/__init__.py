@@ -6,7 +6,7 @@
 from trainer_client.signals.parts.aggregation import Aggregation, token_weights
 from trainer_client.signals.parts.asymmetric import asymmetric_shaping
 from trainer_client.signals.parts.budgets import budgeted, unit_rates
-from trainer_client.signals.parts.columns import columns, combined_columns, grpo_over
+from trainer_client.signals.parts.columns import combined_columns, exactly, grpo_over, one_each
 from trainer_client.signals.parts.combine import Combined, combine
 from trainer_client.signals.parts.decoupled import decoupled_normalise, resolve_weights
 from trainer_client.signals.parts.discriminative import Score, discriminative_weights, ratio_weights, weighed
@@ -62,12 +62,12 @@ __all__ = [
     "best_worst_pairs",
     "budgeted",
     "by_position",
-    "columns",
     "combine",
     "combined_columns",
     "dcg_discounts",
     "decoupled_normalise",
     "discriminative_weights",
+    "exactly",
     "extreme_row",
     "first_row",
     "first_rows",
@@ -82,6 +82,7 @@ __all__ = [
     "max_variance_subset",
     "mean_logprobs",
     "mean_or_none",
+    "one_each",
     "overlong_penalty",
     "ranked_pairs",
     "ratio_weights",

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
 from trainer_client.signals._batch import SignalBatch
-from trainer_client.signals._errors import InputError
+from trainer_client.signals._method import Fit
 from trainer_client.signals._signal import Signal
 from trainer_client.signals.parts.combine import Combined, combine
 from trainer_client.signals.parts.group_normalise import group_normalise
 from trainer_client.signals.parts.terms import Term
 
 
-def columns(batch: SignalBatch, number: int) -> FloatArray:
-    """The components ``[N, K]``, refusing another number of columns than the method reads."""
-    components: FloatArray = batch["components"]
-    if components.shape[1] != number:
-        raise InputError(f"components: {components.shape[1]} columns where the method reads {number}")
-    return components
+def exactly(*names: str) -> Fit:
+    """What `register` is told of a method that reads columns of fixed meaning.
+
+    Args:
+        names: what each is.
+    """
+
+    def fit(options: Mapping[str, Any], number: int) -> str:
+        return (
+            "" if number == len(names) else f"{number} columns where the method reads {len(names)}: {', '.join(names)}"
+        )
+
+    return fit
+
+
+def one_each(*options: str) -> Fit:
+    """The same of a method with options that hold a number for each column, where they hold any.
+
+    Args:
+        options: their names.
+    """
+
+    def fit(given: Mapping[str, Any], number: int) -> str:
+        wrong = [name for name in options if given[name] and len(given[name]) != number]
+        return f"{len(given[wrong[0]])} {wrong[0]} for {number} columns; give one for each" if wrong else ""
+
+    return fit
 
 
 def combined_columns(

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 from trainer_client.signals.authoring import (
     Case,
     FloatArray,
-    InputError,
     OptionError,
     Paper,
     Signal,
@@ -23,6 +22,7 @@ from trainer_client.signals.authoring import (
     method,
     register,
 )
+from trainer_client.signals.parts.columns import exactly
 
 PAPER = Paper("format-length", __doc__, provenance="code")
 
@@ -45,6 +45,7 @@ def surrogate(batch: SignalBatch, *, max_length: int = 3072, peak: float = 0.5) 
     needs="row",
     inputs=("components", "lengths|mask"),
     formula="answer well formed: 0.5 * (f + a) + length term; else min(0, length term)",
+    columns=exactly("a reasoning block", "a well-formed answer"),
 )
 def format_length(
     batch: SignalBatch,
@@ -59,8 +60,6 @@ def format_length(
     ``format`` mode the reward is ``0.5 * (f + a)``. A missing component takes the row out.
     """
     components = batch["components"]
-    if components.shape[1] != 2:
-        raise InputError(f"components: {components.shape[1]} columns where the method reads 2")
     live = batch.components_given.all(1)
     form = 0.5 * components.sum(1)
     if mode == "format":
