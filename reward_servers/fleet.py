@@ -68,7 +68,7 @@ def programs_of(
                     config,
                     host,
                     given,
-                    workers,
+                    workers or server.workers,
                     insecure,
                     number,
                     plain,

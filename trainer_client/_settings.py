@@ -164,6 +164,10 @@ class TLS:
         """The same files wherever the process, or one that gets this by pickle, goes later."""
         return TLS(*(os.path.abspath(file) if file else None for file in (self.ca, self.cert, self.key)))
 
+    def within(self, folder: str) -> TLS:
+        """The same files with paths that are relative to a folder."""
+        return TLS(*(os.path.join(folder, file) if file else None for file in (self.ca, self.cert, self.key)))
+
     def check(self) -> None:
         """Refuse files of which gRPC would only say that no handshaker can be made, or that the server is away.
 
@@ -240,6 +244,21 @@ def token_source(token: str | None) -> str:
     if source and (not read_token(source).isascii() or not read_token(source).isprintable()):
         raise RecipeError("is not a bearer token: one line of ASCII", "token")
     return source
+
+
+def check_token_file(token: str, place: str) -> None:
+    """Refuse a token itself where only its file may be named: a recipe is read by many.
+
+    Raises:
+        RecipeError: it names no file.
+    """
+    if not token.startswith("file:"):
+        raise RecipeError('is a secret and no part of a recipe; name its file, "file:PATH"', place)
+
+
+def token_within(folder: str, token: str | None) -> str | None:
+    """A token's file with a path that is relative to a folder."""
+    return None if token is None else f"file:{os.path.join(folder, token.removeprefix('file:'))}"
 
 
 def is_encrypted(address: str, tls: TLS | None) -> bool:

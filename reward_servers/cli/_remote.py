@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from reward_servers.cli._errors import UserError
@@ -27,28 +27,26 @@ def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list
         raise UserError(f"--endpoint {endpoint}: {reason_of(error)}") from None
 
 
-def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, token: str | None = None) -> None:
-    """Make sure that each server answers at one of its addresses at least.
+def require(name: str, addresses: Sequence[str], tls: TLS | None = None, token: str | None = None) -> None:
+    """Make sure that a server answers at one of its addresses at least.
 
     In training a client waits for servers that are away; at a command line an address is rather mistyped. Which servers
     a registry or a file lists is the client's to find out.
 
     Raises:
-        UserError: A server does not.
+        UserError: It does not.
     """
-    for name, addresses in endpoints.items():
-        if any(map(is_list, addresses)):
-            continue
-        reasons = []
-        for address in addresses:
-            try:
-                describe_server(address, tls=tls, token=token)
-            except RewardError as error:
-                reasons.append(f"{address}: {reason_of(error)}")
-            else:
-                break
+    if any(map(is_list, addresses)):
+        return
+    reasons = []
+    for address in addresses:
+        try:
+            describe_server(address, tls=tls, token=token)
+        except RewardError as error:
+            reasons.append(f"{address}: {reason_of(error)}")
         else:
-            raise UserError(f"server {name!r}: {'; '.join(reasons)}")
+            return
+    raise UserError(f"server {name!r}: {'; '.join(reasons)}")
 
 
 def in_options(reason: str) -> str:

@@ -33,6 +33,7 @@ from trainer_client import (
     ScoreTable,
 )
 from trainer_client.recipe.asking import Asking
+from trainer_client.recipe.rewards import Server
 
 _T = TypeVar("_T")
 
@@ -67,6 +68,7 @@ class Session:
         tls: TLS | None = None,
         verifiers: Mapping[str, Sequence[str]] | None = None,
         token: str | None = None,
+        servers: Sequence[Server] = (),
     ) -> None:
         """Prepare.
 
@@ -77,7 +79,9 @@ class Session:
             tls: Files for asking those over TLS.
             verifiers: Where verifiers of the other servers are, for verifiers that ask them.
             token: Token, where those ask for one.
+            servers: Servers of the recipe, which may say how they are asked themselves.
         """
+        self._servers = servers
         self._verifiers = verifiers
         self._programs = programs
         self._log = log
@@ -88,7 +92,10 @@ class Session:
         self.supervisor: Supervisor | None = None
 
     async def __aenter__(self) -> Session:
-        await asyncio.to_thread(require, self._endpoints, self._tls, self._token)
+        own = {server.name: server.access(self._tls, self._token) for server in self._servers}
+        for name, addresses in self._endpoints.items():
+            tls, token = own.get(name, (self._tls, self._token))
+            await asyncio.to_thread(require, name, addresses, tls, token)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace_s=_GRACE)
@@ -176,7 +183,7 @@ def session_of(
     ours = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
     programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
-    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
+    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token, servers)
 
 
 def _of_command_line(problem: RecipeError, recipe: Recipe) -> str:

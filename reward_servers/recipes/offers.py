@@ -101,7 +101,7 @@ class Offers:
         if not self.runs_elsewhere(server):
             return self._installed(verifier)
         if server.name not in self._hosted:
-            self._hosted[server.name] = self._ask(server.name)
+            self._hosted[server.name] = self._ask(server)
         hosted = self._hosted[server.name]
         if hosted is None:
             return None
@@ -166,19 +166,20 @@ class Offers:
         place = self._names[name].distribution if name in self._names else name
         return _of_verifier(loaded, place)
 
-    def _ask(self, server: str) -> Mapping[str, VerifierInfo] | None:
+    def _ask(self, server: Server) -> Mapping[str, VerifierInfo] | None:
         """What a running server hosts: what the first of its replicas says that answers."""
         reasons = []
-        for address in self._elsewhere[server] if self._asks else ():
+        tls, token = server.access(self._tls, self._token)
+        for address in self._elsewhere[server.name] if self._asks else ():
             if is_list(address):
                 reasons.append(f"{address}: which servers it lists is the client's to find out")
                 continue
             try:
-                return describe_server(address, tls=self._tls, token=self._token).verifiers
+                return describe_server(address, tls=tls, token=token).verifiers
             except RewardError as error:
                 reasons.append(f"{address}: {getattr(error, 'reason', error)}")
         if reasons:
-            self.silent[server] = "; ".join(reasons)
+            self.silent[server.name] = "; ".join(reasons)
         return None
 
 

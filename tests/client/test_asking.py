@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from trainer_client import Batching, Recipe, RecipeError, Retries, RewardClient, Rollout, ServerUnavailableError
+from trainer_client import TLS, Batching, Recipe, RecipeError, Retries, RewardClient, Rollout, ServerUnavailableError
 from trainer_client.recipe.asking import Asking
 from trainer_client.testing import FakeServer, Item
 
@@ -39,6 +40,23 @@ def test_a_file_says_it_with_paths_beside_itself(tmp_path: Path) -> None:
 
 def test_it_changes_nothing_of_what_is_asked() -> None:
     assert Recipe.loads(TEXT) == Recipe.loads('advantage = "none"\n' + REWARD)
+    server = '[servers.v]\nverifiers = ["v"]\n'
+    told = server + 'token = "file:t"\ntls = { ca = "ca.pem" }\nworkers = 2\n'
+    assert Recipe.loads(REWARD + told).digest == Recipe.loads(REWARD + server).digest
+
+
+def test_a_server_has_files_of_its_own_before_those_of_all(tmp_path: Path) -> None:
+    own = '[servers.one]\nverifiers = ["v"]\ntls = { ca = "own.pem" }\ntoken = "file:own"\n'
+    other = '[servers.two]\nverifiers = ["w"]\n[rewards.w]\nverifier = "w"\n'
+    (tmp_path / "r.toml").write_text(TEXT + own + other)
+    recipe = Recipe.load(tmp_path / "r.toml")
+    told = recipe.client
+    assert told is not None
+    with pytest.raises(FileNotFoundError, match=r"own\.pem"):
+        RewardClient(replace(recipe, client=None), "127.0.0.1:9")
+    one, two = (server.access(told.tls, told.token) for server in recipe.servers)
+    assert one == (TLS(ca=str(tmp_path / "own.pem")), f"file:{tmp_path}/own")
+    assert two == (TLS(ca=str(tmp_path / "ca.pem")), f"file:{tmp_path}/secrets/token")
 
 
 def test_calls_are_cut_and_patience_ends_as_it_says() -> None:

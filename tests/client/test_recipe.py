@@ -236,11 +236,15 @@ def test_recipes_can_be_built_in_code() -> None:
 @pytest.mark.parametrize(
     ("section", "line", "said"),
     [
-        ("servers.s", 'tls = { ca = "x" }', "servers.s.tls: is not a key here; how servers are asked"),
+        ("servers.s", 'ca = "x"', "servers.s.ca: is not a key here; files for an encrypted connection are said by tls"),
+        ("servers.s", 'token = "hush"', "servers.s.token: is a secret and no part of a recipe; name its file"),
+        ("servers.s", 'tls = { ca = "x", crt = "y" }', "servers.s.tls.crt: is not a key here; did you mean cert?"),
         ("servers.s", "pin = true", "is said under [client]"),
+        ("servers.s", "workers = 0", "servers.s.workers: 0 is not a count of at least 1"),
+        ("servers.s", 'workers = 2\nendpoints = ["h:1"]', "servers.s.workers: is for a server that is started"),
         (
             "servers.s",
-            "workers = 2",
+            "port = 2",
             'a server that is started has it from its settings file; name that: config = "FILE"',
         ),
         ("servers.s", "gpu = 1", 'env = { CUDA_VISIBLE_DEVICES = "0" }'),

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
+from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings, token_source
 from trainer_client.recipe.asking import Asking
 from trainer_client.recipe.recipe import Recipe, as_recipe
 from trainer_client.recipe.state import load, save
@@ -63,6 +63,7 @@ class BaseClient:
             tls=tls or told.tls,
             token=token or told.token,
         )
+        _check_access(self._recipe)
         self._core = Core(settings, local)
         self._method = self._recipe.estimator()
         self._missing = MissingWindow()
@@ -90,6 +91,7 @@ class BaseClient:
         """
         other = type(self).__new__(type(self))
         other._recipe = as_recipe(recipe)
+        _check_access(other._recipe)
         other._core = self._core
         other._method = other._recipe.estimator()
         other._missing = MissingWindow()
@@ -180,3 +182,16 @@ def combined_at_once(
         recorder.take(rollouts, table, labels)
     table.combined  # noqa: B018
     return table
+
+
+def _check_access(recipe: Recipe) -> None:
+    """Refuse files of single servers that cannot be used, before anything waits for those servers.
+
+    Raises:
+        RecipeError: one does not hold what it should.
+        OSError: one cannot be read.
+    """
+    for server in recipe.servers:
+        if server.tls is not None:
+            server.tls.absolute().check()
+        token_source(server.token)

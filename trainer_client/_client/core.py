@@ -163,8 +163,8 @@ class Core:
     async def _settle(self, runtime: Runtime, batch: Batch) -> None:
         pools = {}
         for reward in batch.recipe.rewards:
-            name = batch.recipe.server_of(reward.verifier_name).name
-            pools[name] = runtime.pool(name, self.addresses(batch.recipe, name, reward.verifier_name))
+            server = batch.recipe.server_of(reward.verifier_name)
+            pools[server.name] = runtime.pool(server, self.addresses(batch.recipe, server.name, reward.verifier_name))
         await runtime.runner.settle(batch, pools)
 
     # Single samples
@@ -245,8 +245,8 @@ class Core:
 
     async def _facts(self, runtime: Runtime, recipe: Recipe, verifier: str) -> VerifierInfo:
         await self._make_ready()
-        server = recipe.server_of(verifier).name
-        pool = runtime.pool(server, self.addresses(recipe, server, verifier))
+        server = recipe.server_of(verifier)
+        pool = runtime.pool(server, self.addresses(recipe, server.name, verifier))
         retries = self._settings.retries
         started, patience = runtime.loop.time(), min(retries.describe_timeout_s, retries.unavailable_timeout_s)
         while True:
@@ -257,7 +257,7 @@ class Core:
                 is_reached = any(replica.health is Health.UP for replica in pool.fleet.replicas)
                 if patience >= retries.unavailable_timeout_s or not is_reached:
                     said = f"no replica has given a usable answer for {patience:g} s ({pool.fleet.reasons()})"
-                    raise ServerUnavailableError(server, said) from None
+                    raise ServerUnavailableError(server.name, said) from None
                 patience = retries.unavailable_timeout_s
         return facts.verifiers[verifier]
 

@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 from trainer_client._errors import BlockingCallError, ClientClosedError, ForkedProcessError
 from trainer_client._session.dispatch import BatchRunner
 from trainer_client._session.forks import await_end_of_grpc, is_polled
-from trainer_client._settings import Settings
+from trainer_client._settings import TLS, Settings
 from trainer_client._transport.pool import Pool
+from trainer_client.recipe.rewards import Server
 from trainer_client.result.verifiers import Wait
 
 _T = TypeVar("_T")
@@ -56,7 +57,7 @@ class Runtime:
         self.runner = BatchRunner(settings.batching, settings.retries)
         self._settings = settings
         self._pins = pins
-        self._pools: dict[tuple[str, tuple[str, ...]], Pool] = {}
+        self._pools: dict[tuple[str, tuple[str, ...], TLS | None, str | None], Pool] = {}
         self.endings: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="trainer-client", daemon=True)
         self._thread.start()
@@ -75,14 +76,15 @@ class Runtime:
         """Run a coroutine on the private loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
-    def pool(self, server: str, addresses: tuple[str, ...]) -> Pool:
+    def pool(self, server: Server, addresses: tuple[str, ...]) -> Pool:
         """The pool of a server. To be called on the private loop."""
-        key = (server, addresses)
+        settings = self._settings
+        tls, token = server.access(settings.tls, settings.token)
+        key = (server.name, addresses, tls, token)
         pool = self._pools.get(key)
         if pool is None:
-            settings = self._settings
-            pins = self._pins.setdefault(server, {})
-            pool = Pool(server, addresses, pins, settings.pin, settings.retries, settings.tls, settings.token)
+            pins = self._pins.setdefault(server.name, {})
+            pool = Pool(server.name, addresses, pins, settings.pin, settings.retries, tls, token or "")
             self._pools[key] = pool
         return pool
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import TLS, Batching, Retries, amount_mistake
+from trainer_client._settings import TLS, Batching, Retries, amount_mistake, check_token_file, token_within
 from trainer_client.recipe.reader import Reader, flag_of, number_of, text_of, whole_of
 
 _T = TypeVar("_T")
@@ -33,18 +32,13 @@ class Asking:
     token: str | None = None
 
     def __post_init__(self) -> None:
-        if self.token is not None and not self.token.startswith("file:"):
-            raise RecipeError('is a secret and no part of a recipe; name its file, "file:PATH"', "client.token")
+        if self.token is not None:
+            check_token_file(self.token, "client.token")
 
     def within(self, folder: str) -> Asking:
         """The same with paths that are relative to a folder."""
-        tls = None if self.tls is None else TLS(*(_in(folder, getattr(self.tls, one.name)) for one in fields(TLS)))
-        token = None if self.token is None else f"file:{_in(folder, self.token.removeprefix('file:'))}"
-        return Asking(self.pin, self.batching, self.retries, tls, token)
-
-
-def _in(folder: str, path: str | None) -> str | None:
-    return None if path is None else os.path.join(folder, path)
+        tls = None if self.tls is None else self.tls.within(folder)
+        return Asking(self.pin, self.batching, self.retries, tls, token_within(folder, self.token))
 
 
 def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
@@ -54,7 +48,7 @@ def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
         "pin": table.take("pin", None, flag_of),
         "batching": table.take("batching", None, _settings(Batching)),
         "retries": table.take("retries", None, _settings(Retries)),
-        "tls": table.take("tls", None, _settings(TLS)),
+        "tls": table.take("tls", None, read_tls),
         "token": table.take("token", None, text_of),
     }
     table.finish()
@@ -79,3 +73,7 @@ def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None
         return table.made(kind, **given)
 
     return read
+
+
+read_tls = _settings(TLS)
+"""Reads a table ``tls``."""

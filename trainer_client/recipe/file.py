@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trainer_client._errors import RecipeError
-from trainer_client.recipe.asking import read_asking
+from trainer_client.recipe.asking import read_asking, read_tls
 from trainer_client.recipe.reader import Reader, flag_of, kind_of, number_of, table_of, text_of, texts_of, whole_of
 from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import DEFAULT_DEADLINE, Reward, Server
@@ -48,8 +48,11 @@ class RecipeText:
             return
         found: list[RecipeError] = []
         self.fields = _fields(Reader(table, found))
-        if path is not None and self.fields["client"] is not None:
-            self.fields["client"] = self.fields["client"].within(os.path.dirname(os.path.abspath(path)))
+        if path is not None:
+            folder = os.path.dirname(os.path.abspath(path))
+            self.fields["servers"] = tuple(server.within(folder) for server in self.fields["servers"])
+            if self.fields["client"] is not None:
+                self.fields["client"] = self.fields["client"].within(folder)
         self.problems = self.located(found)
 
     @classmethod
@@ -148,7 +151,7 @@ def _record(outer: Reader, key: str, value: Any) -> Record | None:
 
 def _server(name: str, table: Reader) -> Server | None:
     if table.table.get("endpoints"):
-        for key in {"config", "replicas", "env"} & table.table.keys():
+        for key in {"config", "replicas", "env", "workers"} & table.table.keys():
             reason = "is for a server that is started, and this one runs at its endpoints; leave out one of the two"
             table.problems.append(RecipeError(reason, table.at(key)))
     server: dict[str, Any] = {
@@ -157,6 +160,9 @@ def _server(name: str, table: Reader) -> Server | None:
         "config": table.take("config", None, text_of),
         "replicas": table.take("replicas", 1, whole_of),
         "env": table.take("env", {}, _variables),
+        "workers": table.take("workers", None, whole_of),
+        "tls": table.take("tls", None, read_tls),
+        "token": table.take("token", None, text_of),
     }
     table.finish(elsewhere=_OF_SERVERS)
     return table.made(Server, name, **server)
@@ -168,18 +174,18 @@ def _variables(outer: Reader, key: str, value: Any) -> dict[str, str]:
 
 
 _ASKED = "how servers are asked, TLS and token included, is said under [client]"
+_FILES = "files for an encrypted connection are said by tls = { ca, cert, key }"
 _STARTED = 'a server that is started has it from its settings file; name that: config = "FILE"'
 _OF_SERVERS = {
-    **dict.fromkeys(
-        ("tls", "ca", "cert", "key", "token", "pin", "retries", "batching", "deadline", "deadline_s"), _ASKED
-    ),
-    **dict.fromkeys(("host", "port", "workers", "limits", "item_limits", "settings", "device"), _STARTED),
+    **dict.fromkeys(("pin", "retries", "batching", "deadline", "deadline_s"), _ASKED),
+    **dict.fromkeys(("ca", "cert", "key"), _FILES),
+    **dict.fromkeys(("host", "port", "limits", "item_limits", "settings", "device"), _STARTED),
     **dict.fromkeys(
         ("gpu", "gpus", "cuda", "devices"), 'say which devices it sees: env = { CUDA_VISIBLE_DEVICES = "0" }'
     ),
     **dict.fromkeys(
         ("cpu", "cpus", "memory", "resources"),
-        f"bounds of an item are [item_limits.VERIFIER], processes [server] workers: {_STARTED}",
+        f"bounds of an item are [item_limits.VERIFIER], processes are workers = N here: {_STARTED}",
     ),
     **dict.fromkeys(("address", "addresses", "url"), 'where it runs is said by endpoints = ["HOST:PORT"]'),
 }

@@ -375,7 +375,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
+        kept = [one.name for one in dataclasses.fields(value) if one.init and "aside" not in one.metadata]
+        return {name: getattr(value, name) for name in kept}
     raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 

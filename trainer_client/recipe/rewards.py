@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import check_address
+from trainer_client._settings import TLS, check_address, check_token_file, token_within
 from trainer_client.recipe.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ AdvantageSetting: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[s
 
 DEFAULT_DEADLINE = 300.0
 _QUESTION = ("verifier", "tasks", "options", "deadline_s", "max_cpu_s")
+ASIDE = MappingProxyType({"aside": True})
+"""Metadata of fields that change nothing of what is asked, and so are no part of a recipe's digest."""
 _GATE = ("gate.threshold", "gate.closed")
 
 
@@ -38,6 +41,9 @@ class Server:
         replicas: how many to start.
         env: variables of its environment besides those of the command that starts it, such as
             ``CUDA_VISIBLE_DEVICES``. A recipe is read by many and is no place for secrets.
+        workers: worker processes of each replica, for commands that start it; None for what its settings say.
+        tls: files for asking this server encrypted, where it runs elsewhere; it goes before what is said for all.
+        token: the same of the file with its bearer token, ``"file:PATH"``.
     """
 
     name: str
@@ -46,9 +52,16 @@ class Server:
     config: str | None = None
     replicas: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
+    workers: int | None = field(default=None, metadata=ASIDE)
+    tls: TLS | None = field(default=None, metadata=ASIDE)
+    token: str | None = field(default=None, metadata=ASIDE)
 
     def __post_init__(self) -> None:
         place = f"servers.{self.name}"
+        if self.token is not None:
+            check_token_file(self.token, f"{place}.token")
+        if self.workers is not None and self.workers < 1:
+            raise RecipeError(f"{self.workers} is not a count of at least 1", f"{place}.workers")
         if not self.verifiers:
             raise RecipeError('is empty; name what the server hosts, such as ["math"]', f"{place}.verifiers")
         if self.replicas < 1:
@@ -58,6 +71,15 @@ class Server:
                 raise RecipeError(f"{name!r} is no name of a variable", f"{place}.env")
         for address in self.endpoints:
             check_address(address, f"{place}.endpoints")
+
+    def within(self, folder: str) -> Server:
+        """The same with paths of files for asking it that are relative to a folder."""
+        tls = None if self.tls is None else self.tls.within(folder)
+        return replace(self, tls=tls, token=token_within(folder, self.token))
+
+    def access(self, tls: TLS | None, token: str | None) -> tuple[TLS | None, str | None]:
+        """The files and the token that it is asked with: its own, else those for all servers."""
+        return self.tls or tls, self.token or token
 
 
 class Reading(NamedTuple):
