@@ -62,12 +62,12 @@ def bind_problem(host: str, port: int) -> str:
     except socket.gaierror as error:
         return f"server.host: {host!r} is not known here ({error.strerror}); give an address of this host"
     family, kind, protocol, _, address = found[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-        except OSError as error:
-            return _bind_error(host, port, error)
+    except OSError as error:
+        return _bind_error(host, port, error)
     return ""
 
 
@@ -78,6 +78,8 @@ def _bind_error(host: str, port: int, error: OSError) -> str:
             return f"server.port: {where} is in use by another process; {_ANOTHER_PORT}"
         case errno.EADDRNOTAVAIL:
             return f"server.host: {host} is no address of this host; 0.0.0.0 or :: listens on all of them"
+        case errno.EAFNOSUPPORT:
+            return f"server.host: {host} is an address of IPv6, which this host does not speak; give one of IPv4"
         case errno.EACCES:
             return f"server.port: {where} needs privileges; choose a port from 1024 on, or 0 for any free one"
         case _:
