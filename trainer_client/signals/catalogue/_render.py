@@ -13,6 +13,7 @@ from trainer_client.signals._errors import UnknownMethodError, did_you_mean
 from trainer_client.signals._inputs import INPUTS
 from trainer_client.signals._method import PAPERS, STAGES, Method, Paper
 from trainer_client.signals._registry import method_of, methods
+from trainer_client.signals.catalogue._sources import source_of
 from trainer_client.signals.catalogue._unimplemented import UNIMPLEMENTED
 
 _ROOT = Path(__file__).parents[3]
@@ -73,9 +74,13 @@ def markdown() -> str:
         *(line for each in listed for line in _section(each)),
         "## Inputs",
         "",
-        "| input | axes | kind | meaning |",
-        "|---|---|---|---|",
-        *(f"| `{i.name}` | {i.axes or 'scalar'} | {i.kind} | {i.meaning} |" for i in INPUTS.values()),
+        "Where a recipe has them from: by itself, or by `[inputs] NAME = SOURCE` ([recipes](recipes.md)). What each",
+        "paper's recipe names is in [papers.md](papers.md). A reward that is called like an input is its source without",
+        "a word. Code may pass any of them: `call`.",
+        "",
+        "| input | axes | kind | meaning | source in a recipe |",
+        "|---|---|---|---|---|",
+        *(f"| `{i.name}` | {i.axes or 'scalar'} | {i.kind} | {i.meaning} | {source_of(i)} |" for i in INPUTS.values()),
         "",
     ]
     return "\n".join(lines)
