@@ -33,6 +33,8 @@ class Scores(Protocol):
     versions: tuple[tuple[VerifierId, ...], ...]
     seconds: float
 
+    recipe: Recipe
+
     @property
     def recipe_now(self) -> Recipe:
         """The recipe as it is at the table's step."""
