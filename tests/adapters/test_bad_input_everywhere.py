@@ -210,6 +210,14 @@ def test_a_server_that_is_down_at_the_start(face: Named, unused_tcp_port: int) -
         face[1](recipe, f"127.0.0.1:{unused_tcp_port}")("2", "2")
 
 
+async def test_a_group_that_no_server_answers_follows_the_rule(unused_tcp_port: int) -> None:
+    recipe = Recipe.loads("[client.retries]\nunavailable_timeout_s = 0.5\n" + EXACT)
+    stating = atropos.group_scorer(recipe, f"127.0.0.1:{unused_tcp_port}", on_missing=-1.0, fault_limit=1.0)
+    group = await stating("2", ["2", "3"], "2")
+    assert group is not None
+    assert (group.scores, group.valid) == ([-1.0, -1.0], [False, False])
+
+
 def test_a_task_that_no_reward_is_for(face: Named, server: str) -> None:
     ask = face[1](Recipe.loads(ROUTED), server, on_missing=0.0, fault_limit=1.0)
     if face[0] in WITHOUT_TASKS:

@@ -32,8 +32,8 @@ from trainer_client.adapters.missing import (
     check_on_missing,
     refuse_other_tasks,
 )
-from trainer_client.adapters.numbers import means_of, parts_of
-from trainer_client.adapters.tables import numbers_of_row, reason_of, tolerant
+from trainer_client.adapters.numbers import means_of
+from trainer_client.adapters.tables import PartsOnce, numbers_of_row, reason_of, tolerant
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,7 @@ def group_scorer(
     check_method(method, "atropos", per_token=False)
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
     scoring = tolerant(client, " and pass method= to group_scorer()")
+    declared = PartsOnce(scoring)
     rule, breaker = check_on_missing(on_missing), Breaker(fault_limit)
 
     async def score(
@@ -97,8 +98,8 @@ def group_scorer(
             Rollout(f"{content_id(prompt, one, known)}-{n}", prompt, one, "group", task=task, reference=known)
             for n, one in enumerate(completions)
         ]
-        parts = parts_of(scoring.recipe, await scoring.describe())
         table = await scoring.score(rollouts)
+        parts = await declared.of(table)
         for row, ok in enumerate(table.mask.tolist()):
             breaker.count(not ok, "" if ok else reason_of(table, row))
             if not ok and rule == "error":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 
-from trainer_client import AsyncRewardClient, Outcome, ScoreTable
+from trainer_client import AsyncRewardClient, Outcome, RewardError, ScoreTable
 from trainer_client.adapters.missing import refuse_advantages
-from trainer_client.adapters.numbers import Parts, numbers_of
+from trainer_client.adapters.numbers import Parts, numbers_of, parts_of
 
 
 def tolerant(client: AsyncRewardClient, method_remedy: str = "") -> AsyncRewardClient:
@@ -18,6 +19,29 @@ def tolerant(client: AsyncRewardClient, method_remedy: str = "") -> AsyncRewardC
     """
     refuse_advantages(client.recipe, method_remedy)
     return client.with_recipe(replace(client.recipe, max_missing=1.0, advantage=None, inputs={}))
+
+
+class PartsOnce:
+    """The parts of verdicts that a client's recipe tells, asked for once.
+
+    Args:
+        client: whose servers are asked.
+    """
+
+    def __init__(self, client: AsyncRewardClient) -> None:
+        self._client = client
+        self._parts: Parts | None = None
+
+    async def of(self, table: ScoreTable) -> Parts:
+        """The parts that a batch's numbers tell; none as long as no server has answered, which costs no batch a reward.
+
+        Args:
+            table: the batch.
+        """
+        if self._parts is None and table.valid.any():
+            with suppress(RewardError):
+                self._parts = parts_of(self._client.recipe, await self._client.describe())
+        return self._parts or {}
 
 
 def numbers_of_row(table: ScoreTable, row: int, parts: Parts) -> dict[str, float]:

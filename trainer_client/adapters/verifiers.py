@@ -27,9 +27,8 @@ from trainer_client.adapters.missing import (
     check_on_missing,
     refuse_other_tasks,
 )
-from trainer_client.adapters.numbers import parts_of
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of_sample
-from trainer_client.adapters.tables import numbers_of_row, reason_of, tolerant
+from trainer_client.adapters.tables import PartsOnce, numbers_of_row, reason_of, tolerant
 
 
 def rubric(
@@ -55,6 +54,7 @@ def rubric(
 
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
     scoring = tolerant(client)
+    declared = PartsOnce(scoring)
     rule = check_on_missing(on_missing)
     breaker = Breaker(fault_limit)
 
@@ -71,8 +71,8 @@ def rubric(
                 return
             rollouts = _rollouts(states)
             refuse_other_tasks(scoring.recipe, {rollout.task for rollout in rollouts})
-            parts = parts_of(scoring.recipe, await scoring.describe())
             table = await scoring.score(rollouts)
+            parts = await declared.of(table)
             rewards, mask = table.rewards.tolist(), table.mask.tolist()
             kept = [reward for reward, ok in zip(rewards, mask, strict=True) if ok]
             mean = sum(kept) / len(kept) if kept else 0.0
