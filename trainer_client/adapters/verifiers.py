@@ -55,8 +55,7 @@ def rubric(
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
     scoring = tolerant(client)
     declared = PartsOnce(scoring)
-    rule = check_on_missing(on_missing)
-    breaker = Breaker(fault_limit)
+    rule, breaker = check_on_missing(on_missing), Breaker(fault_limit)
 
     class AssayRubric(vf.Rubric):  # type: ignore[misc]
         """A recipe's rewards."""
