@@ -37,7 +37,14 @@ from reward_servers.cli import (
     _up,
     _view,
 )
-from reward_servers.cli._errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USER_ERROR, describe, unexpected
+from reward_servers.cli._errors import (
+    EXIT_BROKEN_PIPE,
+    EXIT_DEFECT,
+    EXIT_INTERRUPTED,
+    EXIT_USER_ERROR,
+    describe,
+    unexpected,
+)
 
 COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("serve", _serve.serve),
@@ -124,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of the output has seen enough (click turns that into an exit code that is a "no" here). Nothing
         # more must be written to it, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_UNREAD
+        return EXIT_BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except _UsageError as error:

@@ -12,7 +12,7 @@ EXIT_DEFECT = 70
 """Exit code of a defect of ours (EX_SOFTWARE): never to be mistaken for an answer."""
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-EXIT_UNREAD = 141
+EXIT_BROKEN_PIPE = 141
 """Exit code when the output is not read to its end, as of a process that SIGPIPE ends."""
 
 _FAMILIES = (

@@ -20,7 +20,7 @@ _REPORTED_EXTRAS = ("server", "math", "code", "format", "judge", "model")
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One thing that was looked for.
 
     Attributes:
@@ -44,7 +44,7 @@ class Finding:
         return asdict(self)
 
 
-def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
+def examine(verifiers: Sequence[str], port: int = 0) -> list[DoctorFinding]:
     """Look for what verifiers need.
 
     Args:
@@ -73,11 +73,11 @@ def _extras(verifiers: Sequence[str]) -> Iterator[str]:
             yield from entry.extras
 
 
-def _versions() -> Finding:
+def _versions() -> DoctorFinding:
     version = platform.python_version()
     detail = f"Python {version} on {platform.system()} {platform.release()}, assay {_assay_version()}"
     ok = sys.version_info >= (3, 11)
-    return Finding("host", "python", ok, detail, "" if ok else "install Python 3.11 or newer", True)
+    return DoctorFinding("host", "python", ok, detail, "" if ok else "install Python 3.11 or newer", True)
 
 
 def _assay_version() -> str:
@@ -86,7 +86,7 @@ def _assay_version() -> str:
     return __version__
 
 
-def _packages(extras: Sequence[str], required: bool) -> Iterator[Finding]:
+def _packages(extras: Sequence[str], required: bool) -> Iterator[DoctorFinding]:
     """What each extra asks for beyond ``server``, as the installed metadata say."""
     shared = {wanted.name for wanted in _requirements("server")}
     for extra in extras:
@@ -102,7 +102,7 @@ def _packages(extras: Sequence[str], required: bool) -> Iterator[Finding]:
                 found.append(f"{wanted.name} {have}")
         detail = ("lacks " + ", ".join(lacking)) if lacking else ", ".join(found)
         remedy = f"pip install '{_DISTRIBUTION}[{extra}]'" if lacking else ""
-        yield Finding("packages", f"{_DISTRIBUTION}[{extra}]", not lacking, detail, remedy, required)
+        yield DoctorFinding("packages", f"{_DISTRIBUTION}[{extra}]", not lacking, detail, remedy, required)
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:
@@ -127,7 +127,7 @@ def _installed_version(name: str) -> str | None:
         return None
 
 
-def _verifier(name: str) -> Finding:
+def _verifier(name: str) -> DoctorFinding:
     from reward_servers.core import AssayServerError, find, installed
 
     try:
@@ -135,41 +135,41 @@ def _verifier(name: str) -> Finding:
     except AssayServerError as error:
         entry = installed().get(name)
         remedy = entry.remedy if entry is not None else "install the package that it comes with, or mend its name"
-        return Finding("verifiers", name, False, str(error), remedy, True)
+        return DoctorFinding("verifiers", name, False, str(error), remedy, True)
     except Exception as error:  # noqa: BLE001 - a module that breaks when it is imported is a finding
-        return Finding("verifiers", name, False, unexpected(error), "mend the verifier's module", True)
-    return Finding("verifiers", name, True, f"{found.name}@{found.version}, {found.path}", required=True)
+        return DoctorFinding("verifiers", name, False, unexpected(error), "mend the verifier's module", True)
+    return DoctorFinding("verifiers", name, True, f"{found.name}@{found.version}, {found.path}", required=True)
 
 
-def _sandbox(required: bool) -> Iterator[Finding]:
+def _sandbox(required: bool) -> Iterator[DoctorFinding]:
     """What programs are run with. Without isolation none is run; languages are needed only by tasks that use them."""
     import sandbox
 
     for one in sandbox.diagnose():
         needed = required and one.subject == "isolation"
-        yield Finding("sandbox", one.subject, one.ok, one.detail, one.remedy, needed)
+        yield DoctorFinding("sandbox", one.subject, one.ok, one.detail, one.remedy, needed)
 
 
-def _device() -> Finding:
+def _device() -> DoctorFinding:
     if importlib.util.find_spec("torch") is None:
-        return Finding("device", "torch", False, "not installed", f"pip install '{_DISTRIBUTION}[model]'")
+        return DoctorFinding("device", "torch", False, "not installed", f"pip install '{_DISTRIBUTION}[model]'")
     import torch
 
     if not torch.cuda.is_available():
-        return Finding(
+        return DoctorFinding(
             "device", "cuda", False, f"torch {torch.__version__} sees no CUDA device; models run on the CPU",
             "install a CUDA build of torch where there is a GPU",
         )  # fmt: skip
     names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
-    return Finding("device", "cuda", True, f"torch {torch.__version__}, CUDA {torch.version.cuda}: {names}")
+    return DoctorFinding("device", "cuda", True, f"torch {torch.__version__}, CUDA {torch.version.cuda}: {names}")
 
 
-def _port(port: int, required: bool) -> Finding:
+def _port(port: int, required: bool) -> DoctorFinding:
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             remedy = "choose another port, or 0 for any free one"
-            return Finding("network", f"port {port}", False, str(error.strerror), remedy, required)
+            return DoctorFinding("network", f"port {port}", False, str(error.strerror), remedy, required)
         bound = probe.getsockname()[1]
-    return Finding("network", "port", True, f"127.0.0.1:{bound} can be bound", "", required)
+    return DoctorFinding("network", "port", True, f"127.0.0.1:{bound} can be bound", "", required)

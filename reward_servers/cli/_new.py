@@ -16,7 +16,6 @@ import typer
 
 from reward_servers.cli._errors import UserError
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 _LONGEST = 64
 _TAKEN = frozenset({"verifier", "float"})
 """Names that the module itself uses."""
@@ -76,7 +75,9 @@ class _Names:
 
 
 def _names_for(name: str) -> _Names:
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+    from reward_servers.core import is_verifier_name
+
+    if not is_verifier_name(name) or len(name) > _LONGEST:
         raise UserError(
             f"NAME {name!r} is not a verifier name: lower-case letters, digits, '_', '-' and '.', at most one '/' and "
             f"{_LONGEST} characters, such as 'acme/polite'"

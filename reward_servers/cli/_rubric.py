@@ -11,7 +11,7 @@ import typer
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
-    from reward_servers.rubrics import Desk, Made, Versions
+    from reward_servers.rubrics import Made, MeteredModel, Versions
     from reward_servers.verifiers._judge_settings import JudgeSettings
     from reward_servers.verifiers._rubric_model import PromptCriteria, RubricFile
 
@@ -104,7 +104,7 @@ def _settings(config: Path, out: Path, max_calls: int) -> JudgeSettings:
 def _generate(
     method: str, source: Path, settings: JudgeSettings, versions: Versions, given: dict[str, Any], seed: int
 ) -> int:
-    from reward_servers.rubrics import CasesError, DeskError, digest_of, read_cases, read_pairs_as_text
+    from reward_servers.rubrics import CasesError, ModelUnavailableError, digest_of, read_cases, read_pairs_as_text
     from reward_servers.training import RowsError
 
     if versions.path.exists() and method != "mpo":
@@ -119,11 +119,11 @@ def _generate(
     current = versions.read()
     held = [] if current is None else [one.model_dump(mode="json", exclude_defaults=True) for one in current.criteria]
     try:
-        made, desk = asyncio.run(_made(method, items, held, frozen, settings, given, seed))
-    except DeskError as error:
+        made, metered = asyncio.run(_made(method, items, held, frozen, settings, given, seed))
+    except ModelUnavailableError as error:
         kept = settings.recording.path if settings.recording is not None else ""
         raise UserError(f"{error}. No rubric is written; what was answered is kept in {kept}: run it again") from None
-    _tell(made, desk)
+    _tell(made, metered)
     if not made.criteria and not made.prompts:
         print("no criterion was left: no rubric is written")
         return EXIT_NO
@@ -140,10 +140,10 @@ def _generate(
         "method": method,
         "source": _SOURCES[method],
         "from": {"items": len(items), "digest": digest_of(items)},
-        "model": desk.model or settings.model,
+        "model": metered.model or settings.model,
         "criteria": dict(zip([one["id"] for one in made.criteria], made.told, strict=False)),
         "dropped": {name: count for name, count in made.dropped.items() if count},
-        "unreadable": dict(desk.lost),
+        "unreadable": dict(metered.lost),
         **made.facts,
     }
     # A refinement of the criteria for every prompt leaves those of single prompts as they are.
@@ -167,36 +167,36 @@ async def _made(
     settings: JudgeSettings,
     given: dict[str, Any],
     seed: int,
-) -> tuple[Made, Desk]:
-    from reward_servers.rubrics import Desk, autorule, cdrrm, mpo
+) -> tuple[Made, MeteredModel]:
+    from reward_servers.rubrics import MeteredModel, autorule, cdrrm, mpo
     from reward_servers.verifiers._judge_settings import open_models
 
     backend = open_models(settings)[""]
-    desk = Desk(backend, seed, settings.total_timeout_s, send_seed=settings.send_seed)
-    says = asyncio.create_task(_say(desk))
+    metered = MeteredModel(backend, seed, settings.total_timeout_s, send_seed=settings.send_seed)
+    says = asyncio.create_task(_say(metered))
     try:
         if method == "autorule":
-            work = autorule(items, desk, least=given["least"], check=given["check"], most=given["most"])
+            work = autorule(items, metered, least=given["least"], check=given["check"], most=given["most"])
         elif method == "cdrrm":
-            work = cdrrm(items, desk)
+            work = cdrrm(items, metered)
         else:
             least, each, most = given["least"], given["each"], given["most"]
-            work = mpo(items, held, desk, each=each, least=least, most=most, frozen=frozen)
-        return await work, desk
+            work = mpo(items, held, metered, each=each, least=least, most=most, frozen=frozen)
+        return await work, metered
     finally:
         says.cancel()
         await backend.close()
 
 
-async def _say(desk: Desk) -> None:
+async def _say(metered: MeteredModel) -> None:
     from reward_servers.cli._console import print_note
 
     while True:
         await asyncio.sleep(_SAYS_AFTER)
-        print_note(f"{desk.calls} replies so far, {desk.input_tokens + desk.output_tokens} tokens")
+        print_note(f"{metered.calls} replies so far, {metered.input_tokens + metered.output_tokens} tokens")
 
 
-def _tell(made: Made, desk: Desk) -> None:
+def _tell(made: Made, metered: MeteredModel) -> None:
     from reward_servers.cli._console import print_note, print_table
 
     if made.criteria:
@@ -208,10 +208,10 @@ def _tell(made: Made, desk: Desk) -> None:
     left_out = [f"{name} {count}" for name, count in sorted(made.dropped.items()) if count]
     if left_out:
         print_note(f"proposals left out: {', '.join(left_out)}")
-    if desk.lost:
-        lost = ", ".join(f"{name} {count}" for name, count in sorted(desk.lost.items()))
+    if metered.lost:
+        lost = ", ".join(f"{name} {count}" for name, count in sorted(metered.lost.items()))
         print_note(f"questions without a usable reply, left out: {lost}")
-    cost = f", cost {desk.cost:.4g}" if desk.cost else ""
-    print_note(f"{desk.calls} replies, {desk.input_tokens} tokens read and {desk.output_tokens} written{cost}")
+    cost = f", cost {metered.cost:.4g}" if metered.cost else ""
+    print_note(f"{metered.calls} replies, {metered.input_tokens} tokens read and {metered.output_tokens} written{cost}")
     for name, value in made.facts.items():
         print_note(f"{name.replace('_', ' ')}: {value}")

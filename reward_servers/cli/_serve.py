@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Annotated
 import typer
 
 from reward_servers.cli._loop import run_on_loop
-from reward_servers.cli._parent import end_with_parent
+from reward_servers.parent import end_with_parent
 
 
 def serve(
@@ -55,7 +56,7 @@ def serve(
         os.execv(sys.executable, [sys.executable, "-P", "-m", "reward_servers", *sys.argv[1:]])  # noqa: S606
     _set_up_logging(log_level, log_format)
     if with_parent:
-        end_with_parent()
+        end_with_parent(signal.SIGTERM)
     names = _addresses(names, style)
     if any(":" in name or "+" in name for name in names):
         # A verifier being written lives in the working directory; at the end of the path it can shadow nothing.

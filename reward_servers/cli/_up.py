@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._inputs import load_recipe
-from reward_servers.cli._parent import end_with_parent
 from reward_servers.cli._whole_file import refuse_overwriting, remove_file
+from reward_servers.parent import end_with_parent
 
 if TYPE_CHECKING:
     from reward_servers.supervisor import ServerProcess, Supervisor
@@ -52,7 +53,7 @@ def up(
     from reward_servers.recipes import Offers, check_recipe
 
     if with_parent:
-        end_with_parent()
+        end_with_parent(signal.SIGTERM)
     loaded = load_recipe(recipe)
     programs = programs_of(
         loaded.all_servers, recipe.parent, host=host, port=port, workers=workers, insecure=insecure, plain=plain

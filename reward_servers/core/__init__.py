@@ -46,7 +46,7 @@ from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
 from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats
 from reward_servers.core._styles import styles
-from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, verifier
+from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, is_verifier_name, verifier
 from reward_servers.core._work import Evaluation, PlainVerdicts, Request, Result, Source
 
 __all__ = [
@@ -117,6 +117,7 @@ __all__ = [
     "check_settings",
     "find",
     "installed",
+    "is_verifier_name",
     "item_seed",
     "judging_files",
     "load_fresh",

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from typing import Any
 
 from reward_servers.core._errors import ServiceError
-from reward_servers.core._model import Rollout
+from reward_servers.core._model import Rollout, check_subject
 from reward_servers.core._outcomes import Usage, Verdict
 
 _COUNTS = ("upstream_calls", "input_tokens", "output_tokens")
@@ -119,7 +119,9 @@ class Context:
 
         Raises:
             FaultError: It gave no verdict. The fault is its own: let it pass to keep whose failure it was.
+            TypeError: What is to be judged is no rollout as verifiers are shown them.
         """
+        check_subject(rollout)
         if self.ask is None:
             raise ServiceError(
                 f"{self.verifier} asks {verifier} from a worker process; declare it with `async def`",

@@ -217,3 +217,23 @@ def render(content: Content) -> str:
     if len(content) == 1:
         return _render_message(content[0])
     return "\n\n".join(f"{message.role}: {_render_message(message)}" for message in content)
+
+
+def check_subject(value: object) -> None:
+    """Refuse what no verifier can judge, with what to give instead.
+
+    Raises:
+        TypeError: It is neither a rollout nor a group of rollouts, as verifiers are shown them.
+    """
+    for one in value if isinstance(value, Group) else (value,):
+        if not isinstance(one, Rollout):
+            kind = type(one)
+            name = (
+                kind.__name__
+                if kind.__module__ == "builtins"
+                else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+            )
+            remedy = "make one with reward_servers.Rollout(text)"
+            if kind.__name__ == "Rollout":
+                remedy = "that is what a trainer sends; import Rollout from reward_servers"
+            raise TypeError(f"expected a reward_servers.Rollout, found {name}; {remedy}")

@@ -18,7 +18,7 @@ from typing import Any
 
 from reward_servers.core._context import Context
 from reward_servers.core._errors import VerifierDefinitionError
-from reward_servers.core._model import Group, Rollout
+from reward_servers.core._model import Group, Rollout, check_subject
 from reward_servers.core._schemas import Options, Reference, Settings
 
 
@@ -144,7 +144,14 @@ class Verifier:
     sources: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function itself, as a unit test does."""
+        """Call the function itself, as a unit test does.
+
+        Raises:
+            TypeError: What is to be judged is of another class, such as a rollout of the trainer's side.
+        """
+        for role, value in zip(self.roles, args, strict=False):
+            if role is Role.ROLLOUT and not inspect.isclass(self.target):
+                check_subject(value)
         return self.target(*args, **kwargs)
 
     @property
@@ -270,6 +277,11 @@ def _inspect(target: Callable[..., Any], scope: str) -> tuple[Placement, dict[Ro
     return runs, _read_parameters(score, scope, 1), settings
 
 
+def is_verifier_name(text: str) -> bool:
+    """Whether a verifier may be called so, such as ``"math"`` or ``"acme/exact"``."""
+    return _NAME.fullmatch(text) is not None
+
+
 def _check_values(declared: Mapping[str, Any], scope: str) -> None:
     """Refuse values that no item could be judged by."""
     low, high, floor, limits = (declared[key] for key in ("low", "high", "floor", "limits"))
@@ -340,7 +352,7 @@ def verifier(
     Raises:
         VerifierDefinitionError: The declaration cannot work; the message says what to change.
     """
-    if not _NAME.fullmatch(name):
+    if not is_verifier_name(name):
         raise VerifierDefinitionError(f"{name!r} is not a verifier name: use lower case, such as 'acme/exact'")
     low, high = score_range
     declared = {

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import grpc
 
-from reward_servers.core import shown
+from reward_servers.core import is_verifier_name, shown
 from reward_servers.hosting._errors import RegistrationError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*")
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _LONGEST = 256
 
@@ -29,7 +28,7 @@ def check_target(target: str, packages: bool, folders: Sequence[Path]) -> None:
     Raises:
         RegistrationError: It may not.
     """
-    if len(target) > _LONGEST or not (_NAME.fullmatch(target) or _PATH.fullmatch(target)):
+    if len(target) > _LONGEST or not (is_verifier_name(target) or _PATH.fullmatch(target)):
         raise RegistrationError(
             grpc.StatusCode.INVALID_ARGUMENT, f"verifier: {shown(target)} is neither a name nor module:attribute"
         )

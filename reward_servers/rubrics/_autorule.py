@@ -11,8 +11,8 @@ from random import Random
 from reward_servers.rubrics._candidates import Candidate, taken
 from reward_servers.rubrics._cases import Pair
 from reward_servers.rubrics._checking import tally_of
-from reward_servers.rubrics._desk import Desk
 from reward_servers.rubrics._merging import merged
+from reward_servers.rubrics._metered import MeteredModel
 from reward_servers.rubrics._result import Made, criteria_of
 
 _WHY = (
@@ -26,12 +26,14 @@ _RULES = (
 )
 
 
-async def autorule(pairs: Sequence[Pair], desk: Desk, *, least: int = 2, check: int = 8, most: int = 30) -> Made:
+async def autorule(
+    pairs: Sequence[Pair], metered: MeteredModel, *, least: int = 2, check: int = 8, most: int = 30
+) -> Made:
     """Extract rules.
 
     Args:
         pairs: The preferences.
-        desk: The model.
+        metered: The model.
         least: Prompts that a rule must come from, and must tell apart in the check. A single pair plants none.
         check: Pairs on which each rule is tried, those that it does not come from first; 0 for none, as published. It
             must tell a third of them apart: pairs that were written to agree with each other plant none while they are
@@ -39,49 +41,49 @@ async def autorule(pairs: Sequence[Pair], desk: Desk, *, least: int = 2, check: 
         most: Rules at most, those from most prompts first.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
     made = Made()
-    found = await asyncio.gather(*(_candidates(pair, place, desk, made.dropped) for place, pair in enumerate(pairs)))
-    rules = await merged([one for group in found for one in group], desk)
+    found = await asyncio.gather(*(_candidates(pair, place, metered, made.dropped) for place, pair in enumerate(pairs)))
+    rules = await merged([one for group in found for one in group], metered)
     kept = [one for one in rules if len(one.prompts) >= least]
     made.dropped["few_prompts"] += len(rules) - len(kept)
     made.dropped["beyond_most"] += max(0, len(kept) - most)
-    checked = await asyncio.gather(*(_checked(rule, pairs, desk, least, check, made) for rule in kept[:most]))
+    checked = await asyncio.gather(*(_checked(rule, pairs, metered, least, check, made) for rule in kept[:most]))
     good = [(rule, told) for rule, told in zip(kept[:most], checked, strict=True) if told is not None]
     made.criteria = criteria_of([rule.text for rule, _ in good])
     made.told = [told for _, told in good]
     return made
 
 
-async def _candidates(pair: Pair, place: int, desk: Desk, dropped: Counter[str]) -> list[Candidate]:
+async def _candidates(pair: Pair, place: int, metered: MeteredModel, dropped: Counter[str]) -> list[Candidate]:
     """The rules of one pair, from the reasoning about it."""
-    swapped = Random(desk.seed_of(pair.prompt, str(place))).random() < 0.5  # noqa: S311 - which one comes first
+    swapped = Random(metered.seed_of(pair.prompt, str(place))).random() < 0.5  # noqa: S311 - which one comes first
     shown = (pair.rejected, pair.chosen) if swapped else (pair.chosen, pair.rejected)
     task = _WHY.replace("{better}", "B" if swapped else "A").replace("{worse}", "A" if swapped else "B")
     material = {"PROMPT": pair.prompt, "RESPONSE A": shown[0], "RESPONSE B": shown[1]}
-    said = await desk.write(task, material, {"reasoning": "..."})
+    said = await metered.write(task, material, {"reasoning": "..."})
     if said is None or not isinstance(said["reasoning"], str) or not said["reasoning"].strip():
         return []
-    rules = await desk.write(_RULES, {"REASONING": said["reasoning"]}, {"rules": ["The response ...", "..."]})
+    rules = await metered.write(_RULES, {"REASONING": said["reasoning"]}, {"rules": ["The response ...", "..."]})
     if rules is None:
         return []
     return taken(rules["rules"], pair.prompt, (pair.prompt, pair.chosen, pair.rejected), dropped)
 
 
 async def _checked(
-    rule: Candidate, pairs: Sequence[Pair], desk: Desk, least: int, check: int, made: Made
+    rule: Candidate, pairs: Sequence[Pair], metered: MeteredModel, least: int, check: int, made: Made
 ) -> str | None:
     """What is known of a rule; None where the pairs speak against it."""
     support = f"from {len(rule.prompts)} prompts"
     if not check:
         return support
     drawn = list(pairs)
-    Random(desk.seed_of(rule.text)).shuffle(drawn)  # noqa: S311 - a sample of pairs is no secret
+    Random(metered.seed_of(rule.text)).shuffle(drawn)  # noqa: S311 - a sample of pairs is no secret
     drawn.sort(key=lambda pair: pair.prompt in rule.prompts)
     tried = drawn[:check]
     needed = max(least, ceil(len({pair.prompt for pair in tried}) / 3))
-    tally = await tally_of(rule.text, tried, desk)
+    tally = await tally_of(rule.text, tried, metered)
     if tally.right < needed or tally.right <= tally.wrong:
         made.dropped["tells_no_pairs_apart"] += 1
         return None

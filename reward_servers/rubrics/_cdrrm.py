@@ -16,7 +16,7 @@ from reward_servers.engines.citations import quotes_words
 from reward_servers.rubrics._candidates import fault_of, words_of
 from reward_servers.rubrics._cases import Pair
 from reward_servers.rubrics._checking import points_of
-from reward_servers.rubrics._desk import Desk
+from reward_servers.rubrics._metered import MeteredModel
 from reward_servers.rubrics._result import Made
 
 _DIAGNOSE = (
@@ -40,17 +40,17 @@ _PRINCIPLE = 0.01
 _MOST_RULES, _MOST_PRINCIPLES = 12, 6
 
 
-async def cdrrm(pairs: Sequence[Pair], desk: Desk) -> Made:
+async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> Made:
     """Write a rubric for each prompt.
 
     A rubric that does not put the better response of its pair first, a tie included, takes all pairs of its prompt
     out. Of several pairs of a prompt the rubrics are joined.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
     made = Made()
-    found = await asyncio.gather(*(_rubric(pair, desk, made) for pair in pairs))
+    found = await asyncio.gather(*(_rubric(pair, metered, made) for pair in pairs))
     by_prompt: dict[str, list[list[dict[str, Any]] | None]] = {}
     for pair, criteria in zip(pairs, found, strict=True):
         by_prompt.setdefault(pair.prompt, []).append(criteria)
@@ -64,27 +64,27 @@ async def cdrrm(pairs: Sequence[Pair], desk: Desk) -> Made:
     return made
 
 
-async def _rubric(pair: Pair, desk: Desk, made: Made) -> list[dict[str, Any]] | None:
+async def _rubric(pair: Pair, metered: MeteredModel, made: Made) -> list[dict[str, Any]] | None:
     """The rubric of one pair; None where there is none, or it does not find the better response."""
-    diagnoses = await asyncio.gather(*(_diagnosis(pair.prompt, one, desk) for one in (pair.chosen, pair.rejected)))
+    diagnoses = await asyncio.gather(*(_diagnosis(pair.prompt, one, metered) for one in (pair.chosen, pair.rejected)))
     if None in diagnoses:
         return None
     # In an order of its own: the place must not tell which was better.
     shown = [json.dumps(one, ensure_ascii=False, indent=1) for one in diagnoses]
-    Random(desk.seed_of(pair.prompt, pair.chosen, pair.rejected)).shuffle(shown)  # noqa: S311 - an order is no secret
+    Random(metered.seed_of(pair.prompt, pair.chosen, pair.rejected)).shuffle(shown)  # noqa: S311 - an order is no secret
     material = {"PROMPT": pair.prompt, "FINDINGS A": shown[0], "FINDINGS B": shown[1]}
-    said = await desk.write(_SYNTHESISE, material, _EXAMPLE)
+    said = await metered.write(_SYNTHESISE, material, _EXAMPLE)
     criteria = _criteria(said, pair, made) if said is not None else []
-    points = await points_of(criteria, pair, desk) if criteria else None
+    points = await points_of(criteria, pair, metered) if criteria else None
     if points is None or points[0] <= points[1]:
         made.dropped["inconsistent"] += 1
         return None
     return criteria
 
 
-async def _diagnosis(prompt: str, response: str, desk: Desk) -> list[dict[str, Any]] | None:
+async def _diagnosis(prompt: str, response: str, metered: MeteredModel) -> list[dict[str, Any]] | None:
     """Findings about a response; those that say it fails without quoting it are left out."""
-    said = await desk.write(_DIAGNOSE, {"PROMPT": prompt, "RESPONSE": response}, {"findings": [_FINDING]})
+    said = await metered.write(_DIAGNOSE, {"PROMPT": prompt, "RESPONSE": response}, {"findings": [_FINDING]})
     if said is None or not isinstance(said["findings"], list):
         return None
     found = [one for one in said["findings"] if isinstance(one, dict) and isinstance(one.get("criterion"), str)]

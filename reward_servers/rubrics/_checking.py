@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reward_servers.rubrics._cases import Pair
-from reward_servers.rubrics._desk import Desk
+from reward_servers.rubrics._metered import MeteredModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,17 @@ class Tally:
     wrong: int
 
 
-async def tally_of(text: str, pairs: Sequence[Pair], desk: Desk) -> Tally:
+async def tally_of(text: str, pairs: Sequence[Pair], metered: MeteredModel) -> Tally:
     """Ask about both responses of some pairs.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
 
     async def one(pair: Pair) -> tuple[bool | None, bool | None]:
-        return await desk.meets(text, pair.prompt, pair.chosen), await desk.meets(text, pair.prompt, pair.rejected)
+        return await metered.meets(text, pair.prompt, pair.chosen), await metered.meets(
+            text, pair.prompt, pair.rejected
+        )
 
     found = await asyncio.gather(*map(one, pairs))
     told = [(pair.prompt, *answers) for pair, answers in zip(pairs, found, strict=True) if None not in answers]
@@ -42,15 +44,17 @@ async def tally_of(text: str, pairs: Sequence[Pair], desk: Desk) -> Tally:
     )
 
 
-async def points_of(criteria: Sequence[Mapping[str, Any]], pair: Pair, desk: Desk) -> tuple[float, float] | None:
+async def points_of(
+    criteria: Sequence[Mapping[str, Any]], pair: Pair, metered: MeteredModel
+) -> tuple[float, float] | None:
     """The sums of what both responses of a pair meet; None where some criterion got no verdict.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
 
     async def total(response: str) -> float | None:
-        met = await asyncio.gather(*(desk.meets(one["text"], pair.prompt, response) for one in criteria))
+        met = await asyncio.gather(*(metered.meets(one["text"], pair.prompt, response) for one in criteria))
         if None in met:
             return None
         return sum(_points(one) for one, holds in zip(criteria, met, strict=True) if holds)
@@ -59,13 +63,15 @@ async def points_of(criteria: Sequence[Mapping[str, Any]], pair: Pair, desk: Des
     return None if better is None or worse is None else (better, worse)
 
 
-async def agreement_of(criteria: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], desk: Desk) -> float | None:
+async def agreement_of(
+    criteria: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], metered: MeteredModel
+) -> float | None:
     """Share of pairs in which a rubric puts the better response first, a tie being half; None where none was judged.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
-    found = await asyncio.gather(*(points_of(criteria, pair, desk) for pair in pairs))
+    found = await asyncio.gather(*(points_of(criteria, pair, metered) for pair in pairs))
     told = [one for one in found if one is not None]
     if not told:
         return None

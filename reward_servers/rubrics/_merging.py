@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reward_servers.rubrics._candidates import Candidate, words_of
-from reward_servers.rubrics._desk import Desk
+from reward_servers.rubrics._metered import MeteredModel
 
 _IN_ONE_CALL = 80
 _TASK = (
@@ -17,19 +17,19 @@ _TASK = (
 )
 
 
-async def merged(candidates: Sequence[Candidate], desk: Desk) -> list[Candidate]:
+async def merged(candidates: Sequence[Candidate], metered: MeteredModel) -> list[Candidate]:
     """Merge what means the same.
 
     The model only says which numbers belong together: no sentence of a rubric is written while all of the data is in
     sight. A group keeps the sentence that shares most words with the others, and the prompts of all.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
     found = _equal(candidates)
     while True:
         parts = [found[at : at + _IN_ONE_CALL] for at in range(0, len(found), _IN_ONE_CALL)]
-        groups = await asyncio.gather(*(_grouped(part, desk) for part in parts))
+        groups = await asyncio.gather(*(_grouped(part, metered) for part in parts))
         fewer = _equal([one for group in groups for one in group])
         # Several calls see different parts: go on until they fit into one, or nothing changes any more.
         if len(groups) <= 1 or len(fewer) == len(found):
@@ -58,11 +58,11 @@ def _shared(one: Candidate, group: Sequence[Candidate]) -> float:
     return sum(len(own & other) / len(own | other) for other in others)
 
 
-async def _grouped(part: Sequence[Candidate], desk: Desk) -> list[Candidate]:
+async def _grouped(part: Sequence[Candidate], metered: MeteredModel) -> list[Candidate]:
     if len(part) < 2:
         return list(part)
     listed = "\n".join(f"{number}. {one.text}" for number, one in enumerate(part, 1))
-    said = await desk.write(_TASK, {"STATEMENTS": listed}, {"groups": [[1, 4], [2, 3]]})
+    said = await metered.write(_TASK, {"STATEMENTS": listed}, {"groups": [[1, 4], [2, 3]]})
     groups = _numbers(said["groups"] if said is not None else [], len(part))
     left = set(range(len(part))) - {place for group in groups for place in group}
     return [_joined([part[place] for place in group]) for group in groups] + [part[place] for place in sorted(left)]

@@ -16,8 +16,8 @@ from typing import Any
 from reward_servers.rubrics._candidates import Candidate, taken, words_of
 from reward_servers.rubrics._cases import Case, Pair
 from reward_servers.rubrics._checking import agreement_of
-from reward_servers.rubrics._desk import Desk
 from reward_servers.rubrics._merging import merged
+from reward_servers.rubrics._metered import MeteredModel
 from reward_servers.rubrics._result import Made, criteria_of
 
 _REFINE = (
@@ -33,7 +33,7 @@ _NONE = "(There are no items yet: write the first ones.)"
 async def mpo(
     cases: Sequence[Case],
     items: Sequence[Mapping[str, Any]],
-    desk: Desk,
+    metered: MeteredModel,
     *,
     each: int = 2,
     least: int = 2,
@@ -45,22 +45,22 @@ async def mpo(
     Args:
         cases: What it scored.
         items: Its criteria; none for a first version.
-        desk: The meta-judge.
+        metered: The meta-judge.
         each: Cases from the low, the middle and the high third of the scores.
         least: Prompts whose refinements must hold an item; one response plants none.
         most: Items at most.
         frozen: Pairs with which the new rubric must agree at least as often as the old one.
 
     Raises:
-        DeskError: The model cannot be asked any further.
+        ModelUnavailableError: The model cannot be asked any further.
     """
     made = Made()
-    chosen = sampled(cases, each, desk)
+    chosen = sampled(cases, each, metered)
     scores = [case.score for case in cases]
     bounds = {"{low}": f"{min(scores):.4g}", "{high}": f"{max(scores):.4g}"}
     texts = [str(one["text"]) for one in items if one.get("text") and not _is_fixed(one)]
-    found = await asyncio.gather(*(_proposal(case, texts, bounds, desk, made.dropped) for case in chosen))
-    rules = await merged([one for group in found for one in group], desk)
+    found = await asyncio.gather(*(_proposal(case, texts, bounds, metered, made.dropped) for case in chosen))
+    rules = await merged([one for group in found for one in group], metered)
     kept = [one for one in rules if len(one.prompts) >= least]
     made.dropped["few_prompts"] += len(rules) - len(kept)
     made.dropped["beyond_most"] += max(0, len(kept) - most)
@@ -73,8 +73,8 @@ async def mpo(
     made.told = ["kept"] * len(same) + ["new"] * len(new)
     made.facts |= {"cases": len(chosen), "removed": len(items) - len(same)}
     if frozen and made.criteria:
-        after = await agreement_of(_judged(made.criteria), frozen, desk)
-        before = await agreement_of(_judged(items), frozen, desk) if items else None
+        after = await agreement_of(_judged(made.criteria), frozen, metered)
+        before = await agreement_of(_judged(items), frozen, metered) if items else None
         made.facts |= {"agreement": after, "agreement_before": before}
         made.better = after is not None and after >= (0.5 if before is None else before)
     return made
@@ -108,23 +108,23 @@ def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[
     return [dict(one) for one in items if str(one["id"]) in stays]
 
 
-def sampled(cases: Sequence[Case], each: int, desk: Desk) -> list[Case]:
+def sampled(cases: Sequence[Case], each: int, metered: MeteredModel) -> list[Case]:
     """Some cases of the low, the middle and the high third of the scores, as MPO draws them."""
     ordered = sorted(cases, key=lambda case: case.score)
-    drawn = Random(desk.seed_of(str(len(cases))))  # noqa: S311 - a sample is no secret
+    drawn = Random(metered.seed_of(str(len(cases))))  # noqa: S311 - a sample is no secret
     bounds = [round(len(ordered) * third / 3) for third in range(4)]
     parts = [ordered[low:high] for low, high in pairwise(bounds)]
     return [case for part in parts for case in drawn.sample(part, min(each, len(part)))]
 
 
 async def _proposal(
-    case: Case, items: Sequence[str], bounds: Mapping[str, str], desk: Desk, dropped: Counter[str]
+    case: Case, items: Sequence[str], bounds: Mapping[str, str], metered: MeteredModel, dropped: Counter[str]
 ) -> list[Candidate]:
     task = _REFINE.replace("{score}", f"{case.score:.4g}")
     for mark, value in bounds.items():
         task = task.replace(mark, value)
     material = {"PROMPT": case.prompt, "RESPONSE": case.response, "RUBRIC": "\n".join(items) or _NONE}
-    said = await desk.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
+    said = await metered.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
     if said is None:
         return []
     known = {_key(one) for one in items}

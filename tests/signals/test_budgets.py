@@ -10,8 +10,7 @@ import pytest
 
 from tests.signals._known import known
 from trainer_client.signals import Groups, InputError, OptionError, SignalBatch, method
-from trainer_client.signals.parts import RecentSuccess
-from trainer_client.signals.selection.knapsack_rl import allocate_knapsack, mixed_group_value
+from trainer_client.signals.selection.knapsack_rl import RecentSuccess, allocate_knapsack, mixed_group_value
 from trainer_client.signals.selection.v_0 import OutcomeWindow, allocate_contrast
 from trainer_client.signals.selection.xrpo_budget import allocate_uncertain, student_quantile
 

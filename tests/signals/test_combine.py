@@ -101,12 +101,12 @@ def test_integer_codes_with_a_legend() -> None:
         [[False], [True], [False]],
         [term],
         codes=codes,
-        legend=["accepted", "service", "upstream"],
+        code_names=["accepted", "service", "upstream"],
         max_missing=1,
     )
     assert result.valid.tolist() == [True, True, False]
-    with pytest.raises(InputError, match="2 is not in the legend"):
-        combine([[NAN]], [[False]], [term], codes=[[2]], legend=["accepted"], max_missing=1)
+    with pytest.raises(InputError, match="2 is not in the code_names"):
+        combine([[NAN]], [[False]], [term], codes=[[2]], code_names=["accepted"], max_missing=1)
 
 
 def test_floor_decides_a_gate() -> None:

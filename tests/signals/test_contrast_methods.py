@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.signals._known import known
 from trainer_client.signals import Groups, InputError, MissingInputError, OptionError, SignalBatch, method
 from trainer_client.signals.advantage.pipo import improvement
-from trainer_client.signals.advantage.riskpo import bundle_papers, paper_values, risk_advantages
+from trainer_client.signals.advantage.riskpo import QuantileTracker, bundle_papers, paper_values, risk_advantages
 from trainer_client.signals.combination.mpo import EvolvingRubric
 from trainer_client.signals.credit.cepo import contrast_credit
 from trainer_client.signals.credit.t_ppo import truncated_advantages
-from trainer_client.signals.parts import QuantileTracker, max_variance_subset
+from trainer_client.signals.parts import max_variance_subset
 from trainer_client.signals.selection.d3s import between, top_tokens
 from trainer_client.signals.selection.dcpo import contrastive_subset
 from trainer_client.signals.selection.itool_hardest import hardest

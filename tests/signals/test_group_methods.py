@@ -88,13 +88,13 @@ def test_spo_remembers_and_counts_a_prompt_twice_where_the_release_loses_one() -
     batch = SignalBatch([1.0, 0.0, 1.0], ["p", "q", "p"])
     ours, released = method("spo"), method("release/spo")
     assert ours(batch).advantages == pytest.approx(released(batch).advantages)
-    assert ours.keeper.counts("p")[0] == pytest.approx((0.5 * 0.875 + 1) * 0.875 + 1)
-    assert released.keeper.counts("p")[0] == pytest.approx(0.5 * 0.875 + 1)
+    assert ours.tracker.counts("p")[0] == pytest.approx((0.5 * 0.875 + 1) * 0.875 + 1)
+    assert released.tracker.counts("p")[0] == pytest.approx(0.5 * 0.875 + 1)
 
 
 def test_spo_with_one_row_keeps_its_raw_advantage() -> None:
     estimator = method("spo")
-    estimator.keeper.start("p", 6, 8)
+    estimator.tracker.start("p", 6, 8)
     assert estimator(SignalBatch([1.0], ["p"])).advantages == pytest.approx([1 - 6.5 / 9])
     assert np.isnan(method("release/spo")(SignalBatch([1.0], ["p"])).advantages).all()
 
@@ -105,7 +105,7 @@ def test_spo_state_survives_json_for_both_kinds_of_ids_and_refuses_others() -> N
         estimator(SignalBatch([1.0, 0.0], ids))
         again = method("spo")
         again.load_state_dict(json.loads(json.dumps(estimator.state_dict())))
-        assert again.keeper.rates(ids).tolist() == estimator.keeper.rates(ids).tolist()
+        assert again.tracker.rates(ids).tolist() == estimator.tracker.rates(ids).tolist()
     with pytest.raises(InputError, match="could not be saved"):
         method("spo")(SignalBatch([1.0], [("a", 1)]))
     with pytest.raises(InputError, match=r"rewards: row 0 holds -1\.0"):

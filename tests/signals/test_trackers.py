@@ -20,8 +20,9 @@ from trainer_client.signals import (
     method_of,
     resolve,
 )
-from trainer_client.signals.parts import RecentSuccess, RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
+from trainer_client.signals.parts import RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
 from trainer_client.signals.selection.dynamic_sampling import groups_in_range
+from trainer_client.signals.selection.knapsack_rl import RecentSuccess
 
 batches = st.lists(st.lists(st.floats(-1e3, 1e3), max_size=6), max_size=5)
 

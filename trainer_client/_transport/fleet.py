@@ -121,7 +121,7 @@ class Fleet:
             raise refusal
         return refusal
 
-    async def look_again(self, needs: Mapping[str, str]) -> None:
+    async def describe_again(self, needs: Mapping[str, str]) -> None:
         """Ask replicas again where none hosts it: they may have been given it since."""
         up = [r for r in self.replicas if r.health is Health.UP and not r.retired]
         if not any(r.matches(needs) for r in up):

@@ -105,7 +105,7 @@ class Pool:
                 info = joint_info(fleet.replicas, names, fleet.pins)
                 if info is None and not looked:
                     looked = True
-                    await fleet.look_again(needs)
+                    await fleet.describe_again(needs)
                     continue
                 if info is not None and not fleet.is_starting:
                     return info
@@ -151,7 +151,7 @@ class Pool:
                 return chosen
             if not looked:
                 looked = True
-                await fleet.look_again(needs)
+                await fleet.describe_again(needs)
                 continue
             until = patience.until(fleet.check_hosted(needs), loop.time(), expires)
             fleet.raise_if_unavailable(expires)

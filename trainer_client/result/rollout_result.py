@@ -114,7 +114,7 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
         valid,
         terms,
         codes=cells.codes,
-        legend=store.code_names,
+        code_names=store.code_names,
         asked=asked,
         groups=np.arange(len(rows)),
         max_missing=1.0,

@@ -273,7 +273,7 @@ class ScoreTable:
                 self.valid,
                 self.recipe_now.terms(self._floors),
                 codes=self.code_numbers,
-                legend=self.code_names,
+                code_names=self.code_names,
                 asked=self.asked,
                 groups=self.group_ids,
                 max_missing=1.0,

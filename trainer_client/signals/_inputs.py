@@ -51,7 +51,6 @@ _SHARED = (
     Input("components_valid", "NK", "bool", "which components hold a verdict"),
     Input("lengths", "N", "int", "generated tokens"),
     Input("truncated", "N", "bool", "generation hit its limit before it ended"),
-    Input("incorrect", "N", "bool", "a verdict says that the rollout is wrong; False where none was given"),
     Input("mask", "NT", "bool", "tokens that the policy generated; tool output and padding are False"),
     Input("token_rewards", "NT", "float", "reward at each token (KL penalty included, if any)"),
     Input("values", "NT", "float", "critic's value at each token"),

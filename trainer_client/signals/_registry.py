@@ -118,7 +118,7 @@ class Estimator:
         return signal
 
     @property
-    def keeper(self) -> Any:
+    def tracker(self) -> Any:
         """The object that keeps the state of a method with ``needs="state"``, with whatever else it offers.
 
         `method("spo")` has one whose ``start`` takes in what offline samples showed of a prompt.

@@ -9,7 +9,6 @@ together; the memory shared with the server says which item is running, whatever
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import multiprocessing.forkserver
@@ -38,6 +37,7 @@ from reward_servers.core.executors._orders import Asked, Order, WorkerSpec, read
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
+from reward_servers.parent import end_with_parent
 
 _log = logging.getLogger("assay.worker")
 
@@ -57,7 +57,6 @@ LEFT_RUNNING = 78
 
 _LOOK_EVERY = 5.0
 """Seconds between looks at what items have left: each holds the worker up for a moment."""
-_PR_SET_PDEATHSIG = 1
 _LEFT_BEHIND = 1 / 16
 """Share of the memory bound that earlier items may have left in use when one is said to have exhausted the rest."""
 _POLL = 0.001
@@ -123,7 +122,7 @@ def _check_code(specs: Sequence[WorkerSpec], verifiers: Sequence[Verifier]) -> N
 def _isolate_process(printed: int) -> None:
     """Make the worker end with the server, lead its own group, adopt what items leave, and print into the pipe."""
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     adopt_orphans()
     for number in _TO_THE_SERVER:
         # Not SIG_IGN: programs that a verifier starts would inherit that, and could not be asked to end.

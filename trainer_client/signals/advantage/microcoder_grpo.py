@@ -11,6 +11,7 @@ from trainer_client.signals.authoring import (
     BoolArray,
     FloatArray,
     Groups,
+    Input,
     IntArray,
     Laws,
     OptionError,
@@ -25,13 +26,15 @@ from trainer_client.signals.parts.tokens import token_ends
 
 PAPER = Paper("microcoder", __doc__, provenance="secondary")
 
+_INCORRECT = Input("incorrect", "N", "bool", "a verdict says that the rollout is wrong; False where none was given")
+
 
 @register(
     "microcoder_grpo",
     paper=PAPER,
     needs="group",
     inputs=("rewards", "groups", "truncated", "token_ids", "lengths|mask"),
-    optional=("incorrect",),
+    optional=(_INCORRECT,),
     formula="A_i = (r_i - mean) / (std + eps) * (1 - 1[truncated, not wrong, no repeat, U < rate])",
     laws=Laws(constant=True, permutation=False, removal=False, options={"width": 1, "diversity_ngram": 2}),
 )

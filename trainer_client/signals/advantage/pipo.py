@@ -29,7 +29,7 @@ from trainer_client.signals.parts.standardise import standardise
 from trainer_client.signals.parts.state import Tracker
 from trainer_client.signals.parts.tokens import generalised_advantages, mean_logprobs
 
-PAPER = Paper("pipo", __doc__, provenance="code")
+PAPER = Paper("pipo", __doc__, provenance="secondary")
 
 _REPLAYED = Input("replayed", "N", "bool", "row of the previous step, sent again")
 _PREVIOUS_ADVANTAGES = Input(
@@ -61,7 +61,6 @@ class _Progressive(Tracker):
     paper=PAPER,
     needs="state",
     inputs=("rewards", "groups", _REPLAYED, _PREVIOUS_ADVANTAGES),
-    provenance="secondary",
     formula=(
         "replayed rows: A = clip(G * A_i / sum |A| * xi, -10, 10), xi = (mean r - mean of window) / sd, "
         "xi < 0 times negative; others: A = r - mean over sd"
@@ -123,6 +122,7 @@ class ReleasePIPO(PIPO):
     paper=PAPER,
     needs="state",
     inputs=("rewards|token_rewards", "lengths|mask", "values"),
+    provenance="code",
     source=(
         "JacckMa/pipo_verl verl/trainer/ppo/layback_utils.py, ray_trainer.py @7f48e231 compute_ppo_layback_coefficients"
     ),

@@ -5,6 +5,7 @@ RTkenny/RiskPO verl/trainer/ppo/core_algos.py, ray_trainer.py, scripts @65ec40c9
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -25,7 +26,6 @@ from trainer_client.signals.authoring import (
     golden,
     register,
 )
-from trainer_client.signals.parts.quantiles import QuantileTracker
 from trainer_client.signals.parts.state import Tracker
 
 PAPER = Paper("riskpo", __doc__, provenance="code")
@@ -351,3 +351,48 @@ def _(case: Case) -> Any:
         tracker.quantiles = case.array("q")
     tracker.update(case.array("bundle_scores"))
     return tracker.quantiles
+
+
+class QuantileTracker(Tracker):
+    """Quantiles at fixed levels, moved by each batch: ``q += rate * (level - share of values below q)``.
+
+    The first batch sets its own quantiles.
+
+    Args:
+        levels: number of levels, evenly spaced within (0, 1); 19 gives 0.05 to 0.95.
+        rate: step size.
+
+    Source: RTkenny/RiskPO verl/trainer/ppo/ray_trainer.py @65ec40c9.
+    """
+
+    kind = "quantiles"
+
+    def __init__(self, *, levels: int = 19, rate: float = 0.1) -> None:
+        if levels < 1 or not rate > 0:
+            raise OptionError(f"levels: {levels} and rate: {rate} must be positive")
+        self.levels: FloatArray = np.arange(1, levels + 1) / (levels + 1)
+        self.rate = rate
+        self.quantiles: FloatArray | None = None
+
+    def update(self, values: FloatArray) -> None:
+        """Take in the values of a step, ``[M]``; without any nothing changes."""
+        if not values.size:
+            return
+        if self.quantiles is None:
+            self.quantiles = np.quantile(values, self.levels)
+            return
+        below = np.searchsorted(np.sort(values), self.quantiles, side="left") / values.size
+        self.quantiles = self.quantiles + self.rate * (self.levels - below)
+
+    def at(self, level: float) -> float | None:
+        """The quantile of the nearest level; None before the first batch."""
+        return None if self.quantiles is None else float(self.quantiles[np.argmin(np.abs(self.levels - level))])
+
+    def _state(self) -> dict[str, Any]:
+        return {"quantiles": None if self.quantiles is None else self.quantiles.tolist()}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        found = state["quantiles"]
+        if found is not None and len(found) != self.levels.size:
+            raise KeyError(f"{len(found)} quantiles for {self.levels.size} levels")
+        self.quantiles = None if found is None else np.asarray(found, dtype=np.float64)

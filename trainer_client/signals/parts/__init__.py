@@ -9,21 +9,19 @@ from trainer_client.signals.parts.budgets import budgeted, unit_rates
 from trainer_client.signals.parts.columns import combined_columns, exactly, grpo_over, one_each
 from trainer_client.signals.parts.combine import Combined, combine
 from trainer_client.signals.parts.decoupled import decoupled_normalise, resolve_weights
-from trainer_client.signals.parts.discriminative import Score, discriminative_weights, ratio_weights, weighed
-from trainer_client.signals.parts.filters import teaching_groups, varied_groups
-from trainer_client.signals.parts.group_normalise import Centre, Scale, Singleton, group_normalise
+from trainer_client.signals.parts.discriminative import Score, discriminative_weights, weighed
+from trainer_client.signals.parts.filters import varied_groups
+from trainer_client.signals.parts.group_normalise import Scale, Singleton, group_normalise
 from trainer_client.signals.parts.kl import KlKind, kl_estimate
 from trainer_client.signals.parts.lists import LambdaScheme, dcg_discounts, lambda_weights
 from trainer_client.signals.parts.moments import RunningMoments
 from trainer_client.signals.parts.overlong import Beyond, overlong_penalty
 from trainer_client.signals.parts.pairs import best_worst_pairs, labelled_pairs, ranked_pairs, valid_members
 from trainer_client.signals.parts.prompts import extreme_row, first_row, first_rows, unsolved_groups
-from trainer_client.signals.parts.quantiles import QuantileTracker
 from trainer_client.signals.parts.report import mean_or_none, share
 from trainer_client.signals.parts.scaled import GroupScale, scaled
-from trainer_client.signals.parts.standardise import Stabiliser, batch_moments, batch_sum, is_constant, standardise
+from trainer_client.signals.parts.standardise import batch_moments, batch_sum, is_constant, standardise
 from trainer_client.signals.parts.state import Tracker, saved_ids
-from trainer_client.signals.parts.success import RecentSuccess
 from trainer_client.signals.parts.terms import Action, Comparison, Gate, Optional, Term
 from trainer_client.signals.parts.tokens import (
     by_position,
@@ -39,7 +37,6 @@ __all__ = [
     "Action",
     "Aggregation",
     "Beyond",
-    "Centre",
     "Combined",
     "Comparison",
     "Gate",
@@ -47,13 +44,10 @@ __all__ = [
     "KlKind",
     "LambdaScheme",
     "Optional",
-    "QuantileTracker",
-    "RecentSuccess",
     "RunningMoments",
     "Scale",
     "Score",
     "Singleton",
-    "Stabiliser",
     "Term",
     "Tracker",
     "asymmetric_shaping",
@@ -85,13 +79,11 @@ __all__ = [
     "one_each",
     "overlong_penalty",
     "ranked_pairs",
-    "ratio_weights",
     "resolve_weights",
     "saved_ids",
     "scaled",
     "share",
     "standardise",
-    "teaching_groups",
     "token_ends",
     "token_weights",
     "unit_rates",

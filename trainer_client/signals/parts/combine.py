@@ -73,7 +73,7 @@ def combine(
     terms: Sequence[Term],
     *,
     codes: ArrayLike | None = None,
-    legend: Sequence[str] | Mapping[int, str] | None = None,
+    code_names: Sequence[str] | Mapping[int, str] | None = None,
     asked: ArrayLike | None = None,
     groups: GroupIds | Groups | None = None,
     optional: Optional = "neutral",
@@ -87,8 +87,8 @@ def combine(
         scores: ``[N, R]``; entries that are not valid may hold anything, NaN included.
         valid: ``[N, R]`` entries that hold a verdict; None when all do.
         terms: ``R`` terms, one per column.
-        codes: ``[N, R]`` why an entry is missing: strings, or integers together with ``legend``.
-        legend: name of each integer code.
+        codes: ``[N, R]`` why an entry is missing: strings, or integers together with ``code_names``.
+        code_names: name of each integer code.
         asked: ``[N, R]`` entries that the recipe asks for; one not asked for (another task's verifier)
             contributes 0, is not missing, and cannot close a gate. None when all are asked for.
         groups: ``[N]`` ids; needed by ``drop_group``. Without them the batch is one group for ``neutral``.
@@ -103,7 +103,7 @@ def combine(
         MissingScoreError: a score is missing under a code whose action is ``abort``.
     """
     _check_options(optional, max_missing)
-    table = _Table.read(scores, valid, terms, codes, legend, asked, groups)
+    table = _Table.read(scores, valid, terms, codes, code_names, asked, groups)
     actions = table.actions()
     table.fill_floors(actions)
     gates = _walk_gates(table)
@@ -146,7 +146,7 @@ class _Table:
     present: BoolArray
     asked: BoolArray
     codes: AnyArray | None
-    legend: Mapping[int, str]
+    code_names: Mapping[int, str]
     groups: Groups | None
 
     @property
@@ -160,7 +160,7 @@ class _Table:
         valid: ArrayLike | None,
         terms: Sequence[Term],
         codes: ArrayLike | None,
-        legend: Sequence[str] | Mapping[int, str] | None,
+        code_names: Sequence[str] | Mapping[int, str] | None,
         asked: ArrayLike | None,
         groups: GroupIds | Groups | None,
     ) -> _Table:
@@ -187,14 +187,14 @@ class _Table:
                 require_length("groups", len(groups), table.shape[0])
         elif any("drop_group" in term.on_missing.values() for term in terms):
             raise OptionError("on_missing: drop_group needs the groups of the rows; pass groups=")
-        names = dict(legend) if isinstance(legend, Mapping) else dict(enumerate(legend or ()))
+        names = dict(code_names) if isinstance(code_names, Mapping) else dict(enumerate(code_names or ()))
         return cls(terms, np.where(given, table, 0.0), given, given.copy(), wanted, reasons, names, partition)
 
     def name_of(self, code: object) -> str:
         if isinstance(code, (int, np.integer)):
-            if int(code) not in self.legend:
-                raise InputError(f"codes: {code} is not in the legend; name every code")
-            return self.legend[int(code)]
+            if int(code) not in self.code_names:
+                raise InputError(f"codes: {code} is not in the code_names; name every code")
+            return self.code_names[int(code)]
         return str(code)
 
     def actions(self) -> IntArray:

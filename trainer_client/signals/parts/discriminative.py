@@ -20,7 +20,7 @@ def weighed(batch: SignalBatch, score: Score, tau: float | None, quality: FloatA
     """Signed weights whose trainer averages ``sum_i w_i * s_i`` over prompts, and their form by token."""
     valid, groups = batch.taken()
     mask = batch.mask
-    ratio = ratio_weights(batch)
+    ratio = _ratio_weights(batch)
     if score == "ratio":
         scores = mean_logprobs(ratio, mask)
     else:
@@ -36,7 +36,7 @@ def weighed(batch: SignalBatch, score: Score, tau: float | None, quality: FloatA
     )
 
 
-def ratio_weights(batch: SignalBatch) -> FloatArray:
+def _ratio_weights(batch: SignalBatch) -> FloatArray:
     """``[N, T]`` ratio of the policy to the sampling policy; 1 where the batch carries only one of them."""
     if "logprobs" in batch and "old_logprobs" in batch:
         ratio: FloatArray = np.exp(np.where(batch.mask, batch["logprobs"] - batch["old_logprobs"], 0.0))

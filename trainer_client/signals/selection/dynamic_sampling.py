@@ -21,7 +21,7 @@ from trainer_client.signals.authoring import (
     method,
     register,
 )
-from trainer_client.signals.parts.filters import teaching_groups
+from trainer_client.signals.parts.filters import varied_groups
 from trainer_client.signals.parts.report import share
 
 
@@ -40,7 +40,7 @@ def dynamic_sampling(batch: SignalBatch, *, keep_singletons: bool = True) -> Sig
     kept if any of its rewards differs. Before shaping (``overlong``) it looks at the plain reward, behind it at the
     shaped one.
     """
-    keep = teaching_groups(batch, keep_singletons=keep_singletons)
+    keep = _teaching_groups(batch, keep_singletons=keep_singletons)
     return batch.signal(keep=keep, report={"dynamic_sampling/kept": share(keep, batch)})
 
 
@@ -90,3 +90,23 @@ def _(case: Case) -> Any:
     # Ours tells equal rewards by comparing them, the source by a deviation that may be rounded.
     flat = bool((batch.groups.deviation(batch.rewards) == 0).any())
     return np.flatnonzero(method("release/dynamic_sampling" if flat else "dynamic_sampling")(batch).keep)
+
+
+def _teaching_groups(batch: SignalBatch, *, keep_singletons: bool = True) -> BoolArray:
+    """``[N]`` rows of groups in which what the later stages read differs.
+
+    That is the reward, on its own or before a stage that reads it. Before stages that take the rewards apart it is
+    each of the components: two that cancel in their sum still teach.
+    """
+    metrics: list[tuple[FloatArray, BoolArray]] = []
+    if "components" in batch.ahead and "components" in batch:
+        given = batch.components_given
+        metrics += [(batch["components"][:, k], given[:, k]) for k in range(given.shape[1])]
+    if not metrics or "rewards" in batch.ahead:
+        metrics.append((batch.rewards, batch.valid))
+    varied = np.zeros(batch.rows, np.bool_)
+    for metric, given in metrics:
+        varied |= varied_groups(metric, batch.groups, given, keep_singletons=False)
+    if keep_singletons:
+        varied |= batch.groups.spread(batch.groups.sum(batch.valid)) == 1
+    return varied

@@ -1,4 +1,4 @@
-"""No command is left behind by the process that started it."""
+"""No process is left behind by the one that started it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import sys
 _PR_SET_PDEATHSIG = 1
 
 
-def end_with_parent() -> None:
-    """Make the kernel send SIGTERM when the process that started this one ends: no server is left behind.
+def end_with_parent(number: signal.Signals) -> None:
+    """Make the kernel send a signal when the process that started this one ends.
 
     A parent that has ended before this call is gone already, and this process belongs to another.
     """
     if sys.platform != "linux":
         return
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)

@@ -27,12 +27,12 @@ _STOPPING = {
 }
 
 
-class DeskError(Exception):
+class ModelUnavailableError(Exception):
     """The model cannot be asked any further; what it has said so far is kept. The message says how to go on."""
 
 
 @dataclass(slots=True)
-class Desk:
+class MeteredModel:
     """The model, and a tally.
 
     Attributes:
@@ -65,13 +65,13 @@ class Desk:
         """Have an object written about material; None where this item cannot be worked on, which is counted.
 
         Raises:
-            DeskError: No further item could be.
+            ModelUnavailableError: No further item could be.
         """
         asked = WritingTask(task, material, example, self.seed_of(task, *material.values()))
         try:
             written = await write(asked, self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed)
         except ChatUnavailableError as error:
-            raise DeskError(f"the model cannot be reached: {error}") from None
+            raise ModelUnavailableError(f"the model cannot be reached: {error}") from None
         except ChatRejectedError as error:
             self._without(error)
             return None
@@ -85,7 +85,7 @@ class Desk:
         """Whether a response meets a criterion, as the judge says; None where it gives no verdict, which is counted.
 
         Raises:
-            DeskError: No further item could be asked about.
+            ModelUnavailableError: No further item could be asked about.
         """
         seed = self.seed_of(prompt, response)
         question = Question(Protocol.BINARY, criterion, prompt, (response,), seed=seed, trusts_prompt=False)
@@ -93,7 +93,7 @@ class Desk:
         try:
             await exchange.run(self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed)
         except ChatUnavailableError as error:
-            raise DeskError(f"the model cannot be reached: {error}") from None
+            raise ModelUnavailableError(f"the model cannot be reached: {error}") from None
         except ChatRejectedError as error:
             self._without(error)
             return None
@@ -116,7 +116,7 @@ class Desk:
 
     def _without(self, error: ChatRejectedError) -> None:
         if error.reason in _STOPPING:
-            raise DeskError(f"{_STOPPING[error.reason]}: {error}") from None
+            raise ModelUnavailableError(f"{_STOPPING[error.reason]}: {error}") from None
         self.lost[error.reason] += 1
 
     def _count(self, completion: Completion) -> None:
