@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from reward_servers.engines.judging._probe import QUESTION
+
+PROMPT_TOKENS, COMPLETION_TOKENS = 100, 7
+"""What each completion says that it used."""
+_HALF_OPEN_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,8 @@ class Said:
     body: bytes | None = None
     delay: float = 0.0
     hang_up: bool = False
+    half_closed: bool = False
+    """The body stops in its middle: no more is sent, and the connection stays open for what the client sends."""
     tokens: tuple[tuple[str, dict[str, float]], ...] = ()
     """The tokens of the text, with the probabilities of what could have stood there."""
 
@@ -122,9 +129,25 @@ class FakeChatServer:
                         self.close_connection = True
                         return
                     body = said.body if said.body is not None else _body(request, said)
-                    self._reply(said.status, body, said.headers)
+                    if said.half_closed:
+                        self._half(said.status, body)
+                    else:
+                        self._reply(said.status, body, said.headers)
                 finally:
                     fake.done()
+
+            def _half(self, status: int, body: bytes) -> None:
+                self.close_connection = True
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2])
+                self.connection.shutdown(socket.SHUT_WR)
+                # Until the client gives it up too; one that never does is left after a while.
+                self.connection.settimeout(_HALF_OPEN_S)
+                with suppress(OSError):
+                    self.rfile.read(1)
 
             def _reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
                 self.send_response(status)
@@ -168,6 +191,10 @@ def _body(request: dict[str, Any], said: Said) -> bytes:
             "model": request["model"] + "-served",
             "system_fingerprint": "fp_1",
             "choices": [{"index": 0, "message": message, "finish_reason": said.finish_reason, "logprobs": logprobs}],
-            "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
+            "usage": {
+                "prompt_tokens": PROMPT_TOKENS,
+                "completion_tokens": COMPLETION_TOKENS,
+                "total_tokens": PROMPT_TOKENS + COMPLETION_TOKENS,
+            },
         }
     ).encode()
