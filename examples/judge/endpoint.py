@@ -3,8 +3,9 @@
 It finds prompt, reference and responses between their fences. A response is right if it holds the reference, or what
 the criteria name in quotation marks; it means the same as a reference whose longer words and numbers it has; of two,
 the one that is right is better. Without either, a response is a statement, and right if the prompt holds its words; of
-several statements in the criteria each is. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on
-port 8911; put the address of a model's endpoint into ``server.toml`` to ask a model.
+several statements in the criteria each is. Asked for points it gives one for each name in quotation marks. It signs as
+it was told. ``python -m examples.judge.endpoint`` serves it on port 8911; put the address of a model's endpoint into
+``server.toml`` to ask a model.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ def reply(request: dict[str, Any]) -> str:
     if listed:
         held = prompt[1] if prompt is not None else ""
         return json.dumps({**{name: _follows(text, held) for name, text in listed}, "signature": token})
+    scale = re.search(r"`Score: N .*? from (\d+) \(worst\) to (\d+) \(best\)", asked)
+    if scale is not None:
+        held = [one for one in named if _in(one, shown[0][1])]
+        points = min(int(scale[1]) + len(held), int(scale[2]))
+        return f"I found {' and '.join(held) or 'nothing'}.\nScore: {points} [{token}]"
     if named:
         looked_for, right = " and ".join(named), [all(_in(one, text) for one in named) for _, text in shown]
     elif reference is not None:

@@ -4,43 +4,104 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import Field
 
-from reward_servers import CallerError, DatasetError, Fault, FaultError, Options, Rollout, Score
-from reward_servers.verifiers._shown import has_pictures, is_empty, shown
+from reward_servers import CallerError, DatasetError, Fault, FaultError, Rollout, Score, Verdict
+from reward_servers.core._lengths import longer
+from reward_servers.verifiers._judge_options import JudgingOptions
+from reward_servers.verifiers._judge_pictures import blobs_of, pictures_of
+from reward_servers.verifiers._shown import is_empty, shown
 
 T = TypeVar("T")
 _LONGEST = 1 << 18
 """Bytes of a response that is compared: what the judge takes."""
 
 
-class ComparingOptions(Options):
+class ComparingOptions(JudgingOptions):
     """What the judge is told when it compares."""
 
     criteria: str = Field("", description="What the judge compares by; empty for its own sentence.")
-    show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
-    show_reasoning: bool = Field(False, description="Whether the judge sees reasoning, or only what is visible.")
-    show_images: bool = Field(
-        True, description="Whether the judge sees the pictures of the prompt; those of a response it cannot compare."
-    )
-    model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
-    least_mass: float = Field(
-        0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
-    )
-    max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
     min_valid: float = Field(
         0.0, ge=0, le=1, description="Share of a rollout's comparisons that must be valid; below it there is no score."
     )
 
     def for_judge(self) -> dict[str, Any]:
         """The options that the judge has too."""
-        return self.model_dump(
-            include={"criteria", "show_reference", "show_reasoning", "show_images", "model", "least_mass", "max_reasks"}
-        )
+        return {**super().for_judge(), "criteria": self.criteria}
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A response as it is compared.
+
+    Attributes:
+        rollout: The rollout.
+        text: What is shown of its text.
+        pictures: What is shown of its pictures.
+        out: Why it loses without being compared; empty when it is to be compared.
+    """
+
+    rollout: Rollout
+    text: str
+    pictures: tuple[bytes, ...]
+    out: str
+
+    @property
+    def same_as(self) -> tuple[str, tuple[bytes, ...]]:
+        """What two equal responses have in common."""
+        return self.text, self.pictures
+
+    @property
+    def told(self) -> str | dict[str, Any]:
+        """What a judge of another response is told of this one."""
+        if not self.pictures:
+            return self.text
+        return {"text": self.text, "images": [b64encode(one).decode("ascii") for one in self.pictures]}
+
+
+async def contestants(rollouts: Sequence[Rollout], options: JudgingOptions, *, images: bool) -> list[Contestant]:
+    """The responses of a group as they are compared.
+
+    Args:
+        rollouts: The rollouts.
+        options: What is shown of each.
+        images: Whether the one that compares is to see pictures.
+    """
+    return [await _contestant(one, options, images=images) for one in rollouts]
+
+
+async def _contestant(rollout: Rollout, options: JudgingOptions, *, images: bool) -> Contestant:
+    transcript = options.show_transcript
+    text = shown(rollout, transcript=transcript, reasoning=options.show_reasoning)
+    pictures: tuple[bytes, ...] = ()
+    out = ""
+    if is_empty(rollout, text, transcript=transcript, images=images):
+        out = "no_answer"
+    elif longer(rollout.content, _LONGEST):
+        out = "limit"
+    elif images:
+        messages = rollout.messages if transcript else rollout.messages[-1:]
+        pictures = tuple(blobs_of(messages))
+        out = await _refused(rollout, transcript=transcript) if pictures else ""
+    return Contestant(rollout, text, pictures, out)
+
+
+async def _refused(rollout: Rollout, *, transcript: bool) -> str:
+    """Why the pictures of a response cannot be shown; empty when they can."""
+    try:
+        refused = (await pictures_of(rollout, transcript=transcript)).refused
+    except DatasetError:
+        # A picture of the prompt: that is said once the judge is asked.
+        return ""
+    except ImportError:
+        # Whoever hosts the judge reads them.
+        return ""
+    return "" if refused is None else refused.code
 
 
 @dataclass(slots=True)
@@ -52,16 +113,23 @@ class Tally:
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     faults: list[FaultError] = field(default_factory=list)
 
-    def add(self, against: Sequence[str], share: float | FaultError) -> None:
-        """Note a comparison with others."""
-        named = against[0] if len(against) == 1 else list(against)
+    def add(self, against: Sequence[str], share: float | FaultError, told: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Note a comparison with others.
+
+        Args:
+            against: Their names.
+            share: What was won, or why no one won.
+            told: Evidence of the verdicts that decided it.
+        """
+        noted: dict[str, Any] = {"against": against[0] if len(against) == 1 else list(against)}
         if isinstance(share, FaultError):
             self.faults.append(share)
-            self.comparisons.append({"against": named, "fault": share.code})
+            noted |= evidence_of(share)
         else:
             self.won += share
             self.valid += 1
-            self.comparisons.append({"against": named, "won": share})
+            noted["won"] = share
+        self.comparisons.append({**noted, "judged": list(told)} if told else noted)
 
     def judgement(self, min_valid: float, score: float | None = None) -> Score | Fault:
         """The rollout's score, by default its share of what was won, or why there is none.
@@ -83,35 +151,13 @@ class Tally:
         return Score(aspects["won"] if score is None else score, aspects=aspects, evidence={"pairs": self.comparisons})
 
 
-def texts_of(rollouts: Sequence[Rollout], options: ComparingOptions) -> list[str]:
-    """What is shown of each response."""
-    return [shown(rollout, reasoning=options.show_reasoning) for rollout in rollouts]
-
-
-def out_of_contest(rollout: Rollout, text: str, *, images: bool) -> str:
-    """Why a response loses without being compared; empty when it is to be compared.
-
-    Args:
-        rollout: The rollout.
-        text: What is shown of it.
-        images: Whether the one that compares is to see pictures.
-    """
-    if is_empty(rollout, text, transcript=False, images=images):
-        return "no_answer"
-    return "limit" if len(rollout.response.encode("utf-8", "replace")) > _LONGEST else ""
-
-
-def unseen_pictures(rollouts: Iterable[Rollout]) -> CallerError | None:
-    """The fault of a comparison for which a judge would have to see pictures of a response; None where it has none.
-
-    The judge says so of the response that it is asked about. Of one that is named as its opponent it is told the text.
-    """
-    if not any(has_pictures(one, transcript=False) for one in rollouts):
-        return None
-    return CallerError(
-        "options.show_images: a comparison shows no pictures of a response; set show_images = false to compare texts",
-        code="unsupported_media",
-    )
+def evidence_of(said: Verdict | FaultError) -> dict[str, Any]:
+    """What a single verdict, or a fault in its place, leaves as evidence in one of several."""
+    held = said.evidence if isinstance(said.evidence, bytes) else json.dumps(said.evidence).encode()
+    evidence = json.loads(held) if held else {}
+    if isinstance(said, FaultError):
+        return {"fault": said.code, "message": str(said), **({"evidence": evidence} if evidence else {})}
+    return {"score": said.score, "code": said.code, **({"evidence": evidence} if evidence else {})}
 
 
 def with_reference(rollout: Rollout, **more: Any) -> bytes:

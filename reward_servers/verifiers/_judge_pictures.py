@@ -22,12 +22,19 @@ class Pictures:
     Attributes:
         prompt: Those of the prompt.
         response: Those of the response.
+        others: Those of each response beside which it is judged.
         refused: The floor score of a response whose pictures cannot be shown; None when all can.
     """
 
     prompt: tuple[str, ...] = ()
     response: tuple[str, ...] = ()
+    others: tuple[tuple[str, ...], ...] = ()
     refused: Score | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a picture."""
+        return bool(self.prompt or self.response or any(self.others))
 
 
 @lru_cache(maxsize=32)
@@ -48,28 +55,33 @@ def check_reader() -> None:
         raise StartupError(f"judge: images: {error}; install it with: pip install 'assay[vision]'") from None
 
 
-async def pictures_of(rollout: Rollout, *, transcript: bool) -> Pictures:
+async def pictures_of(rollout: Rollout, *, transcript: bool, others: Sequence[Sequence[bytes]] = ()) -> Pictures:
     """The pictures of a rollout.
 
     Args:
         rollout: The rollout.
         transcript: Whether those of all turns of the response are shown, or those of the last one.
+        others: Files of the pictures of each response beside which it is judged.
 
     Raises:
-        DatasetError: A picture of the prompt cannot be shown.
+        DatasetError: A picture of the prompt, or of another response, cannot be shown.
     """
     asked = blobs_of(rollout.prompt_messages)
     answered = blobs_of(rollout.messages if transcript else rollout.messages[-1:])
-    if not asked and not answered:
+    if not asked and not answered and not any(others):
         return Pictures()
     try:
         prompt = await asyncio.to_thread(_urls, asked)
     except MediaError as error:
         raise DatasetError(f"prompt: {error}", code="invalid_prompt") from None
     try:
-        return Pictures(prompt, await asyncio.to_thread(_urls, answered))
+        beside = tuple([await asyncio.to_thread(_urls, one) for one in others])
     except MediaError as error:
-        return Pictures(prompt, (), Score.floor(error.reason, f"the response holds {error}"))
+        raise DatasetError(f"reference: another response holds {error}") from None
+    try:
+        return Pictures(prompt, await asyncio.to_thread(_urls, answered), beside)
+    except MediaError as error:
+        return Pictures(prompt, refused=Score.floor(error.reason, f"the response holds {error}"))
 
 
 def _urls(blobs: Sequence[bytes]) -> tuple[str, ...]:

@@ -107,7 +107,7 @@ def _check_template(template: Template, options: JudgeOptions) -> None:
 def _responses(response: str, ref: JudgeReference, options: JudgeOptions) -> tuple[str, ...]:
     if not options.compares:
         return (response,)
-    others = ref.opponents if options.protocol == "best_of" else () if ref.opponent is None else (ref.opponent,)
+    others = tuple(one.text for one in ref.others(options.protocol))
     if not others:
         named = "opponents" if options.protocol == "best_of" else "opponent"
         what = "the other responses" if named == "opponents" else "the other response"

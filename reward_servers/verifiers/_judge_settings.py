@@ -27,6 +27,8 @@ from reward_servers.engines.judging import (
 from reward_servers.engines.models import ModelUnusableError
 
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Mark = Annotated[str, StringConstraints(pattern=r"\S", max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
 
@@ -51,10 +53,11 @@ class ModelSettings(Settings):
     What shapes no score (an address, a key, a limit) stays out of the digest.
     """
 
-    base_url: Url | tuple[Url, ...] = Field(
+    base_url: Url | tuple[Url, ...] | dict[Url, Weight] = Field(
         (),
         exclude=True,
-        description="Root of the protocol, such as http://127.0.0.1:8000/v1, or several that serve the same model.",
+        description="Root of the protocol, such as http://127.0.0.1:8000/v1; or several that serve the same model, "
+        "each with its weight if they are to share the requests in proportion.",
     )
     model: str = Field("", description="Name of the model at the endpoint.")
     api_key_env: str = Field(
@@ -79,6 +82,11 @@ class ModelSettings(Settings):
     max_tokens_per_minute: int = Field(0, ge=0, exclude=True, description="Read and written, at most; 0 for no bound.")
     images: bool = Field(False, description="Whether the model sees pictures.")
     weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="How often it is drawn, among several models.")
+    reasoning_marks: tuple[tuple[Mark, Mark], ...] = Field(
+        (),
+        max_length=16,
+        description="Pairs of marks between which the model's own replies are reasoning, beside those that are known.",
+    )
     path: Path | None = Field(
         None, description="Directory or GGUF file of a causal language model, in place of an endpoint."
     )
@@ -103,12 +111,22 @@ class ModelSettings(Settings):
     @property
     def urls(self) -> tuple[str, ...]:
         """The addresses."""
-        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+        return (self.base_url,) if isinstance(self.base_url, str) else tuple(self.base_url)
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Their weights; none where they share the requests by their room."""
+        return tuple(self.base_url.values()) if isinstance(self.base_url, dict) else ()
 
     @model_validator(mode="after")
     def _check_source(self) -> ModelSettings:
         if self.urls and self.path is not None:
             raise ValueError("base_url and path exclude each other; give an endpoint or local files")
+        if self.weights and not any(self.weights):
+            raise ValueError("base_url: no weight is positive; 0 is for an address that stands in for the others")
+        for place, (opening, closing) in enumerate(self.reasoning_marks):
+            if opening == closing:
+                raise ValueError(f"reasoning_marks[{place}]: what opens and what closes are two different texts")
         if bool(self.urls) != bool(self.model):
             raise ValueError("base_url and model go together; give the endpoint and the name of its model")
         if self.path is not None and self.images:
@@ -245,6 +263,7 @@ def _endpoint(settings: ModelSettings, where: str) -> ChatClient:
         Rate(settings.max_requests_per_minute, settings.max_tokens_per_minute),
         settings.probe,
         settings.structured,
+        settings.weights,
     )
     client.open()
     return client

@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reward_servers import Context, Options, Rollout, Score, Verdict
 from reward_servers.core import PromptContext
 from reward_servers.engines.citations import Evidence, Question, Report, Statement, excerpt
 from reward_servers.verifiers._composing import replies_to
+from reward_servers.verifiers._judge_options import check_asked
 from reward_servers.verifiers.citation import sources_of, texts_of
 
 _CRITERIA = (
@@ -39,6 +40,11 @@ class AskingOptions(Options):
     max_questions: int = Field(
         200, ge=1, le=10_000, description="A response that needs more gets the floor score with code limit."
     )
+
+    @model_validator(mode="after")
+    def _check_asked(self) -> AskingOptions:
+        check_asked(self.ask)
+        return self
 
 
 class Asking:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Rollout, Score, verifier
+from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Score, verifier
 from reward_servers.engines.ranking import windows
 from reward_servers.verifiers._comparing import (
     ComparingOptions,
+    Contestant,
     Tally,
-    out_of_contest,
+    contestants,
+    evidence_of,
     settled,
-    texts_of,
-    unseen_pictures,
     with_reference,
 )
-from reward_servers.verifiers._shown import has_pictures
 
 
 class BestOfOptions(ComparingOptions):
@@ -27,39 +27,52 @@ class BestOfOptions(ComparingOptions):
 
     max_shown: int = Field(4, ge=2, le=26, description="Responses shown together; all of a group that has fewer.")
 
+    @model_validator(mode="after")
+    def _check(self) -> BestOfOptions:
+        if misfit := self.misfit("best_of"):
+            raise ValueError(misfit)
+        return self
 
-async def _best(window: Sequence[int], rollouts: Sequence[Rollout], texts: Sequence[str], asked: _Asked) -> int | None:
-    """The best of a window; None when each of them made the judge fail.
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What became of a window.
+
+    Attributes:
+        best: Place of the best response; None when each of them made the judge fail.
+        told: Evidence of each question, those on which the judge failed among them.
+    """
+
+    best: int | None
+    told: tuple[Mapping[str, Any], ...]
+
+
+async def _best(window: Sequence[int], members: Sequence[Contestant], options: BestOfOptions, ctx: Context) -> _Seen:
+    """The best of a window.
 
     Raises:
         FaultError: The judge gave no verdict.
     """
-    left = list(window)
-    unseen = unseen_pictures(rollouts[place] for place in left) if asked.images else None
-    if unseen is not None:
-        raise unseen
+    left, told = list(window), []
+    # Whom a failure is blamed on is told by the fault alone.
+    asked = {**options.for_judge(), "protocol": "best_of", "on_provoked": "fault"}
     while len(left) > 1:
-        reference = with_reference(rollouts[left[0]], opponents=[texts[place] for place in left[1:]])
+        names = [members[place].rollout.rollout_id for place in left]
+        first = members[left[0]].rollout
+        reference = with_reference(first, opponents=[members[place].told for place in left[1:]])
         try:
-            verdict = await asked.ctx.score("judge", rollouts[left[0]], reference=reference, options=asked.options)
+            verdict = await ctx.score("judge", first, reference=reference, options=asked)
         except FaultError as error:
             # Who provably makes the judge fail does not win, and does not spare the others the comparison.
             blamed = _blamed(error)
-            if not blamed:
+            if not blamed or options.on_provoked == "fault":
                 raise
+            told.append({"shown": names, **evidence_of(error)})
             left = [place for rank, place in enumerate(left) if rank not in blamed]
         else:
-            return left[int(dict(verdict.aspects)["picked"] or 0)]
-    return left[0] if left else None
-
-
-class _Asked:
-    """How the judge is asked."""
-
-    def __init__(self, options: BestOfOptions, ctx: Context) -> None:
-        self.ctx = ctx
-        self.images = options.show_images
-        self.options: Mapping[str, Any] = {**options.for_judge(), "protocol": "best_of", "on_provoked": "fault"}
+            told.append({"shown": names, **evidence_of(verdict)})
+            return _Seen(left[int(dict(verdict.aspects)["picked"] or 0)], tuple(told))
+    return _Seen(left[0] if left else None, tuple(told))
 
 
 def _blamed(error: FaultError) -> set[int]:
@@ -70,7 +83,7 @@ def _blamed(error: FaultError) -> set[int]:
 
 @verifier(
     "best_of",
-    version="4",
+    version="5",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall_s=3600.0),
@@ -78,27 +91,28 @@ def _blamed(error: FaultError) -> set[int]:
 )
 async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequence[Score | Fault]:
     """How often a response is the best of those that a judge sees together, each of them once at every place."""
-    rollouts = list(group)
-    texts = texts_of(rollouts, options)
-    images = options.show_images
-    out = [out_of_contest(one, text, images=images) for one, text in zip(rollouts, texts, strict=True)]
+    members = await contestants(list(group), options, images=options.show_images)
+    ids = [one.rollout.rollout_id for one in members]
     # Equal responses are one: the judge could only choose between them by their place.
-    same = [(text, images and has_pictures(one, transcript=False)) for one, text in zip(rollouts, texts, strict=True)]
-    first_of = {told: place for place, told in reversed(list(enumerate(same))) if not out[place]}
-    alike = {place: [other for other, told in enumerate(same) if told == same[place]] for place in first_of.values()}
-    members = sorted(alike)
-    names = [rollouts[place].rollout_id for place in members]
-    shown = [tuple(members[rank] for rank in window) for window in windows(names, ctx.seed, options.max_shown)]
-    asked = _Asked(options, ctx)
-    winners = await settled([_best(window, rollouts, texts, asked) for window in shown])
-    tallies = [Tally() for _ in rollouts]
-    for window, winner in zip(shown, winners, strict=True):
+    first_of = {one.same_as: place for place, one in reversed(list(enumerate(members))) if not one.out}
+    alike = {
+        place: [other for other, one in enumerate(members) if one.same_as == members[place].same_as]
+        for place in first_of.values()
+    }
+    chosen = sorted(alike)
+    names = [ids[place] for place in chosen]
+    shown = [tuple(chosen[rank] for rank in window) for window in windows(names, ctx.seed, options.max_shown)]
+    seen = await settled([_best(window, members, options, ctx) for window in shown])
+    tallies = [Tally() for _ in members]
+    for window, found in zip(shown, seen, strict=True):
         for place in window:
-            others = [rollouts[other].rollout_id for other in window if other != place]
-            share = winner if isinstance(winner, FaultError) else float(winner == place) / len(alike[place])
+            others = [ids[other] for other in window if other != place]
             for other in alike[place]:
-                tallies[other].add(others, share)
+                if isinstance(found, FaultError):
+                    tallies[other].add(others, found)
+                else:
+                    tallies[other].add(others, float(found.best == place) / len(alike[place]), found.told)
     return [
-        Score.floor(code, "the response is not compared") if code else tally.judgement(options.min_valid)
-        for code, tally in zip(out, tallies, strict=True)
+        Score.floor(one.out, "the response is not compared") if one.out else tally.judgement(options.min_valid)
+        for one, tally in zip(members, tallies, strict=True)
     ]

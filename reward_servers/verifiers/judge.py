@@ -33,7 +33,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
 
 @verifier(
     "judge",
-    version="8",
+    version="9",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
@@ -72,7 +72,8 @@ class Judge:
         response = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         pictures = Pictures()
         if options.show_images:
-            pictures = await pictures_of(rollout, transcript=options.show_transcript)
+            others = [one.images for one in ref.others(options.protocol)] if options.compares else []
+            pictures = await pictures_of(rollout, transcript=options.show_transcript, others=others)
         if pictures.refused is not None:
             return pictures.refused
         if is_empty(rollout, response, transcript=options.show_transcript, images=options.show_images):
@@ -87,7 +88,8 @@ class Judge:
                 f"options.template: there is no {options.template!r}; this judge has {named}", code="invalid_template"
             )
         question = question_of(rollout, response, ref, options, ctx.seed, self._templates.get(options.template))
-        if pictures.prompt or pictures.response:
+        question = replace(question, reasoning_marks=self._models[name].reasoning_marks)
+        if pictures.any:
             question = self._illustrated(question, pictures, name, options)
         if not options.arguments:
             return await self._decided(question, rollout, name, options, ctx)
@@ -103,12 +105,12 @@ class Judge:
         """The question with its pictures.
 
         Raises:
-            CallerError: The pictures of one of several responses cannot be shown beside the others.
+            CallerError: The pictures of a response that is judged step by step belong to none of its steps.
             UpstreamError: The model sees none.
         """
-        if pictures.response and (options.compares or options.protocol == "steps"):
+        if pictures.response and options.protocol == "steps":
             raise CallerError(
-                f"options.protocol: {options.protocol} shows no pictures of a response; set show_images = false",
+                "options.protocol: steps shows no pictures of a response; set show_images = false",
                 code="unsupported_media",
             )
         if not self._models[name].images:
@@ -117,7 +119,9 @@ class Judge:
                 "that does, or the option show_images = false",
                 code="judge_no_images",
             )
-        return replace(question, prompt_images=pictures.prompt, response_images=pictures.response)
+        shown_each = list(pictures.others)
+        shown_each.insert(options.place, pictures.response)
+        return replace(question, prompt_images=pictures.prompt, response_images=tuple(shown_each))
 
     async def _decided(
         self,

@@ -3,34 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Rollout, Score, verifier
+from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Score, verifier
 from reward_servers.engines.ranking import Comparison, bradley_terry, chances_to_win, spread_pairs, swiss_round
 from reward_servers.verifiers._comparing import (
     ComparingOptions,
+    Contestant,
     Tally,
-    out_of_contest,
+    contestants,
+    evidence_of,
     settled,
-    texts_of,
-    unseen_pictures,
     with_reference,
 )
-from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers._judge_options import WeighingOptions
 from reward_servers.verifiers.judge import OPPONENT_PROVOKED
 
 Pair = tuple[int, int]
-Shares = tuple[float, float]
 
 
-class PairwiseOptions(ComparingOptions):
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a comparison came to.
+
+    Attributes:
+        won: The share that the first of the two wins.
+        lost: The share that the second wins.
+        told: Evidence of the verdicts that decided it.
+    """
+
+    won: float
+    lost: float
+    told: tuple[Mapping[str, Any], ...] = ()
+
+
+class PairwiseOptions(ComparingOptions, WeighingOptions):
     """Who compares, which pairs, and what follows from who won."""
 
     by: Literal["judge", "preference", "comparison"] = Field(
         "judge", description="A judge, a preference model that scores each response, or a pair model ('comparison')."
+    )
+    protocol: Literal["pairwise", "arena"] = Field(
+        "pairwise", description="'arena': the judge says how much better one is, and a slight win is three quarters."
     )
     both_orders: bool = Field(True, description="Whether the judge sees each pair in both orders, counting half each.")
     schedule: Literal["spread", "swiss"] = Field(
@@ -55,84 +73,92 @@ class PairwiseOptions(ComparingOptions):
     def _check(self) -> PairwiseOptions:
         if self.schedule == "swiss" and self.max_pairs is not None:
             raise ValueError("max_pairs is for the spread schedule; a Swiss one has rounds")
+        if misfit := self.misfit(self.protocol):
+            raise ValueError(misfit)
+        if self.by != "judge":
+            for name in sorted(self.model_fields_set & _FOR_JUDGES):
+                raise ValueError(f"{name} is for by = 'judge'; {self.by} reads texts, and no words of ours")
         return self
 
+    def for_judge(self) -> dict[str, Any]:
+        """The options that the judge has too."""
+        return {**super().for_judge(), "protocol": self.protocol}
 
-async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> Shares:
+
+_FOR_JUDGES = frozenset(
+    ("criteria", "protocol", "template", "reply", "expected", "on_provoked", "show_transcript", "trust_prompt")
+)
+
+
+async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
     """The shares that the two win; both orders are halves of one comparison."""
-    asked = {**options.for_judge(), "protocol": "pairwise"}
-    reference = with_reference(first, opponent=shown(second, reasoning=options.show_reasoning))
+    asked = options.for_judge()
+    reference = with_reference(first.rollout, opponent=second.told)
     places = (0, 1) if options.both_orders else (0,)
     verdicts = await asyncio.gather(
-        *(ctx.score("judge", first, reference=reference, options={**asked, "place": place}) for place in places)
+        *(ctx.score("judge", first.rollout, reference=reference, options={**asked, "place": place}) for place in places)
     )
     # A response that provoked a failure of the judge loses, and so does the other one if it did as well.
     won = sum(verdict.score for verdict in verdicts) / len(verdicts)
     lost = sum(1.0 - verdict.score for verdict in verdicts if not dict(verdict.aspects).get(OPPONENT_PROVOKED))
-    return won, lost / len(verdicts)
+    ids = first.rollout.rollout_id, second.rollout.rollout_id
+    told = [
+        {"shown": [ids[place], ids[1 - place]], "about": ids[0], **evidence_of(one)}
+        for place, one in zip(places, verdicts, strict=True)
+    ]
+    return Decided(won, lost / len(verdicts), tuple(told))
 
 
-async def _ask_pair_model(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> Shares:
+async def _ask_pair_model(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
     """The probability that ``first`` wins, and its rest: the model reads both orders."""
-    reference = with_reference(first, opponent=shown(second, reasoning=options.show_reasoning))
-    share = (await ctx.score("comparison", first, reference=reference)).score
-    return share, 1.0 - share
+    reference = with_reference(first.rollout, opponent=second.text)
+    verdict = await ctx.score("comparison", first.rollout, reference=reference)
+    return Decided(verdict.score, 1.0 - verdict.score, (evidence_of(verdict),))
 
 
-async def _score_of(rollout: Rollout, ctx: Context) -> float:
-    return (await ctx.score("preference", rollout)).score
+async def _score_of(one: Contestant, ctx: Context) -> float:
+    return (await ctx.score("preference", one.rollout)).score
 
 
 class _Contest:
     """The comparisons of one group, made as they are needed."""
 
-    def __init__(self, group: Group, options: PairwiseOptions, ctx: Context) -> None:
-        self.rollouts = list(group)
-        self.names = [rollout.rollout_id for rollout in self.rollouts]
-        self._texts = texts_of(self.rollouts, options)
-        # The other two read texts.
-        self._images = options.show_images and options.by == "judge"
-        self.out = [
-            out_of_contest(one, text, images=self._images) for one, text in zip(self.rollouts, self._texts, strict=True)
-        ]
+    def __init__(self, members: Sequence[Contestant], options: PairwiseOptions, ctx: Context) -> None:
+        self.members = members
+        self.names = [one.rollout.rollout_id for one in members]
+        self.out = [one.out for one in members]
         self._options = options
         self._ctx = ctx
         self._scores: dict[int, float | FaultError] = {}
 
-    async def compare(self, pairs: Sequence[Pair]) -> list[Comparison | FaultError]:
+    async def compare(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
         """The outcomes of some pairs."""
-        decided: dict[Pair, Shares | FaultError] = {}
+        decided: dict[Pair, Decided | FaultError] = {}
         contests: list[Pair] = []
         for a, b in pairs:
-            unseen = unseen_pictures((self.rollouts[a], self.rollouts[b])) if self._images else None
-            if unseen is not None and not self.out[a] and not self.out[b]:
-                decided[a, b] = unseen
-                continue
             # Equal responses tie, and one that is out loses: no one needs to be asked.
-            if self.out[a] or self.out[b] or self._texts[a] == self._texts[b]:
+            if self.out[a] or self.out[b] or self.members[a].same_as == self.members[b].same_as:
                 won = 0.5 if bool(self.out[a]) == bool(self.out[b]) else float(not self.out[a])
-                decided[a, b] = (won, 1.0 - won)
+                decided[a, b] = Decided(won, 1.0 - won)
             else:
                 contests.append((a, b))
         ways = {"judge": self._by_judge, "preference": self._by_preference, "comparison": self._by_pair_model}
         decided.update(zip(contests, await ways[self._options.by](contests), strict=True))
-        return [
-            shares if isinstance(shares := decided[pair], FaultError) else Comparison(*pair, *shares) for pair in pairs
-        ]
+        return [decided[pair] for pair in pairs]
 
-    async def _by_judge(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
-        rollouts = self.rollouts
-        return await settled([_ask_judge(rollouts[a], rollouts[b], self._options, self._ctx) for a, b in pairs])
+    async def _by_judge(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
+        members = self.members
+        return await settled([_ask_judge(members[a], members[b], self._options, self._ctx) for a, b in pairs])
 
-    async def _by_pair_model(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
-        rollouts = self.rollouts
-        return await settled([_ask_pair_model(rollouts[a], rollouts[b], self._options, self._ctx) for a, b in pairs])
+    async def _by_pair_model(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
+        members = self.members
+        return await settled([_ask_pair_model(members[a], members[b], self._options, self._ctx) for a, b in pairs])
 
-    async def _by_preference(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
+    async def _by_preference(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
         new = sorted({place for pair in pairs for place in pair} - set(self._scores))
-        found = await settled([_score_of(self.rollouts[place], self._ctx) for place in new])
+        found = await settled([_score_of(self.members[place], self._ctx) for place in new])
         self._scores.update(zip(new, found, strict=True))
-        shares: list[Shares | FaultError] = []
+        shares: list[Decided | FaultError] = []
         for a, b in pairs:
             first, second = self._scores[a], self._scores[b]
             if isinstance(first, FaultError):
@@ -141,16 +167,17 @@ class _Contest:
                 shares.append(second)
             else:
                 won = 0.5 if abs(first - second) <= self._options.tie_margin else float(first > second)
-                shares.append((won, 1.0 - won))
+                told = {"scores": {self.names[a]: first, self.names[b]: second}}
+                shares.append(Decided(won, 1.0 - won, (told,)))
         return shares
 
-    async def play(self) -> list[tuple[Pair, Comparison | FaultError]]:
+    async def play(self) -> list[tuple[Pair, Decided | FaultError]]:
         """All comparisons of the schedule."""
         options, seed = self._options, self._ctx.seed
         if options.schedule == "spread":
             pairs = spread_pairs(self.names, seed, options.max_pairs)
             return list(zip(pairs, await self.compare(pairs), strict=True))
-        played: list[tuple[Pair, Comparison | FaultError]] = []
+        played: list[tuple[Pair, Decided | FaultError]] = []
         points, met = [0.0] * len(self.names), set[frozenset[int]]()
         for _ in range(options.rounds):
             pairs = swiss_round(self.names, seed, points, met)
@@ -159,17 +186,17 @@ class _Contest:
             if any(isinstance(one, FaultError) for one in outcomes):
                 # Who meets whom next would depend on which judge was away.
                 break
-            for one in outcomes:
-                assert isinstance(one, Comparison)
-                points[one.first] += one.won
-                points[one.second] += one.lost
-                met.add(frozenset((one.first, one.second)))
+            for (a, b), one in zip(pairs, outcomes, strict=True):
+                assert isinstance(one, Decided)
+                points[a] += one.won
+                points[b] += one.lost
+                met.add(frozenset((a, b)))
         return played
 
 
 @verifier(
     "pairwise",
-    version="7",
+    version="8",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall_s=3600.0),
@@ -177,19 +204,22 @@ class _Contest:
 )
 async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequence[Score | Fault]:
     """How a response ranks within its group: the share of comparisons that it wins, or its Bradley-Terry strength."""
-    contest = _Contest(group, options, ctx)
+    # The models of preference and of pairs read texts.
+    members = await contestants(list(group), options, images=options.show_images and options.by == "judge")
+    contest = _Contest(members, options, ctx)
     size = len(contest.names)
     tallies = [Tally() for _ in range(size)]
     valid: list[Comparison] = []
     failed: list[FaultError] = []
     for (a, b), outcome in await contest.play():
-        first, second = (outcome, outcome) if isinstance(outcome, FaultError) else (outcome.won, outcome.lost)
-        tallies[a].add([contest.names[b]], first)
-        tallies[b].add([contest.names[a]], second)
         if isinstance(outcome, FaultError):
             failed.append(outcome)
+            tallies[a].add([contest.names[b]], outcome)
+            tallies[b].add([contest.names[a]], outcome)
         else:
-            valid.append(outcome)
+            valid.append(Comparison(a, b, outcome.won, outcome.lost))
+            tallies[a].add([contest.names[b]], outcome.won, outcome.told)
+            tallies[b].add([contest.names[a]], outcome.lost, outcome.told)
     if failed and options.joint:
         cause = next((fault for fault in failed if not fault.retryable), failed[0]).to_fault()
         cause.message = (

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from reward_servers import Context, FaultError, ItemLimits, Options, Rollout, Score, verifier
+from reward_servers import Context, FaultError, ItemLimits, Options, Rollout, Score, Verdict, verifier
 from reward_servers.engines.judging import Belief, Vote, agreement, combine, decided
-from reward_servers.verifiers._comparing import settled
+from reward_servers.verifiers._comparing import evidence_of, settled
+from reward_servers.verifiers._judge_options import check_asked
 from reward_servers.verifiers._shown import is_empty, shown
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -52,6 +53,7 @@ class PanelOptions(Options):
             raise ValueError(f"quorum {self.quorum} is more than the {len(self.seats())} votes")
         if self.quorum is not None and self.combine == "bayes":
             raise ValueError("quorum is for votes; 'bayes' asks as many as it needs")
+        check_asked(self.ask)
         return self
 
     def seats(self) -> list[_Seat]:
@@ -80,21 +82,26 @@ class _Panel:
         self.votes: list[Vote] = []
         self.faults: list[FaultError] = []
         self.asked = 0
+        self._told: list[dict[str, Any]] = []
+        self._failed: list[dict[str, Any]] = []
 
     async def ask(self, seats: Sequence[_Seat]) -> list[float | FaultError]:
         """The votes of some seats, asked side by side."""
         self.asked += len(seats)
         found = await settled([self._vote(seat) for seat in seats])
         for seat, one in zip(seats, found, strict=True):
+            said = {"judge": seat.label, "weight": seat.judge.weight, **evidence_of(one)}
             if isinstance(one, FaultError):
                 self.faults.append(one)
+                self._failed.append(said)
             else:
-                self.votes.append(Vote(seat.label, one, seat.judge.weight))
-        return found
+                self.votes.append(Vote(seat.label, one.score, seat.judge.weight))
+                self._told.append(said)
+        return [one if isinstance(one, FaultError) else one.score for one in found]
 
-    async def _vote(self, seat: _Seat) -> float:
+    async def _vote(self, seat: _Seat) -> Verdict:
         options = {**self._options.ask, "model": seat.name, "sample": seat.sample}
-        return (await self._ctx.score("judge", self._rollout, options=options)).score
+        return await self._ctx.score("judge", self._rollout, options=options)
 
     def refuse(self) -> FaultError:
         """The fault that leaves the panel without a score: one that does not pass before one that may."""
@@ -102,9 +109,8 @@ class _Panel:
 
     def score(self, value: float) -> Score:
         """The panel's score."""
-        votes = [{"judge": vote.judge, "score": vote.score, "weight": vote.weight} for vote in self.votes]
-        aspects = {"votes": float(len(votes)), "agreement": agreement(self.votes)}
-        evidence = {"votes": votes, "asked": self.asked, "failed": [fault.code for fault in self.faults]}
+        aspects = {"votes": float(len(self.votes)), "agreement": agreement(self.votes)}
+        evidence = {"votes": self._told, "asked": self.asked, "failed": self._failed}
         return Score(value, aspects=aspects, evidence=evidence)
 
 
@@ -156,7 +162,7 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
 
 @verifier(
     "panel",
-    version="4",
+    version="5",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),

@@ -6,14 +6,13 @@ import json
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reward_servers import (
     CallerError,
     Context,
     DatasetError,
     ItemLimits,
-    Options,
     Rollout,
     Score,
     UpstreamError,
@@ -22,6 +21,7 @@ from reward_servers import (
 )
 from reward_servers.engines.citations import quotes_words
 from reward_servers.verifiers._composing import Replies, replies_to
+from reward_servers.verifiers._judge_options import WeighingOptions
 from reward_servers.verifiers._rubric_guidance import Unmet, guidance_of
 from reward_servers.verifiers._rubric_model import (
     Criterion,
@@ -49,7 +49,7 @@ _PER_CHARACTERS = 500
 _VERDICTS = ("accepted", "partial", "wrong")
 
 
-class RubricOptions(Options):
+class RubricOptions(WeighingOptions):
     """How criteria are put to the judge, and how their scores become one."""
 
     rubric: str = Field("", description="Name of a set of the server, such as medical or medical@3, for every prompt.")
@@ -82,32 +82,15 @@ class RubricOptions(Options):
         description="Aspects criterion_1, weight_1 and so on up to this number, beside those by name: for methods that "
         "read verdicts in columns, over rubrics that differ from prompt to prompt.",
     )
-    model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
-    show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
-    show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
-    on_provoked: Literal["floor", "fault"] = Field(
-        "floor", description="What a failure of the judge that the response provably caused is: the floor, or a fault."
-    )
-    show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
-    show_images: bool = Field(True, description="Whether it sees the pictures of prompt and response.")
-    least_mass: float = Field(
-        0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
-    )
-    max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
 
-    def for_judge(self) -> dict[str, Any]:
-        """The options that the judge has too."""
-        names = {
-            "model",
-            "show_reference",
-            "show_transcript",
-            "on_provoked",
-            "show_reasoning",
-            "show_images",
-            "least_mass",
-            "max_reasks",
-        }
-        return self.model_dump(include=names)
+    @model_validator(mode="after")
+    def _check(self) -> RubricOptions:
+        if misfit := self.misfit(self.protocol):
+            raise ValueError(misfit)
+        if self.calls != "each" and (self.reply or self.expected):
+            name = "reply" if self.reply else "expected"
+            raise ValueError(f"{name}: it is for one verdict in a reply; set calls = 'each'")
+        return self
 
 
 class _Asking:
@@ -223,7 +206,7 @@ class _Asking:
 # that happened to be judged would depend on the judge's load.
 @verifier(
     "rubric",
-    version="7",
+    version="8",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),

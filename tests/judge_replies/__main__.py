@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_servers.engines.judging import Reply, Status, parse_reply
-from tests.judge_replies._generate import TOKEN, Made, generate
+from tests.judge_replies._generate import MARKS, TOKEN, Made, generate
 
 Reader = Callable[..., Reply]
 SHARE_READ = 0.97
@@ -67,7 +67,7 @@ def judged(cases: list[Made], read: Reader = parse_reply) -> tuple[list[Made], l
     """The cases of which a wrong value is read, and the honest signed ones of which none is."""
     wrong, lost = [], []
     for case in cases:
-        reply = read(case.raw, case.protocol, candidate_texts=case.candidates, token=TOKEN)
+        reply = read(case.raw, case.protocol, candidate_texts=case.candidates, token=TOKEN, marks=MARKS)
         if reply.status is Status.OK and (type(reply.value), reply.value) != (_type(case.meant), case.meant):
             wrong.append(case)
         elif reply.status is not Status.OK and case.honest_signed:

@@ -23,6 +23,8 @@ REASONING = [
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     ("", "</think>"),
 ]
+MARKS = (("<ponder-x1>", "</ponder-x1>"), ("Thoughts>>", "<<Verdict"))
+"""Marks that no table knows; a reader is told of them."""
 PROSE = [
     "The response states the result and checks it.",
     "Step 2 uses the wrong sign, so the sum is off by one.",
@@ -125,7 +127,7 @@ def _paragraphs(random: Random) -> str:
 
 def _reasoned(text: str, protocol: str, random: Random) -> str:
     """The reply behind a reasoning span with other verdicts in it, some of them signed."""
-    opening, closing = random.choice(REASONING)
+    opening, closing = random.choice([*REASONING, *MARKS])
     draft = _form(protocol, random.choice(_values(protocol)), random) + (_sign(random) if random.random() < 0.3 else "")
     return f"{opening}Perhaps\n{draft}\nor not.{closing}\n{text}"
 
@@ -222,7 +224,7 @@ def _honest_unsigned(protocol: str, random: Random) -> Made:
 
 
 def _cut(protocol: str, random: Random) -> Made:
-    opening, _ = random.choice(REASONING[:-1])
+    opening, _ = random.choice([*REASONING[:-1], *MARKS])
     form = f"{_form(protocol, random.choice(_values(protocol)), random)}{_sign(random)}"
     texts = [f"{opening}Perhaps\n{form}"]
     if protocol.startswith("likert"):

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Fault, Outcome, Verdict, bind
+from reward_servers.core import Fault, Group, Message, Outcome, Part, PromptContext, Rollout, Verdict, bind
 from reward_servers.verifiers.best_of import best_of
 from reward_servers.verifiers.judge import Judge
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import declared
-from tests.verifiers.harness import Bench, bench, group
+from tests.verifiers.harness import Bench, bench, evidence, group
 
 Decide = Callable[[list[str]], Said | str]
 
@@ -95,3 +95,44 @@ async def test_a_window_without_a_verdict_is_left_out_and_without_any_there_is_a
     assert scores(found) == [0.0, 0.0, 1.0]
     assert [dict(one.aspects)["valid_pairs"] for one in found if isinstance(one, Verdict)] == [2.0] * 3
     assert {one.code for one in strict if isinstance(one, Fault)} == {"judge_rejected"}
+
+
+async def test_evidence_holds_each_question_and_who_made_the_judge_fail_on_it() -> None:
+    def decide(shown: list[str]) -> str:
+        return "I can't help with that." if "harm" in "".join(shown) else highest(shown)
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, ["n 1", "n 9 harm", "n 2"])
+    for verdict in found:
+        assert isinstance(verdict, Verdict)
+        for question in evidence(verdict)["pairs"]:
+            failed, decided = question["judged"]
+            assert (failed["fault"], set(failed["shown"])) == ("judge_provoked_refused", {"r0", "r1", "r2"})
+            assert failed["evidence"]["provoked_by"] == [failed["shown"].index("r1")]
+            assert set(decided["shown"]) == {"r0", "r2"}
+            assert decided["evidence"]["replies"][-1]["text"] == f"[[{'AB'[decided['shown'].index('r2')]}]]"
+
+
+async def test_a_recipe_may_leave_a_question_on_which_a_response_made_the_judge_fail_without_a_winner() -> None:
+    def decide(shown: list[str]) -> str:
+        return "I can't help with that." if "harm" in "".join(shown) else "[[A]]"
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, ["n 1", "harm", "n 2"], {"on_provoked": "fault"})
+    assert {one.code for one in found if isinstance(one, Fault)} == {"judge_provoked_refused"}
+
+
+async def test_a_response_whose_earlier_turns_are_beyond_what_the_judge_takes_is_not_compared() -> None:
+    def turns(first: str, last: str) -> tuple[Message, ...]:
+        return (Message("assistant", (Part("text", first),)), Message("assistant", (Part("text", last),)))
+
+    context = PromptContext("g", "", b"", size=3)
+    given = [turns("x" * 300_000, "n 9"), turns("brief", "n 2"), turns("brief", "n 1")]
+    one = Group(context, [Rollout(content, context, f"r{at}") for at, content in enumerate(given)])
+    async with judging(judge(highest)) as running:
+        found = [result.outcome for result in await running.results("best_of", [one])]
+    assert [(got.score, got.code) for got in found if isinstance(got, Verdict)] == [
+        (0.0, "limit"),
+        (1.0, "accepted"),
+        (0.0, "wrong"),
+    ]

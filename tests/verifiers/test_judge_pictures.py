@@ -133,10 +133,8 @@ async def test_pictures_are_never_left_out_in_silence() -> None:
     assert "set images = true" in fault.message
     assert text.score == 1.0
     async with judging(fake, images=True) as running:
-        item = illustrated(own=picture("red"))
-        item.own_reference = b'{"opponent": "blue"}'
-        compared = await running.fault("judge", item, {"protocol": "pairwise"})
-    assert (compared.party.value, compared.code) == ("caller", "unsupported_media")
+        steps = await running.fault("judge", illustrated(own=picture("red")), {"protocol": "steps"})
+    assert (steps.party.value, steps.code) == ("caller", "unsupported_media")
 
 
 @pytest.mark.parametrize("name", ["judge", "panel", "rubric"])
@@ -162,30 +160,94 @@ async def test_a_response_that_is_only_a_picture_is_judged_by_whoever_asks_the_j
     assert {colour for request in fake.requests for _, colour in pictures_in(request)} == {"red"}
 
 
-@pytest.mark.parametrize("name", ["pairwise", "best_of"])
-async def test_comparisons_leave_no_picture_of_a_response_out_in_silence(name: str) -> None:
-    def sees_texts(request: dict[str, Any], number: int) -> str:
-        return "[[A]]"
+def drawn(colour: str, text: str = "") -> tuple[Message, ...]:
+    return (Message("assistant", (Part("text", text), Part("blob", data=picture(colour), mime="image/jpeg"))),)
 
-    context = PromptContext("g", "Which colour?", b"", size=3)
-    drawn = (Message("assistant", (Part("text", ""), Part("blob", data=picture("red"), mime="image/jpeg"))),)
-    given: list[Any] = ["red", drawn, "blue"]
-    group = Group(context, [Rollout(one, context, f"r{at}") for at, one in enumerate(given)])
-    fake = FakeChatServer(sees_texts)
+
+def gallery(*responses: Any) -> Group:
+    asked = (Message("user", (Part("text", "Paint."), Part("blob", data=picture("blue"), mime="image/jpeg"))),)
+    context = PromptContext("g", asked, b"", size=len(responses))
+    return Group(context, [Rollout(one, context, f"r{at}") for at, one in enumerate(responses)])
+
+
+def prefers_red(request: dict[str, Any], number: int) -> str:
+    """The first response with a red picture is the best one; it is signed."""
+    text = request["messages"][1]["content"][-1]["text"]
+    token = text.split(" RESPONSE A>>>")[0].rsplit("<<<", 1)[1]
+    red = [name[-1] for name, colour in pictures_in(request) if colour == "red" and name != "PROMPT"]
+    return f"[[{red[0] if red else 'A'}]] [{token}]"
+
+
+@pytest.mark.parametrize("name", ["pairwise", "best_of"])
+async def test_the_pictures_of_every_compared_response_are_shown_under_its_name(name: str) -> None:
+    fake = FakeChatServer(prefers_red)
     with fake.running() as url:
         settings = {"base_url": url, "model": "m", "images": True}
         async with bench(pairwise, best_of, bind(declared(Judge), settings)) as running:
-            seen = [one.outcome for one in await running.results(name, [group], {"min_valid": 1.0})]
+            group = gallery("words", drawn("green"), drawn("red"), (Message("assistant", (Part("blob", data=b"no"),)),))
+            seen = [one.outcome for one in await running.results(name, [group])]
             asked = len(fake.requests)
             texts = [one.outcome for one in await running.results(name, [group], {"show_images": False})]
-    for one in seen:
+    assert all(isinstance(one, Verdict) for one in seen)
+    scores = [one.score for one in seen if isinstance(one, Verdict)]
+    assert scores[2] == 1.0 == max(scores)
+    # A picture that is none loses, and no one is asked about it.
+    assert (scores[3], getattr(seen[3], "code", "")) == (0.0, "malformed")
+    assert asked == (6 if name == "pairwise" else 3)
+    shown = {frozenset(pictures_in(request)) for request in fake.requests[:asked]}
+    assert all(("PROMPT", "blue") in one for one in shown)
+    pair = [one for one in shown if {colour for _, colour in one} == {"blue", "green", "red"}]
+    assert {frozenset({("PROMPT", "blue"), ("RESPONSE A", "green"), ("RESPONSE B", "red")})} <= set(pair) or (
+        name == "best_of" and all(len(one) == 3 for one in shown)
+    )
+    # Where pictures are not shown, what is left of three of the responses is empty.
+    assert [getattr(one, "code", "") for one in texts[1:]] == ["no_answer"] * 3
+
+
+async def test_pictures_that_differ_make_no_tie_of_equal_words_and_equal_ones_do() -> None:
+    fake = FakeChatServer(prefers_red)
+    with fake.running() as url:
+        async with bench(pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "images": True})) as running:
+            told = await running.results("pairwise", [gallery(drawn("red", "It."), drawn("green", "It."))])
+            same = await running.results("pairwise", [gallery(drawn("red", "It."), drawn("red", "It."))])
+    assert [getattr(one.outcome, "score", None) for one in told] == [1.0, 0.0]
+    assert [getattr(one.outcome, "score", None) for one in same] == [0.5, 0.5]
+    assert len(fake.requests) == 2
+
+
+@pytest.mark.parametrize("name", ["pairwise", "best_of"])
+async def test_comparisons_leave_no_picture_out_in_silence(name: str) -> None:
+    fake = FakeChatServer(lambda request, number: "[[A]]")
+    with fake.running() as url:
+        async with bench(pairwise, best_of, bind(declared(Judge), {"base_url": url, "model": "m"})) as running:
+            found = [one.outcome for one in await running.results(name, [gallery("words", drawn("red"))])]
+    for one in found:
         assert isinstance(one, Fault)
-        assert (one.party.value, one.code) == ("caller", "unsupported_media")
-        assert "set show_images = false" in one.message
-    # Two texts of a pair hold no picture; a judge that sees all at once is not asked.
-    assert asked == (2 if name == "pairwise" else 0)
-    assert [getattr(one, "code", "") == "no_answer" for one in texts] == [False, True, False]
-    assert all(isinstance(one, Verdict) for one in texts)
+        assert one.code == "judge_no_images"
+        assert "show_images = false" in one.message
+    assert fake.requests == []
+
+
+async def test_a_picture_of_another_response_that_a_data_set_names_is_the_data_sets() -> None:
+    item = illustrated(own=picture("red"))
+    broken = base64.b64encode(b"no picture").decode()
+    item.own_reference = json.dumps({"opponent": {"text": "blue", "images": [broken]}}).encode()
+    async with judging(served([]), images=True) as running:
+        fault = await running.fault("judge", item, {"protocol": "pairwise"})
+    assert (fault.party.value, "reference: another response holds" in fault.message) == ("dataset", True)
+
+
+async def test_a_control_call_shows_the_pictures_of_the_response_that_it_is_about() -> None:
+    def refuses_red(request: dict[str, Any], number: int) -> str:
+        told = [colour for name, colour in pictures_in(request) if name != "PROMPT"]
+        return "I can't help with that." if "red" in told else prefers_red(request, number)
+
+    fake = FakeChatServer(refuses_red)
+    with fake.running() as url:
+        settings = {"base_url": url, "model": "m", "images": True}
+        async with bench(pairwise, bind(declared(Judge), settings)) as running:
+            found = await running.results("pairwise", [gallery(drawn("red", "One."), drawn("green", "Two."))])
+    assert [getattr(one.outcome, "score", None) for one in found] == [0.0, 1.0]
 
 
 async def test_a_local_model_is_not_said_to_see(tmp_path: Any) -> None:

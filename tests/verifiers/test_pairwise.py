@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Fault, Group, Outcome, Verdict, bind
+from reward_servers.core import (
+    Fault,
+    Group,
+    Message,
+    Outcome,
+    Part,
+    PromptContext,
+    RequestError,
+    Rollout,
+    Verdict,
+    bind,
+)
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
 from tests.fakes.chat_server import FakeChatServer, Said
@@ -78,7 +89,9 @@ async def test_a_failed_comparison_leaves_its_pair_out() -> None:
     assert scores(found) == [1.0, 0.5, 0.0]
     assert [dict(one.aspects)["valid_pairs"] for one in found if isinstance(one, Verdict)] == [1.0, 2.0, 1.0]
     pairs = evidence(found[0])["pairs"]  # type: ignore[arg-type]
-    assert {"against": "r2", "fault": "judge_unavailable"} in pairs
+    lost = next(one for one in pairs if one["against"] == "r2")
+    assert (lost["fault"], "503" in lost["message"]) == ("judge_unavailable", True)
+    assert "won" not in lost
     assert [isinstance(one, Fault) for one in strict] == [True, False, True]
 
 
@@ -176,6 +189,88 @@ async def test_where_every_comparison_shapes_every_score_one_that_fails_leaves_n
     async with judging(judge(decide)) as running:
         found = await outcomes(running, group(["n 3", "n 1", ""]), options)
     assert [one.code for one in found] == ["judge_rejected", "judge_rejected", "no_answer"]  # type: ignore[union-attr]
+
+
+async def test_evidence_holds_each_comparison_in_both_orders_for_both_of_its_responses() -> None:
+    async with judging(judge(by_number)) as running:
+        found = await outcomes(running, group(["n 3", "n 1", "n 1"]))
+    pairs = [{one["against"]: one for one in evidence(verdict)["pairs"]} for verdict in found]  # type: ignore[arg-type]
+    assert pairs[0]["r1"]["judged"] == pairs[1]["r0"]["judged"]
+    orders = {tuple(one["shown"]): one for one in pairs[0]["r1"]["judged"]}
+    assert set(orders) == {("r0", "r1"), ("r1", "r0")}
+    for names, one in orders.items():
+        said = one["evidence"]["replies"][-1]
+        # The score is that of the response which the verdict is about.
+        assert said["text"] == ("[[A]]" if names[0] == "r0" else "[[B]]")
+        assert one["score"] == (1.0 if one["about"] == "r0" else 0.0)
+        assert one["evidence"]["model"] == "m-served"
+    assert "judged" not in pairs[1]["r2"]
+
+
+async def test_a_judge_that_says_how_much_better_a_response_is() -> None:
+    signs = {0: "A=B", 1: "A>B", 2: "A>>B", 3: "A>>B", -1: "B>A", -2: "B>>A", -3: "B>>A"}
+
+    def decide(first: str, second: str) -> str:
+        a, b = (int(re.findall(r"\d+", text)[0]) for text in (first, second))
+        return f"[[{signs[a - b]}]]"
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, group(["n 3", "n 2", "n 0"]), {"protocol": "arena"})
+    assert scores(found) == pytest.approx([(0.75 + 1.0) / 2, (0.25 + 1.0) / 2, 0.0])
+
+
+async def test_a_recipe_may_leave_what_a_response_provokes_without_a_score() -> None:
+    def decide(first: str, second: str) -> str:
+        return "I can't help with that." if "harm" in first + second else "[[C]]"
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, group(["n 2 harm", "n 1"]), {"on_provoked": "fault"})
+    assert {one.code for one in found if isinstance(one, Fault)} == {"judge_provoked_refused"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"reply": "skywork_critic"}, "needs a template"),
+        ({"reply": "xverify", "template": "t"}, "reply: xverify answers in the protocols binary"),
+        ({"reply": "unheard", "template": "t"}, "is not one of"),
+        ({"reply": "skywork_critic", "template": "t", "expected": True}, "expected"),
+        ({"reply": "skywork_critic", "template": "t", "protocol": "arena"}, "protocols pairwise"),
+        ({"by": "preference", "template": "t"}, "template is for by = 'judge'"),
+        ({"by": "comparison", "show_transcript": True}, "show_transcript is for by = 'judge'"),
+    ],
+)
+async def test_choices_that_do_not_fit_are_refused_before_anyone_is_asked(options: dict[str, Any], said: str) -> None:
+    fake = judge(by_number)
+    async with judging(fake) as running:
+        with pytest.raises(RequestError, match=said):
+            await outcomes(running, group(["n 2", "n 1"]), options)
+    assert fake.requests == []
+
+
+async def test_a_whole_transcript_is_compared_where_it_is_asked_for() -> None:
+    def turns(first: str, last: str) -> tuple[Message, ...]:
+        return (
+            Message("assistant", (Part("text", first),)),
+            Message("user", (Part("text", "Go on."),)),
+            Message("assistant", (Part("text", last),)),
+        )
+
+    told: list[tuple[str, str]] = []
+
+    def decide(first: str, second: str) -> str:
+        told.append((first, second))
+        return "[[C]]"
+
+    context = PromptContext("g", "", b"", size=2)
+    both = Group(context, [Rollout(turns(f"begun {at}", "Done."), context, f"r{at}") for at in range(2)])
+    async with judging(judge(decide)) as running:
+        whole = await outcomes(running, both, {"show_transcript": True})
+        last = await outcomes(running, both)
+    assert scores(whole) == scores(last) == [0.5, 0.5]
+    # The last answers alone are equal, and no one is asked.
+    assert len(told) == 2
+    assert all("begun 0" in a + b and "begun 1" in a + b for a, b in told)
 
 
 async def test_what_a_group_cost_is_told_once() -> None:

@@ -100,7 +100,14 @@ async def test_a_missing_vote_costs_the_score_only_where_it_could_have_changed_i
         quorum = await running.verdict("panel", rollout("4"), {**named("a", "b", "c"), "quorum": 2})
     assert (three.score, quorum.score) == (1.0, 1.0)
     assert (fault.code, mean.code) == ("judge_rejected", "judge_rejected")
-    assert evidence(quorum)["failed"] == ["judge_rejected"]
+    (failed,) = evidence(quorum)["failed"]
+    assert (failed["judge"], failed["fault"]) == ("c", "judge_rejected")
+    assert "401" in failed["message"]
+    votes = {one["judge"]: one for one in evidence(quorum)["votes"]}
+    assert set(votes) == {"a", "b"}
+    for name, one in votes.items():
+        assert (one["score"], one["weight"], one["evidence"]["model"]) == (1.0, 1.0, f"{name}-served")
+        assert one["evidence"]["replies"][-1]["text"] == "correct: yes"
 
 
 async def test_a_panel_of_known_reliability_asks_until_it_is_certain_enough() -> None:
@@ -134,6 +141,9 @@ async def test_a_panel_whose_next_judge_is_away_asks_no_other_in_its_place() -> 
         ({"votes": 2, "quorum": 3}, "more than the 2 votes"),
         ({"combine": "bayes", "quorum": 1}, "quorum is for votes"),
         ({"combine": "average"}, "combine"),
+        ({"ask": {"criterion": "Truth."}}, "ask.criterion: there is no such field; did you mean criteria"),
+        ({"ask": {"protocol": "likert_1_5", "reply": "prometheus"}}, "needs a template"),
+        ({"ask": {"max_reasks": 9}}, "ask.max_reasks"),
     ],
 )
 async def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

@@ -375,3 +375,10 @@ async def test_what_the_judge_cannot_be_shown_is_the_floor_and_no_pitfall_avoide
         verdict = await running.verdict("rubric", rollout((broken,), given), {"aggregate": "range"})
     assert verdict.score == 0.0
     assert verdict.code not in ("accepted", "partial", "wrong")
+
+
+async def test_criteria_may_weigh_the_probabilities_of_their_verdicts() -> None:
+    said = Said(tokens=(("correct:", {}), (" yes", {" yes": 0.75, " no": 0.25})))
+    async with judging(judge_of({"About": said})) as running:
+        verdict = await running.verdict("rubric", rollout("It is.", criteria(a=1, b=3)), {"expected": True})
+    assert verdict.score == pytest.approx(0.75)

@@ -6,6 +6,7 @@ import re
 
 from reward_servers.engines.judging._ending import Ending, shown_of
 from reward_servers.engines.judging._reply import Reply, Status
+from reward_servers.engines.text import Marks
 
 _TASK = (
     "Criteria: {criteria}\n\nGive no verdict. Write the strongest honest argument that the response {side}, in at most "
@@ -39,9 +40,9 @@ def task_of(side: str, criteria: str) -> str:
     return _TASK.replace("{side}", SIDES[side]).replace("{criteria}", criteria)
 
 
-def read_argument(raw: str, finish_reason: str) -> Reply:
+def read_argument(raw: str, finish_reason: str, marks: Marks = ()) -> Reply:
     """Read an argument: its text is the value. One that is cut, filtered, declined or empty argues for no side."""
-    ending, shown = Ending.of(finish_reason), shown_of(raw)
+    ending, shown = Ending.of(finish_reason), shown_of(raw, marks)
     if ending is Ending.FILTERED:
         return Reply(Status.REFUSAL)
     if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):

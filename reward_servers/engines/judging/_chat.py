@@ -71,6 +71,9 @@ class _Endpoint:
     client: openai.AsyncOpenAI
     can: Capabilities = UNKNOWN
     told: float = float("-inf")
+    weight: float = 1.0
+    credit: float = 0.0
+    """What it is owed of the requests, in weights."""
 
     @property
     def name(self) -> str:
@@ -99,6 +102,7 @@ class ChatClient:
         rate: How fast it may be asked.
         probed: Whether the endpoints are asked at start what they can do.
         structured: Whether replies that are JSON objects are held to a schema by the endpoint.
+        weights: In which proportion the addresses share the requests; none where they share them by their room.
     """
 
     urls: Sequence[str] = field(repr=False)
@@ -111,6 +115,7 @@ class ChatClient:
     rate: Rate = field(default_factory=lambda: Rate(0, 0))
     probed: bool = True
     structured: bool = False
+    weights: Sequence[float] = ()
     _endpoints: list[_Endpoint] = field(default_factory=list)
     _probes: Probes = field(default_factory=Probes)
 
@@ -125,7 +130,7 @@ class ChatClient:
         # One line for every request would drown the server's own log; what is told for debugging may hold the key.
         for name in ("httpx", "httpx2", "httpcore", "openai"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        for url in self.urls:
+        for url, weight in zip(self.urls, self.weights or [1.0] * len(self.urls), strict=True):
             client = openai.AsyncOpenAI(
                 base_url=url,
                 api_key=self.api_key,
@@ -140,7 +145,7 @@ class ChatClient:
                     event_hooks={"response": [bounded]},
                 ),
             )
-            self._endpoints.append(_Endpoint(url, Window(self.concurrency), client))
+            self._endpoints.append(_Endpoint(url, Window(self.concurrency), client, weight=weight))
         if self.probed:
             with suppress(RuntimeError):
                 # Without a running loop the first question begins them.
@@ -257,16 +262,25 @@ class ChatClient:
         return able
 
     def _best(self, failed: str, able: Sequence[_Endpoint]) -> _Endpoint:
-        """The endpoint with most room, another than the one that has just failed where there is one."""
-        return max(
-            able,
-            key=lambda one: (
-                one.window.room > 0,
-                one.url != failed,
-                -one.window.pause if one.window.room == 0 else 0.0,
-                one.window.room - one.window.waiting,
-            ),
-        )
+        """An endpoint with room, another than the one that has just failed where there is one.
+
+        Of several it is the one with most room, or the next one in turn by their weights. One of weight 0 stands in
+        while no other has room.
+        """
+
+        def rank(one: _Endpoint) -> tuple[bool, bool, bool, float]:
+            room = one.window.room > 0
+            return room, one.url != failed, one.weight > 0, 0.0 if room else -one.window.pause
+
+        ranks = [rank(one) for one in able]
+        best = [one for one, its in zip(able, ranks, strict=True) if its == max(ranks)]
+        if not self.weights:
+            return max(best, key=lambda one: one.window.room - one.window.waiting)
+        for one in best:
+            one.credit += one.weight
+        chosen = max(best, key=lambda one: one.credit)
+        chosen.credit -= sum(one.weight for one in best)
+        return chosen
 
     def _patience(self, endpoint: _Endpoint, budget: float) -> float:
         """The longest pause of an endpoint that is worth waiting for: no longer than that of another."""

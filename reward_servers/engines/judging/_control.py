@@ -53,8 +53,12 @@ class Controls:
         if size == 1:
             return (True,)
         alone = [
-            replace(control, responses=(neutral,) * place + (text,) + (neutral,) * (size - place - 1))
-            for place, text in enumerate(question.responses)
+            replace(
+                control,
+                responses=tuple(one if at == place else neutral for at, one in enumerate(question.responses)),
+                response_images=tuple(one if at == place else () for at, one in enumerate(question.response_images)),
+            )
+            for place in range(size)
         ]
         passed = await asyncio.gather(*(_passes(failure, one, backend, budget, count) for one in alone))
         return tuple(not one for one in passed)

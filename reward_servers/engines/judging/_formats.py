@@ -5,7 +5,8 @@ r"""Replies of models that were trained as judges and answer in a form of their 
 | prometheus | likert_1_5, pairwise | ``[RESULT] 4``, ``[RESULT] A`` |
 | skywork_critic | pairwise | ``[[A]]`` |
 | rm_r1 | pairwise | ``<answer>[[A]]</answer>`` |
-| deepseek_grm | likert_1_10, pairwise | ``\boxed{8}``, ``\boxed{8, 5}``: a rating of each response |
+| deepseek_grm | likert_1_10, pairwise, best_of | ``\boxed{8}``, ``\boxed{8, 5}``: a rating of each response |
+| genrm_json | pairwise, arena | ``{"score_1": 4, "score_2": 2, "ranking": 2}``: 1 (A far better) to 6 (B far better) |
 | compass_verifier | binary | ``\boxed{A}``, ``Final Judgment: A`` or a bare A (correct), B or C (no valid answer) |
 | xverify | binary | ``Correct`` or ``Incorrect``, and nothing else |
 | general_verifier | binary | ``Final Decision: Yes`` |
@@ -24,12 +25,15 @@ from functools import lru_cache, partial
 from itertools import islice
 from typing import Any
 
+from reward_servers.engines.judging._asks import LETTERS
 from reward_servers.engines.judging._ending import Ending, closed_part, read_part, shown_of
-from reward_servers.engines.judging._forms import AMBIGUOUS
+from reward_servers.engines.judging._forms import AMBIGUOUS, find_forms
 from reward_servers.engines.judging._normal import lies_within, mentioned, normal, without_struck
+from reward_servers.engines.judging._objects import check_comparison
 from reward_servers.engines.judging._planted import gains_nothing
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.judging._tails import ends_number, other_scale, takes_back
+from reward_servers.engines.text import Marks
 
 _MANY = 3
 """So many different ratings in boxes are no answer."""
@@ -86,18 +90,43 @@ def _result_rating(text: str, responses: int) -> Iterator[Found]:
             yield Found(match.start(), end, AMBIGUOUS if several else value, own=True)
 
 
-def _boxed_ratings(text: str, responses: int) -> Iterator[Found]:
+def _boxed(text: str, responses: int) -> Iterator[tuple[re.Match[str], list[float]]]:
+    """Boxes with a rating of each response."""
     for match in re.finditer(r"\\boxed\{\s*+([\d.,;\s]{1,200})\}", text):
         ratings = [float(one) for one in re.findall(r"\d+(?:\.\d+)?", match[1])]
-        if len(ratings) != responses or not all(1 <= one <= 10 for one in ratings):
-            continue
-        if other_scale(text, match.end(), 10):
-            continue
-        if responses == 1:
-            yield Found(match.start(), match.end(), ratings[0], own=False)
-        elif responses == 2:
-            first, second = ratings
-            yield Found(match.start(), match.end(), "tie" if first == second else "AB"[first < second], own=False)
+        rated = len(ratings) == responses and all(1 <= one <= 10 for one in ratings)
+        if rated and not other_scale(text, match.end(), 10):
+            yield match, ratings
+
+
+def _boxed_rating(text: str, responses: int) -> Iterator[Found]:
+    for match, ratings in _boxed(text, responses):
+        yield Found(match.start(), match.end(), ratings[0], own=False)
+
+
+def _boxed_pair(text: str, responses: int) -> Iterator[Found]:
+    for match, (first, second) in _boxed(text, responses):
+        yield Found(match.start(), match.end(), "tie" if first == second else "AB"[first < second], own=False)
+
+
+def _boxed_best(text: str, responses: int) -> Iterator[Found]:
+    """The response with the highest rating; where several have it none is the best."""
+    for match, ratings in _boxed(text, responses):
+        best = [letter for letter, one in zip(LETTERS, ratings, strict=False) if one == max(ratings)]
+        yield Found(match.start(), match.end(), best[0] if len(best) == 1 else AMBIGUOUS, own=False)
+
+
+def _ranked(of_ranking: Sequence[str]) -> Finder:
+    """A finder of objects that rate both responses and rank them from 1 to 6; one that contradicts itself is none."""
+
+    def find(text: str, responses: int) -> Iterator[Found]:
+        for form in find_forms(text, Protocol.GENRM, ()):
+            value: Any = AMBIGUOUS
+            if form.value is not AMBIGUOUS and check_comparison(form.value) is Status.OK:
+                value = of_ranking[int(form.value["ranking"]) - 1]
+            yield Found(form.start, form.end, value, own=True)
+
+    return find
 
 
 def _each(*finders: Finder) -> Finder:
@@ -116,7 +145,8 @@ REPLY_FORMATS: Mapping[str, Mapping[str, Finder]] = {
     "prometheus": {"likert_1_5": _result_rating, "pairwise": _matches(_RESULT + r"([AB])\b", _AB)},
     "skywork_critic": {"pairwise": _matches(r"\[\[\s*([AB])\s*\]\]", _AB)},
     "rm_r1": {"pairwise": _matches(r"<answer>\s*\[\[\s*([AB])\s*\]\]\s*</answer>", _AB)},
-    "deepseek_grm": {"likert_1_10": _boxed_ratings, "pairwise": _boxed_ratings},
+    "deepseek_grm": {"likert_1_10": _boxed_rating, "pairwise": _boxed_pair, "best_of": _boxed_best},
+    "genrm_json": {"pairwise": _ranked("AAABBB"), "arena": _ranked(("A>>B", "A>B", "A>B", "B>A", "B>A", "B>>A"))},
     "compass_verifier": {
         "binary": _each(
             _matches(r"^[^\w\n]*final\s+judge?ment\s*:\s*([ABC])\b", _ABC),
@@ -129,7 +159,7 @@ REPLY_FORMATS: Mapping[str, Mapping[str, Finder]] = {
     "general_verifier": {"binary": _matches(r"^[^\w\n]*final\s+decision\s*:\s*(yes|no)\b", _YES)},
 }
 """The readers by name and protocol."""
-_NAMES = {Protocol.BINARY: "binary", Protocol.PAIRWISE: "pairwise"}
+_NAMES = {Protocol.BINARY: "binary", Protocol.PAIRWISE: "pairwise", Protocol.ARENA: "arena"}
 _plain = partial(normal, boxes=True)
 
 
@@ -141,6 +171,7 @@ def read_formatted(
     *,
     finish_reason: str = "stop",
     candidate_texts: Sequence[str] = (),
+    marks: Marks = (),
 ) -> Reply:
     """Read a reply in a model's own form.
 
@@ -151,6 +182,7 @@ def read_formatted(
         responses: How many responses were judged.
         finish_reason: Why the judge stopped; ``"length"`` means that the reply is cut.
         candidate_texts: The judged texts.
+        marks: Pairs of marks around reasoning, in addition to those that are known.
 
     Returns:
         The status, and the value when the status is ok.
@@ -160,7 +192,7 @@ def read_formatted(
     """
     find = _finder(name, protocol)
     ending = Ending.of(finish_reason)
-    shown = shown_of(raw)
+    shown = shown_of(raw, marks)
     if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):
         return Reply(Status.TRUNCATED)
     text = _plain(without_struck(read_part(shown)))
@@ -191,10 +223,10 @@ def read_formatted(
 
 
 def repeats_formatted(
-    raw: str, name: str, protocol: Protocol, responses: int, texts: Sequence[str]
+    raw: str, name: str, protocol: Protocol, responses: int, texts: Sequence[str], marks: Marks = ()
 ) -> tuple[bool, ...]:
     """For each judged text, whether a reply repeats a verdict that it holds in a form which only a judge writes."""
-    found = list(islice(_finder(name, protocol)(_plain(read_part(shown_of(raw) or "")), responses), _MOST))
+    found = list(islice(_finder(name, protocol)(_plain(read_part(shown_of(raw, marks) or "")), responses), _MOST))
     return _provoked([_held(name, protocol, one, responses) for one in texts], found)
 
 

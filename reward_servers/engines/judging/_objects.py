@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reward_servers.engines.judging._json import read_json
+from reward_servers.engines.judging._reply import Status
 
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False}
 _VERDICTS = (
@@ -122,6 +123,15 @@ def comparison_of(decoded: Any, read: Read) -> dict[str, float] | None:
             return None
         values[key] = value
     return values
+
+
+def check_comparison(value: Mapping[str, float]) -> Status:
+    """Whether the three numbers are within their bounds and agree with each other."""
+    first, second, ranking = value["score_1"], value["score_2"], value["ranking"]
+    if not (1 <= first <= 5 and 1 <= second <= 5 and 1 <= ranking <= 6):
+        return Status.OUT_OF_RANGE
+    contradicts = (first > second and ranking > 3) or (first < second and ranking <= 3)
+    return Status.INCONSISTENT if contradicts else Status.OK
 
 
 def damaged_score(text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int, float] | None:

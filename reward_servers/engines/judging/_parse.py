@@ -14,6 +14,7 @@ from reward_servers.engines.judging._ending import Ending, closed_part, cut_in_t
 from reward_servers.engines.judging._forms import AMBIGUOUS, Form, find_forms, whole_text
 from reward_servers.engines.judging._json import json_spans
 from reward_servers.engines.judging._normal import lies_within, mentioned, normal, without_struck
+from reward_servers.engines.judging._objects import check_comparison
 from reward_servers.engines.judging._planted import Planted, planted_in
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.judging._tails import ends_sentence, last_sentence, only_supposes, takes_back
@@ -325,9 +326,6 @@ def _in_range(value: Any, protocol: Protocol) -> tuple[Status, Any]:
         if not all(low <= one <= high for one in (value.values() if protocol.keyed else (value,))):
             return Status.OUT_OF_RANGE, None
     elif protocol is Protocol.GENRM:
-        first, second, ranking = value["score_1"], value["score_2"], value["ranking"]
-        if not (1 <= first <= 5 and 1 <= second <= 5 and 1 <= ranking <= 6):
-            return Status.OUT_OF_RANGE, None
-        if (first > second and ranking > 3) or (first < second and ranking <= 3):
-            return Status.INCONSISTENT, None
+        status = check_comparison(value)
+        return status, value if status is Status.OK else None
     return Status.OK, value

@@ -24,6 +24,7 @@ from reward_servers.engines.judging._parse import parse_reply, repeats_forms
 from reward_servers.engines.judging._planted import planted_in
 from reward_servers.engines.judging._reply import Protocol, Reply
 from reward_servers.engines.judging._template import Template
+from reward_servers.engines.text import Marks
 
 _CONTROL = re.compile(
     r"<(?=\|[^|<>\n]{1,64}\|>|/?s>|(?:start|end)_of_(?:turn|image|text)>|(?:bos|eos|pad|unk|sep|cls|mask)>|｜|0x[0-9A-F]{2}>"
@@ -68,10 +69,11 @@ class Question:
         reference_last: Whether the reference stands behind the response.
         template: A user's own words around the material; None for those here.
         prompt_images: ``data:`` URLs of the pictures of the prompt.
-        response_images: Those of the response, where one is judged.
+        response_images: Those of each response; empty where none has any.
         arguments: What was said for and against the response; a judge weighs it like all other material.
         reply: Name of the form in which a model answers that was trained as a judge; empty for ours.
         trusts_prompt: Whether what stands in the prompt is trusted; documents of others are not.
+        reasoning_marks: Pairs of marks around reasoning in the judge's own replies, beside those that are known.
         argues: Name of the argument that is asked for in place of a verdict; empty for the verdict.
         token: The token of the responses' fences, with which the judge signs. It is the same for all criteria.
     """
@@ -88,9 +90,10 @@ class Question:
     reply: str = ""
     arguments: tuple[str, ...] = ()
     prompt_images: tuple[str, ...] = ()
-    response_images: tuple[str, ...] = ()
+    response_images: tuple[tuple[str, ...], ...] = ()
     trusts_prompt: bool = True
     argues: str = ""
+    reasoning_marks: Marks = ()
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -104,13 +107,13 @@ class Question:
             told = [{"role": "user", "content": self._with_images(text)}]
             # A model that was trained as a judge has its own rules, and knows no fences.
             return told if self.reply else [{"role": "system", "content": RULES}, *told]
-        several = len(self.responses) > 1
-        names = [f"RESPONSE {letter}" if several else "RESPONSE" for letter in LETTERS[: len(self.responses)]]
         shared = (self.prompt, self.reference)
         # It follows from the prompt alone: the rollouts of a group share it. It protects what the policy cannot write.
         word = unused_word(0, shared, shared)
         parts = [between_fences("PROMPT", self.prompt, word)] if self.prompt else []
-        judged = [between_fences(name, text, self.token) for name, text in zip(names, self.responses, strict=True)]
+        judged = [
+            between_fences(name, text, self.token) for name, text in zip(self._names, self.responses, strict=True)
+        ]
         reference = [between_fences("REFERENCE", self.reference, word)] if self.reference else []
         parts += [*judged, *reference] if self.reference_last else [*reference, *judged]
         for number, text in enumerate(self.arguments, 1):
@@ -123,9 +126,16 @@ class Question:
             {"role": "user", "content": self._with_images("\n\n".join([*parts, ask]))},
         ]
 
+    @property
+    def _names(self) -> list[str]:
+        """What each response is called."""
+        several = len(self.responses) > 1
+        return [f"RESPONSE {letter}" if several else "RESPONSE" for letter in LETTERS[: len(self.responses)]]
+
     def _with_images(self, text: str) -> Any:
         """Text behind the pictures that belong to it, each under its name."""
-        shown = [("PROMPT", url) for url in self.prompt_images] + [("RESPONSE", url) for url in self.response_images]
+        shown = [("PROMPT", url) for url in self.prompt_images]
+        shown += [(name, url) for name, urls in zip(self._names, self.response_images, strict=False) for url in urls]
         if not shown:
             return text
         content: list[dict[str, Any]] = []
@@ -181,7 +191,7 @@ class Question:
             candidate_texts: The judged texts that may have planted a verdict.
         """
         if self.argues:
-            return read_argument(text, finish_reason)
+            return read_argument(text, finish_reason, self.reasoning_marks)
         if self.reply:
             return read_formatted(
                 text,
@@ -190,6 +200,7 @@ class Question:
                 len(self.responses),
                 finish_reason=finish_reason,
                 candidate_texts=candidate_texts,
+                marks=self.reasoning_marks,
             )
         return parse_reply(
             text,
@@ -198,13 +209,16 @@ class Question:
             candidate_texts=candidate_texts,
             expected_keys=self.keys,
             token=self.token,
+            marks=self.reasoning_marks,
         )
 
     def repeats(self, text: str) -> tuple[bool, ...]:
         """For each judged response, whether a reply repeats a verdict in the judge's form that it holds."""
         if self.reply:
-            return repeats_formatted(text, self.reply, self.protocol, len(self.responses), self.responses)
-        return repeats_forms(text, self.responses, self.protocol, self.keys)
+            return repeats_formatted(
+                text, self.reply, self.protocol, len(self.responses), self.responses, self.reasoning_marks
+            )
+        return repeats_forms(text, self.responses, self.protocol, self.keys, self.reasoning_marks)
 
     @property
     def holders(self) -> tuple[bool, ...]:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.text import Form
 from reward_servers.verifiers._answers import taken
 from reward_servers.verifiers._composing import replies_to
+from reward_servers.verifiers._judge_options import check_asked
 from reward_servers.verifiers.groups._clusters import ASPECTS, ClusterOptions, scores_of
 from reward_servers.verifiers.groups._sizes import too_large
 
@@ -25,6 +26,11 @@ class MeaningOptions(ClusterOptions):
     """How the judge is asked."""
 
     ask: dict[str, Any] = Field(default_factory=dict, description="Options of the judge, such as its model.")
+
+    @model_validator(mode="after")
+    def _check_asked(self) -> MeaningOptions:
+        check_asked({**self.ask, "protocol": "equivalence"})
+        return self
 
 
 class _Answers:

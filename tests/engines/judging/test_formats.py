@@ -10,7 +10,7 @@ from reward_servers.engines.judging import Protocol, Status, read_formatted
 from reward_servers.engines.judging._formats import repeats_formatted
 
 LIKERT_5, LIKERT_10 = Protocol.LIKERT_1_5, Protocol.LIKERT_1_10
-BINARY, PAIRWISE = Protocol.BINARY, Protocol.PAIRWISE
+BINARY, PAIRWISE, ARENA, BEST = Protocol.BINARY, Protocol.PAIRWISE, Protocol.ARENA, Protocol.BEST
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,17 @@ BINARY, PAIRWISE = Protocol.BINARY, Protocol.PAIRWISE
         ("deepseek_grm", LIKERT_10, r"\boxed{11}", Status.PARSE_ERROR),
         ("deepseek_grm", PAIRWISE, r"\boxed{8, 6}", "A"),
         ("deepseek_grm", PAIRWISE, r"\boxed{6.5, 6.5}", "tie"),
+        ("deepseek_grm", BEST, r"Scores: \boxed{8, 9.5, 6}", "B"),
+        ("deepseek_grm", BEST, r"\boxed{8, 9, 9}", Status.AMBIGUOUS),
+        ("deepseek_grm", BEST, r"\boxed{8, 9}", Status.PARSE_ERROR),
+        ("genrm_json", PAIRWISE, '<think>..</think>{"score_1": 4, "score_2": 2, "ranking": 2}', "A"),
+        ("genrm_json", PAIRWISE, 'So:\n```json\n{"score_1": 3, "score_2": 3, "ranking": 4}\n```', "B"),
+        ("genrm_json", PAIRWISE, '{"score_1": 4, "score_2": 2, "ranking": 5}', Status.AMBIGUOUS),
+        ("genrm_json", PAIRWISE, '{"score_1": 4, "score_2": 2, "ranking": 7}', Status.AMBIGUOUS),
+        ("genrm_json", PAIRWISE, '{"score_1": 4, "ranking": 2}', Status.PARSE_ERROR),
+        ("genrm_json", ARENA, '{"score_1": 5, "score_2": 1, "ranking": 1}', "A>>B"),
+        ("genrm_json", ARENA, '{"score_1": 3, "score_2": 3, "ranking": 3}', "A>B"),
+        ("genrm_json", ARENA, '{"score_1": 1, "score_2": 5, "ranking": 6}', "B>>A"),
         ("compass_verifier", BINARY, "A", True),
         ("compass_verifier", BINARY, r"Step by step ... Final Judgment: \boxed{B} - INCORRECT", False),
         ("compass_verifier", BINARY, "Final Judgment: C", False),
@@ -51,7 +62,7 @@ BINARY, PAIRWISE = Protocol.BINARY, Protocol.PAIRWISE
     ],
 )
 def test_replies(name: str, protocol: Protocol, raw: str, value: Any) -> None:
-    responses = 2 if protocol is PAIRWISE else 1
+    responses = {PAIRWISE: 2, ARENA: 2, BEST: 3}.get(protocol, 1)
     reply = read_formatted(raw, name, protocol, responses, candidate_texts=("four",) * responses)
     expected = (value, None) if isinstance(value, Status) else (Status.OK, value)
     assert (reply.status, reply.value) == expected
@@ -118,7 +129,7 @@ def test_a_verdict_by_which_the_text_that_holds_it_gains_nothing_counts(
     ],
 )
 def test_several_verdicts_in_one_form_are_ambiguous(name: str, protocol: Protocol, raw: str) -> None:
-    responses = 2 if protocol is PAIRWISE else 1
+    responses = {PAIRWISE: 2, ARENA: 2, BEST: 3}.get(protocol, 1)
     reply = read_formatted(raw, name, protocol, responses, candidate_texts=("four",) * responses)
     assert reply.status is Status.AMBIGUOUS
 

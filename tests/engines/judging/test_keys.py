@@ -46,9 +46,10 @@ _OTHERS: dict[str, Any] = {
     "reply": "prometheus",
     "arguments": ("for it",),
     "prompt_images": ("data:image/png;base64,AA",),
-    "response_images": ("data:image/png;base64,AA",),
+    "response_images": (("data:image/png;base64,AA",),),
     "trusts_prompt": False,
     "argues": "favour",
+    "reasoning_marks": (("<mull>", "</mull>"),),
 }
 
 
