@@ -18,7 +18,7 @@ SETTINGS = """
 base_url = "URL"
 model = "m"
 api_key_env = "PLANTED_KEY"
-total_timeout = 20
+total_timeout_s = 20
 
 [verifiers.judge.recording]
 path = "RECORDING"

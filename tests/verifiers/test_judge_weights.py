@@ -25,7 +25,7 @@ def yes() -> FakeChatServer:
 async def weighted(first: FakeChatServer, second: FakeChatServer, *weights: float) -> AsyncIterator[Bench]:
     """A judge at two addresses, each with its weight."""
     with first.running() as one, second.running() as other:
-        settings = {"base_url": dict(zip((one, other), weights, strict=True)), "model": "m", "total_timeout": 60}
+        settings = {"base_url": dict(zip((one, other), weights, strict=True)), "model": "m", "total_timeout_s": 60}
         async with bench(bind(declared(Judge), settings)) as running:
             yield running
 
