@@ -130,24 +130,11 @@ class FakeChatServer:
                         return
                     body = said.body if said.body is not None else _body(request, said)
                     if said.half_closed:
-                        self._half(said.status, body)
+                        _half(self, said.status, body)
                     else:
                         self._reply(said.status, body, said.headers)
                 finally:
                     fake.done()
-
-            def _half(self, status: int, body: bytes) -> None:
-                self.close_connection = True
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body[: len(body) // 2])
-                self.connection.shutdown(socket.SHUT_WR)
-                # Until the client gives it up too; one that never does is left after a while.
-                self.connection.settimeout(_HALF_OPEN_S)
-                with suppress(OSError):
-                    self.rfile.read(1)
 
             def _reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
                 self.send_response(status)
@@ -167,6 +154,21 @@ class FakeChatServer:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def _half(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
+    """Send the head and half of a body, and half close the connection."""
+    handler.close_connection = True
+    handler.send_response(status)
+    handler.send_header("content-type", "application/json")
+    handler.send_header("content-length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body[: len(body) // 2])
+    handler.connection.shutdown(socket.SHUT_WR)
+    # Until the client gives it up too; one that never does is left after a while.
+    handler.connection.settimeout(_HALF_OPEN_S)
+    with suppress(OSError):
+        handler.rfile.read(1)
 
 
 def _body(request: dict[str, Any], said: Said) -> bytes:

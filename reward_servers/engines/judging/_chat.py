@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reward_servers.engines.judging._backend import Asked
 from reward_servers.engines.judging._body import BodyTooLongError, bounded
@@ -31,16 +30,12 @@ from reward_servers.engines.judging._completion import (
     read_reply,
     without_key,
 )
-from reward_servers.engines.judging._probe import QUESTION, UNKNOWN, Capabilities, Probes
+from reward_servers.engines.judging._endpoint import Endpoint, next_of
+from reward_servers.engines.judging._probe import QUESTION, Probes
 from reward_servers.engines.judging._rate import Rate
 from reward_servers.engines.judging._spend import Spend, SpendExceededError
 from reward_servers.engines.judging._window import Window
 
-if TYPE_CHECKING:
-    import openai
-
-_log = logging.getLogger("assay.judge")
-_TELL_EVERY_S = 30.0
 _ALTERNATIVES = 20
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
@@ -62,29 +57,6 @@ _KNOWN = frozenset(
         "top_logprobs",
     }
 )
-
-
-@dataclass(slots=True)
-class _Endpoint:
-    url: str = field(repr=False)
-    window: Window
-    client: openai.AsyncOpenAI
-    can: Capabilities = UNKNOWN
-    told: float = float("-inf")
-    weight: float = 1.0
-    credit: float = 0.0
-    """What it is owed of the requests, in weights."""
-
-    @property
-    def name(self) -> str:
-        """Its address without what may be a secret in it."""
-        return re.sub(r"//[^/@]*@", "//", self.url).partition("?")[0]
-
-    def tell(self, problem: TransientError) -> None:
-        """Log what it fails with, now and then: who waits for a judge has to know for what."""
-        if time.monotonic() - self.told >= _TELL_EVERY_S:
-            self.told = time.monotonic()
-            _log.warning("%s does not answer (%s); it is asked again", self.name, problem)
 
 
 @dataclass(slots=True)
@@ -116,7 +88,7 @@ class ChatClient:
     probed: bool = True
     structured: bool = False
     weights: Sequence[float] = ()
-    _endpoints: list[_Endpoint] = field(default_factory=list)
+    _endpoints: list[Endpoint] = field(default_factory=list)
     _probes: Probes = field(default_factory=Probes)
 
     def open(self) -> None:
@@ -145,7 +117,7 @@ class ChatClient:
                     event_hooks={"response": [bounded]},
                 ),
             )
-            self._endpoints.append(_Endpoint(url, Window(self.concurrency), client, weight=weight))
+            self._endpoints.append(Endpoint(url, Window(self.concurrency), client, weight=weight))
         if self.probed:
             with suppress(RuntimeError):
                 # Without a running loop the first question begins them.
@@ -190,7 +162,7 @@ class ChatClient:
         while True:
             able = self._able(asked)
             counted = await self._paced(asked, ends)
-            endpoint = self._best(failed, able)
+            endpoint = next_of(able, failed, weighted=bool(self.weights))
             try:
                 in_flight = await endpoint.window.enter(ends, partial(self._patience, endpoint, budget))
             except TimeoutError:
@@ -242,7 +214,7 @@ class ChatClient:
         """Tokens of a reply at most."""
         return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 0)
 
-    def _able(self, asked: Asked) -> list[_Endpoint]:
+    def _able(self, asked: Asked) -> list[Endpoint]:
         """The endpoints that can do what is asked, as far as that is known.
 
         Raises:
@@ -261,33 +233,12 @@ class ChatClient:
                 raise ChatRejectedError(message, "no_json_schema")
         return able
 
-    def _best(self, failed: str, able: Sequence[_Endpoint]) -> _Endpoint:
-        """An endpoint with room, another than the one that has just failed where there is one.
-
-        Of several it is the one with most room, or the next one in turn by their weights. One of weight 0 stands in
-        while no other has room.
-        """
-
-        def rank(one: _Endpoint) -> tuple[bool, bool, bool, float]:
-            room = one.window.room > 0
-            return room, one.url != failed, one.weight > 0, 0.0 if room else -one.window.pause
-
-        ranks = [rank(one) for one in able]
-        best = [one for one, its in zip(able, ranks, strict=True) if its == max(ranks)]
-        if not self.weights:
-            return max(best, key=lambda one: one.window.room - one.window.waiting)
-        for one in best:
-            one.credit += one.weight
-        chosen = max(best, key=lambda one: one.credit)
-        chosen.credit -= sum(one.weight for one in best)
-        return chosen
-
-    def _patience(self, endpoint: _Endpoint, budget: float) -> float:
+    def _patience(self, endpoint: Endpoint, budget: float) -> float:
         """The longest pause of an endpoint that is worth waiting for: no longer than that of another."""
         return min([budget, *(one.window.pause for one in self._endpoints if one is not endpoint)])
 
     async def _pause(
-        self, endpoint: _Endpoint, problem: TransientError, attempt: int, ends: float, jitter: Random
+        self, endpoint: Endpoint, problem: TransientError, attempt: int, ends: float, jitter: Random
     ) -> None:
         """Wait before the next attempt, without a place.
 
@@ -306,7 +257,7 @@ class ChatClient:
         if delay:
             await asyncio.sleep(delay)
 
-    async def _attempt(self, endpoint: _Endpoint, asked: Asked, left: float) -> Completion:
+    async def _attempt(self, endpoint: Endpoint, asked: Asked, left: float) -> Completion:
         parameters = dict(self.parameters)
         if asked.seed is not None and endpoint.can.seed is not False:
             parameters["seed"] = asked.seed
@@ -320,7 +271,7 @@ class ChatClient:
         return replace(without_key(completion, self.api_key), cost=cost)
 
     async def _paid(
-        self, endpoint: _Endpoint, asked: Asked, left: float, parameters: dict[str, Any], written: int
+        self, endpoint: Endpoint, asked: Asked, left: float, parameters: dict[str, Any], written: int
     ) -> tuple[Any, Completion]:
         """Send one request within what may be spent; the reply as it came, and as a completion.
 
@@ -356,7 +307,7 @@ class ChatClient:
         return reply, completion
 
     async def _create(
-        self, endpoint: _Endpoint, messages: Sequence[Message], left: float, parameters: dict[str, Any]
+        self, endpoint: Endpoint, messages: Sequence[Message], left: float, parameters: dict[str, Any]
     ) -> Any:
         """Send one request; the reply as the client library reads it.
 
@@ -380,7 +331,7 @@ class ChatClient:
         except (openai.APIError, BodyTooLongError, *UNREADABLE) as error:
             raise TransientError(type(error).__name__) from None
 
-    async def _ask_probe(self, endpoint: _Endpoint, parameters: Mapping[str, Any]) -> Any:
+    async def _ask_probe(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Any:
         """Ask a probe's question; it is paid for and paced like any other."""
         asked = Asked([{"role": "user", "content": QUESTION}])
         limits = [name for name in ("max_tokens", "max_completion_tokens") if name in self.parameters]
