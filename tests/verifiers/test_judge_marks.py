@@ -41,7 +41,7 @@ async def test_what_a_reply_repeats_in_its_reasoning_is_not_planted() -> None:
 
 async def test_a_form_of_the_models_own_and_an_argument_are_read_behind_the_marks(tmp_path: Path) -> None:
     (tmp_path / "card.txt").write_text("{prompt} {response}")
-    card = {"templates": {"card": {"path": str(tmp_path / "card.txt")}}}
+    card: dict[str, Any] = {"templates": {"card": {"path": str(tmp_path / "card.txt")}}}
     reply = served(lambda request, number: "(musing) Final Decision: Yes\n(/musing)Final Decision: No")
     async with judging(reply, **card, **MARKS) as running:
         own = await running.verdict("judge", rollout("4"), {"template": "card", "reply": "general_verifier"})
