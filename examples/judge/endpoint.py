@@ -38,9 +38,9 @@ def reply(request: dict[str, Any]) -> str:
         return json.dumps({**{name: _follows(text, held) for name, text in listed}, "signature": token})
     scale = re.search(r"`Score: N .*? from (\d+) \(worst\) to (\d+) \(best\)", asked)
     if scale is not None:
-        found = [one for one in named if _in(one, shown[0][1])]
-        points = min(int(scale[1]) + len(found), int(scale[2]))
-        return f"I found {' and '.join(found) or 'nothing'}.\nScore: {points} [{token}]"
+        met = [one for one in named if _in(one, shown[0][1])]
+        points = min(int(scale[1]) + len(met), int(scale[2]))
+        return f"I found {' and '.join(met) or 'nothing'}.\nScore: {points} [{token}]"
     if named:
         looked_for, right = " and ".join(named), [all(_in(one, text) for one in named) for _, text in shown]
     elif reference is not None:
