@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, model_validator
@@ -15,8 +16,8 @@ from reward_servers.core import PromptContext
 from reward_servers.engines.citations import check_citations, excerpt
 from reward_servers.engines.published import connected_rubrics, slots_of
 from reward_servers.engines.text import visible
-from reward_servers.verifiers._composing import replies_to
-from reward_servers.verifiers._named import Point, named_in
+from reward_servers.verifiers._composing import Replies, replies_to
+from reward_servers.verifiers._named import Point, named_in, names_of
 from reward_servers.verifiers.citation import sources_of, texts_of
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -26,6 +27,12 @@ _NAMED = (
     "For each name, whether the response says explicitly, by a name, what it stands for. A description such as 'the "
     "designer' is no name; a name in a sentence that denies something is one."
 )
+_CALLED = (
+    "For each name, whether the response calls what the slot before it stands for by the words behind it, as a whole "
+    "and not by a part of its name."
+)
+_CHOICES = 32
+"""Pairs of a slot and a name that are put to the judge in one call."""
 _FOLLOWS = (
     "For each name, whether the statement that it stands for follows from the documents in the prompt, where each "
     "<E...> is what the response names for it."
@@ -103,12 +110,45 @@ class _Asking:
 
     async def named(self, slots: Sequence[str]) -> Verdict:
         """Which slots the response names."""
-        meanings = {
-            slot.casefold(): f"<{slot}> in: {' '.join(one for one in self._ref.rubrics if slot in slots_of(one))}"
-            for slot in slots
-        }
-        said = Rollout(self.said, self._rollout.prompt_context, f"{self._rollout.rollout_id}#said")
-        return await self._each(said, _NAMED, meanings, trust_prompt=True)
+        meanings = {slot.casefold(): self._about(slot) for slot in slots}
+        return await self._each(self._words("said"), _NAMED, meanings, trust_prompt=True)
+
+    async def fill(self, slots: Sequence[str], replies: Replies) -> Score | None:
+        """Put into slots what the response calls them by; ``<E1>`` stays where none of its names is the one.
+
+        Args:
+            slots: The slots that it names.
+            replies: Takes what the judge says of it.
+
+        Returns:
+            The floor, where the response provoked a failure.
+
+        Raises:
+            FaultError: The judge gave no verdict.
+        """
+        self.entities |= {slot: f"<{slot}>" for slot in slots}
+        tried = names_of(self.said)[: _CHOICES // max(len(slots), 1)]
+        pairs = {f"n{number}": pair for number, pair in enumerate(product(slots, tried), 1)}
+        if not pairs:
+            return None
+        meanings = {key: f"{self._about(slot)}: {json.dumps(name)}" for key, (slot, name) in pairs.items()}
+        found = await replies_to({"names": self._each(self._words("names"), _CALLED, meanings, trust_prompt=True)})
+        if (floor := found.stop("questions")) is not None:
+            return floor
+        replies.verdicts |= found.verdicts
+        held = dict(found.verdicts["names"].aspects)
+        # Of a name and a part of it the whole one.
+        for key, (slot, name) in sorted(pairs.items(), key=lambda one: len(one[1][1])):
+            if held[key]:
+                self.entities[slot] = name
+        return None
+
+    def _about(self, slot: str) -> str:
+        return f"<{slot}> in: {' '.join(one for one in self._ref.rubrics if slot in slots_of(one))}"
+
+    def _words(self, what: str) -> Rollout:
+        """What the response says in its own words, as a rollout."""
+        return Rollout(self.said, self._rollout.prompt_context, f"{self._rollout.rollout_id}#{what}")
 
     async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:
         """Which rubrics follow from the cited documents together."""
@@ -130,7 +170,7 @@ class _Asking:
 
 @verifier(
     "carr",
-    version="3",
+    version="4",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
@@ -151,7 +191,9 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
     if (floor := replies.stop("questions")) is not None:
         return floor
     told = dict(replies.verdicts["entities"].aspects) if "entities" in questions else {}
-    asking.entities |= {slot.upper(): f"<{slot.upper()}>" if told.get(slot) else None for slot in open_slots}
+    asking.entities |= dict.fromkeys(map(str.upper, open_slots), None)
+    if (floor := await asking.fill([slot.upper() for slot in open_slots if told.get(slot)], replies)) is not None:
+        return floor
     cited = json.loads(words.evidence)["cited"][: options.max_pages]
     sources = await asyncio.to_thread(sources_of, rollout)
     pages = {name: text for name, text in texts_of(sources).items() if name in cited}

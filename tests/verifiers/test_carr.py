@@ -15,6 +15,7 @@ import pytest
 
 from reward_servers.core import Document, Rollout, bind
 from reward_servers.engines.citations import excerpt
+from reward_servers.verifiers._named import names_of
 from reward_servers.verifiers.carr import carr
 from reward_servers.verifiers.citation import citation
 from reward_servers.verifiers.judge import Judge
@@ -31,6 +32,7 @@ PAGES = (
 )
 RUBRICS = ["<E1> stands on the island of <E0>.", "<E1> was designed by <E2>.", "<E2> won the Telford Prize in 1891."]
 NAMES = {"E0": "Marrow", "E1": ["Corran Point lighthouse", "lighthouse of Corran Point"], "E2": ["Ilse Varga", "Varga"]}
+CALLED = {"E0": "Marrow", "E1": "Corran Point", "E2": "Varga"}
 HOLDS = {"stands on": "island of Marrow", "designed": "designed by", "won": "won the Telford"}
 """What a document says that supports a rubric, by a word of the rubric."""
 
@@ -40,7 +42,8 @@ def script_of(right: bool = True, unnamed: Collection[str] = (), broken: str = "
 
     def script(request: dict[str, Any], number: int) -> Said | str:
         asked = request["messages"][1]["content"]
-        kind = "entities" if "- e" in asked else "support" if "- r" in asked else "outcome"
+        kinds = {"- e": "entities", "- n1:": "names", "- r": "support"}
+        kind = next((kind for mark, kind in kinds.items() if mark in asked), "outcome")
         if kind == broken:
             return Said(status=503)
         token = re.search(r"<<<(\w+) RESPONSE>>>", asked)
@@ -50,6 +53,13 @@ def script_of(right: bool = True, unnamed: Collection[str] = (), broken: str = "
         listed = dict(re.findall(r"^- (\w+): (.*)$", asked, re.MULTILINE))
         if kind == "entities":
             return json.dumps({**{slot: slot not in unnamed for slot in listed}, "signature": token[1]})
+        if kind == "names":
+            ways = [(f"<{slot}> in:", f'"{called}"') for slot, called in CALLED.items()]
+            is_one = {
+                name: any(text.startswith(about) and text.endswith(called) for about, called in ways)
+                for name, text in listed.items()
+            }
+            return json.dumps({**is_one, "signature": token[1]})
         shown = asked.partition(" END PROMPT>>>")[0]
         held = {word for word, said in HOLDS.items() if said in shown}
         supported = {name: any(word in text for word in held) for name, text in listed.items()}
@@ -111,7 +121,45 @@ async def test_the_judge_tells_which_entities_are_named_where_that_is_not_known(
         verdict = await running.verdict("carr", answer(FULL, known=False))
     assert verdict.score == 0.0
     assert dict(verdict.aspects)["identified"] == pytest.approx(1 / 3)
-    assert evidence(verdict)["entities"] == {"E1": None, "E0": "<E0>", "E2": "<E2>"}
+    assert evidence(verdict)["entities"] == {"E1": None, "E0": "Marrow", "E2": "Varga"}
+
+
+async def test_slots_are_filled_with_the_names_that_the_response_gives_them() -> None:
+    seen: list[str] = []
+    usual = script_of()
+
+    def script(request: dict[str, Any], number: int) -> Said | str:
+        seen.append(request["messages"][1]["content"])
+        return usual(request, number)
+
+    async with judging(FakeChatServer(script)) as running:
+        verdict = await running.verdict("carr", answer(FULL, known=False))
+        nameless = await running.verdict("carr", answer(FULL.lower(), known=False))
+    assert verdict.score == 1.0
+    assert evidence(verdict)["entities"] == {"E1": "Corran Point", "E0": "Marrow", "E2": "Varga"}
+    assert "- r0: Corran Point stands on the island of Marrow." in next(one for one in seen if "- r0" in one)
+    # Without a name to choose from a slot stays what it is.
+    assert evidence(nameless)["entities"] == {"E1": "<E1>", "E0": "<E0>", "E2": "<E2>"}
+    assert sum("- n1:" in one for one in seen) == 1
+
+
+async def test_support_is_pooled_over_what_is_cited() -> None:
+    """As published: cited pages are shown together, whichever statement cites which, and citing all costs nothing."""
+    shuffled = "Varga won in 1891 [d4]. She designed the Corran Point lighthouse [d2]. It stands on Marrow [d1]."
+    everything = FULL.replace("[d4]", "[d1][d2][d4]")
+    one_page = re.sub(r"\[d[24]\]", "[d1]", FULL)
+    async with judging(judge_of()) as running:
+        scores = [
+            (await running.verdict("carr", answer(text))).score for text in (FULL, shuffled, everything, one_page)
+        ]
+    # The page of the lighthouse alone supports the middle, which leads nowhere without its neighbour.
+    assert scores == [1.0, 1.0, 1.0, 0.0]
+
+
+def test_names_that_a_text_may_call_things_by() -> None:
+    text = "She designed the Corran Point lighthouse. The Bank of the Isles paid in 1891; St. Anne's College did not."
+    assert names_of(text) == ["Corran Point", "Bank of the Isles", "St. Anne's College"]
+    assert names_of("the lighthouse by the sea 1891") == []
 
 
 @pytest.mark.parametrize("known", [True, False])
