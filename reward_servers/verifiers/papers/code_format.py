@@ -6,6 +6,7 @@ from pydantic import Field
 
 from reward_servers import ItemLimits, Options, Rollout, Score, verifier
 from reward_servers.engines import published
+from reward_servers.engines.text import visible
 from reward_servers.verifiers._turn import MALFORMED, UNIT, Unit, form_of
 
 _FLOOR = {"right": MALFORMED, "wrong": MALFORMED, "answered": 0.0}
@@ -17,16 +18,17 @@ class CodeFormatOptions(Options):
     unit: Unit = Field("words", description=UNIT)
 
 
-@verifier("code_format", version="2", limits=ItemLimits(response_bytes=1 << 19), aspects=_FLOOR)
+@verifier("code_format", version="3", limits=ItemLimits(response_bytes=1 << 19), aspects=_FLOOR)
 def code_format(rollout: Rollout, options: CodeFormatOptions) -> Score:
     """Whether a reply is thinking, `</think>` and one block of Python, as Cobalt rewards it.
 
     `code` runs the block, and has these terms as an option. The aspects `right` and `wrong` are what the form adds to a
     reward that is at least 0, or below: the input `format_terms` of the method `cobalt`; `answered` is its input of
-    that name. Source: OSU-NLP-Group/cobalt verl/code_reward_func_think.py @18ce6aed.
+    that name, and says whether a block is visible. Source: OSU-NLP-Group/cobalt verl/code_reward_func_think.py
+    @18ce6aed.
     """
     terms = form_of(rollout, options.unit)
-    answered = published.code_block(rollout.response) is not None
+    answered = published.code_block(visible(rollout.response, rollout.reasoning_marks).text) is not None
     held = terms.right > MALFORMED
     aspects = {"right": terms.right, "wrong": terms.wrong, "answered": float(answered)}
     return Score(float(held), "accepted" if held else "malformed", aspects=aspects)

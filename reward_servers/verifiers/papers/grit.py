@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from reward_servers import CallerError, ItemLimits, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines import published
+from reward_servers.engines.text import visible
 
 
 class GritReference(Reference):
@@ -26,7 +27,7 @@ class GritOptions(Options):
 
 @verifier(
     "grit",
-    version="1",
+    version="2",
     score_range=(-1.0, 4.0),
     floor=0.0,
     limits=ItemLimits(response_bytes=1 << 17),
@@ -35,18 +36,20 @@ class GritOptions(Options):
 def grit(rollout: Rollout, ref: GritReference, options: GritOptions) -> Score:
     """Sum of GRIT's rules: answer tag, reasoning tags, boxes before `<rethink>`, BLEU-1 of the answer.
 
-    The judge's share of the published reward is the `judge` verifier beside it. Source: eric-ai-lab/GRIT
-    grpo-gr/rewards.py @44699c9b.
+    An answer counts in the visible text alone, as for every verifier; the other rules are about the reasoning. The
+    judge's share of the published reward is the `judge` verifier beside it. Source: eric-ai-lab/GRIT grpo-
+    gr/rewards.py @44699c9b.
     """
     text = rollout.response
     if not text.strip():
         more = {"without_repeats": 0.0} if options.repeats else {}
         return Score(None, "no_answer", aspects=more, note="the response is empty")
+    shown = visible(text, rollout.reasoning_marks).text
     parts = {
-        "answer_tag": published.answer_tag(text),
+        "answer_tag": published.answer_tag(shown),
         "reasoning_tags": published.reasoning_tags(text),
         "grounded_boxes": published.grounded_boxes(text, count=ref.count),
-        "answer_bleu": published.answer_bleu(text, ref.answer),
+        "answer_bleu": published.answer_bleu(shown, ref.answer),
     }
     if options.repeats:
         if not rollout.token_ids:

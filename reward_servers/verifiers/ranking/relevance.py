@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reward_servers import ItemLimits, Options, Rollout, Score, verifier
 from reward_servers.engines import retrieval
-from reward_servers.engines.text import check_tags, strict_json, tagged
+from reward_servers.engines.text import check_tags, strict_json, tagged, visible
 from reward_servers.verifiers.ranking.ranking import RankingReference
 
 _NO_TAGS = -0.5
@@ -60,7 +60,7 @@ def _divergence_from(p: Sequence[float], middle: Sequence[float]) -> float:
 
 @verifier(
     "relevance",
-    version="1",
+    version="2",
     score_range=(_NO_TAGS, 3.0),
     limits=ItemLimits(response_bytes=1 << 19),
     aspects=_NOTHING,
@@ -75,7 +75,8 @@ def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions
     if not all(check_tags(rollout.response, (options.reasoning_tag, "answer")).values()):
         note = f"not <{options.reasoning_tag}> and then <answer>, and nothing else"
         return Score(_NO_TAGS, "malformed", aspects=_NOTHING, note=note)
-    given = _scores(tagged(rollout.response, "answer")[-1])
+    answers = tagged(visible(rollout.response, rollout.reasoning_marks).text, "answer")
+    given = _scores(answers[-1]) if answers else None
     if given is None:
         return Score(_NO_JSON, "malformed", aspects=_NOTHING, note="the answer is no JSON object of scores")
     parts = _terms(given, ref.relevance, options.k)
