@@ -148,7 +148,7 @@ def _evidence(
 
 @verifier(
     "citation",
-    version="5",
+    version="6",
     limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(
         (

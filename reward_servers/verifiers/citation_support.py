@@ -33,7 +33,7 @@ class SupportOptions(AskingOptions):
 # What the words alone say is worked out by `citation`, in a process of its own: a response cannot hold up the loop.
 @verifier(
     "citation_support",
-    version="3",
+    version="4",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),

@@ -60,7 +60,7 @@ async def _relevant(
 
 @verifier(
     "faithfulness",
-    version="3",
+    version="4",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),

@@ -72,7 +72,7 @@ _REMARK_ENDS = re.compile(
 )
 
 
-def _figured(text: str, question: str) -> bool:
+def has_figure(text: str, question: str) -> bool:
     """Whether a text has a figure of two digits or more, or with a unit, that the question does not have."""
     asked = {one.value for one in figures(question)} if question else ()
     return any((one.value >= 10 or one.unit) and one.value not in asked for one in figures(text))
@@ -99,7 +99,7 @@ def has_verb(text: str) -> bool:
 
 def _is_new(text: str, question: str) -> bool:
     """Whether a text has a figure, or a capitalised word behind its first word, that the question does not have."""
-    if _figured(text, question):
+    if has_figure(text, question):
         return True
     asked = {word.casefold() for word in _WORD.findall(question)}
     return any(word[0].isupper() and word.casefold() not in asked for word in _WORD.findall(text)[1:] if word != "I")
@@ -112,8 +112,8 @@ def heading_states(text: str, question: str = "") -> bool:
     if _size(text) < 4 or _ASKS.match(text):
         return False
     if _AUXILIARY.search(text) is not None:
-        return _figured(text, question) or _named(text)
-    return has_verb(text) and _figured(text, question)
+        return has_figure(text, question) or _named(text)
+    return has_verb(text) and has_figure(text, question)
 
 
 def question_states(text: str, question: str = "", *, is_head: bool = False) -> bool:
@@ -127,7 +127,7 @@ def question_states(text: str, question: str = "", *, is_head: bool = False) -> 
     size = _size(text)
     if size < 5:
         return False
-    if _TELLS.search(text) is not None or (size > 6 and not is_head and _figured(text, question)):
+    if _TELLS.search(text) is not None or (size > 6 and not is_head and has_figure(text, question)):
         return True
     if _ASSERTS.search(text) is not None and _is_new(text, question):
         return True
@@ -135,12 +135,12 @@ def question_states(text: str, question: str = "", *, is_head: bool = False) -> 
         return True
     # Words set off from what is asked tell a figure, unless they are what is asked about.
     aside = _BESIDE.search(text) if _ASKS.match(text) else None
-    return aside is not None and _CHOICE.search(aside[0]) is None and _figured(aside[0], question)
+    return aside is not None and _CHOICE.search(aside[0]) is None and has_figure(aside[0], question)
 
 
 def lead_in_states(text: str, question: str = "") -> bool:
     """Whether a line that ends with a colon states a fact beside what it introduces."""
-    return _size(text) >= 5 and has_verb(text) and _figured(text, question)
+    return _size(text) >= 5 and has_verb(text) and has_figure(text, question)
 
 
 def code_states(line: str) -> bool:
@@ -148,8 +148,8 @@ def code_states(line: str) -> bool:
     said = _COMMENT.sub("", line).strip()
     if _size(said) < 5 or _CODE.search(said) is not None:
         return False
-    return (_VERB.search(said) is not None and (_figured(said, "") or _named(said))) or (
-        has_verb(said) and _figured(said, "")
+    return (_VERB.search(said) is not None and (has_figure(said, "") or _named(said))) or (
+        has_verb(said) and has_figure(said, "")
     )
 
 
@@ -190,6 +190,6 @@ def remark_states(text: str, exempt: re.Pattern[str], question: str = "") -> boo
     return any(
         _size(part) >= 4
         and has_verb(part)
-        and (_figured(part, question) or (_named(part) and _AUXILIARY.search(part) is not None))
+        and (has_figure(part, question) or (_named(part) and _AUXILIARY.search(part) is not None))
         for part in rest
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from reward_servers.engines.citations._abstaining import says_not_found
 from reward_servers.engines.citations._assertions import code_line_states, entry_states
+from reward_servers.engines.citations._context import Context
 from reward_servers.engines.citations._layout import Layout, lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
 from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
@@ -27,7 +28,7 @@ class Statement:
         needs_citation: Whether it asserts something.
         citations: Ids of the documents that it cites, each once.
         unresolved: Its markers' targets that name no document, each once.
-        prose: Its words without markers.
+        prose: Its words without markers, with those before it that it rests on: see `Context`.
     """
 
     text: str
@@ -124,9 +125,12 @@ def check_citations(
     starts = [marker.start for marker in markers]
     statements: list[Statement] = []
     quotes: list[Quote] = []
+    context = Context(question)
     for start, end in split_statements(layout, markers):
         own = markers[bisect_left(starts, start) : bisect_left(starts, end)]
         statement = _statement(layout.text, start, end, own, is_head=start in layout.heads, question=question)
+        whole = context.complete(statement.prose, is_head=start in layout.heads)
+        statement = statement if whole is statement.prose else replace(statement, prose=whole)
         statements.append(statement)
         if statement.needs_citation:
             quotes += find_quotes(layout.text, start, end, own, grounds)

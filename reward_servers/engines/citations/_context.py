@@ -1,0 +1,62 @@
+"""What a statement says by what stands before it: the head of its table, the question that it agrees to.
+
+A fact does not get out of sight by being halved: a year in the head of a table belongs to what its cells say, and a
+bare "Yes." says what was asked.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reward_servers.engines.citations._assertions import has_figure
+
+_AGREES = re.compile(
+    r"^\W*(?:yes|yeah|indeed|correct|right|true|exactly|absolutely|certainly|ja|oui|sí|sim|si|да|是的?|はい|네)\b"
+    r"(?:[,\s]+\w+){0,4}\W*$",
+    re.IGNORECASE,
+)
+_LONGEST = 60
+_BLANK = re.compile(r"^[\s–—.-]*$")
+_RULE = re.compile(r"^[\s|:+-]*$")
+
+
+class Context:
+    """The statements of an answer as they come.
+
+    Args:
+        question: What the answer answers; its figures are no news.
+    """
+
+    def __init__(self, question: str) -> None:
+        self._question = question
+        self._head: list[str] = []
+        self._asked = ""
+
+    def complete(self, prose: str, *, is_head: bool) -> str:
+        """The words of the next statement, with those that it rests on.
+
+        Args:
+            prose: Its own words.
+            is_head: Whether it is a heading, or the head or the rule of a table.
+        """
+        line, asked = prose.strip(), self._asked
+        self._asked = line.strip("*_# ") if line.rstrip("*_ ").endswith(("?", "？", "؟")) else ""
+        if not line.startswith("|"):
+            self._head = []
+            if asked and len(line) <= _LONGEST and _AGREES.match(line):
+                return f"{asked} {line}"
+            return prose
+        if is_head:
+            if _RULE.match(line) is None:
+                self._head = _cells(line)
+            return prose
+        told = [
+            head
+            for head, cell in zip(self._head, _cells(line), strict=False)
+            if not _BLANK.match(cell) and has_figure(head, self._question)
+        ]
+        return f"{prose.rstrip()} {' | '.join(told)}" if told else prose
+
+
+def _cells(line: str) -> list[str]:
+    return line.strip().strip("|").split("|")
