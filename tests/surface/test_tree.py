@@ -6,6 +6,7 @@ import ast
 import builtins
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -168,3 +169,18 @@ def test_options_say_their_unit_and_that_they_are_a_maximum() -> None:
     }
     assert len(ends) >= 3
     assert [place for place, (name, units) in ends.items() if not name.endswith(units)] == []
+
+
+def test_the_client_has_eight_floors_at_most_and_each_module_stands_on_one() -> None:
+    text = (ROOT / "pyproject.toml").read_text("utf-8")
+    contracts = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
+    rooms = {
+        container: contract
+        for contract in contracts
+        for container in contract.get("containers", ())
+        if container.startswith("trainer_client") and container != "trainer_client.signals"
+    }
+    inner = ("_client", "_session", "_transport", "recipe", "result", "rollout")
+    assert set(rooms) == {"trainer_client", *(f"trainer_client.{room}" for room in inner)}
+    assert {name: len(room["layers"]) for name, room in rooms.items() if len(room["layers"]) > 8} == {}
+    assert [name for name, room in rooms.items() if not room.get("exhaustive")] == []
