@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from trainer_client._errors import RecipeError, RewardError, RolloutError
@@ -19,6 +19,7 @@ from trainer_client._errors import RecipeError, RewardError, RolloutError
 if TYPE_CHECKING:
     from trainer_client.recipe.recipe import Recipe
     from trainer_client.result.rollout_result import RolloutResult
+    from trainer_client.result.verifiers import VerifierInfo
 
 OnMissing: TypeAlias = Literal["error", "none"] | float
 """What a rollout without a reward becomes: an error, None, or a stated number."""
@@ -185,6 +186,21 @@ def refuse_advantages(recipe: Recipe, remedy: str = "") -> None:
             f'the trainer makes advantages by itself and would ignore this one; set advantage = "none"{remedy}',
             "advantage",
         )
+
+
+def refuse_group_verifiers(described: Mapping[str, VerifierInfo], remedy: str) -> None:
+    """Refuse verifiers that judge groups, where a rollout comes without its siblings.
+
+    Args:
+        described: what the servers say of each reward's verifier.
+        remedy: what to do about it, in the words of the one who calls.
+
+    Raises:
+        RecipeError: there is one; it names the reward.
+    """
+    for name, info in described.items():
+        if info.judges_groups:
+            raise RecipeError(f"{info.id.name} judges groups; {remedy}", f"rewards.{name}")
 
 
 def refuse_sibling_rules(recipe: Recipe, remedy: str) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer_client import Endpoints
+from trainer_client import Endpoints, Recipe, RecipeError
 from trainer_client.adapters.fields import equal_lengths, text_of
 from trainer_client.adapters.missing import OnMissing
 from trainer_client.adapters.numbers import means_of
@@ -48,12 +48,12 @@ def environment_of(
         components: whether rewards come apart, as ``reward/NAME``, for GDPO. All environments of a run must agree.
 
     Raises:
-        RecipeError: the recipe cannot be used for single rollouts; or ``components`` of one with a gate.
+        RecipeError: the recipe cannot be used for single rollouts; or ``components`` of one with a gate or a weight.
     """
     from nemo_rl.environments.interfaces import EnvironmentInterface, EnvironmentReturn
 
-    rule = numeric(on_missing, "NeMo-RL")
-    scorer = SingleScorer(recipe, endpoints, on_missing=rule, fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "NeMo-RL"), fault_limit=fault_limit)
+    _refuse_what_is_lost(scorer.client.recipe, components=components)
 
     class AssayEnvironment(EnvironmentInterface):  # type: ignore[misc]
         """Ends after one answer, which a recipe scores."""
@@ -70,7 +70,7 @@ def environment_of(
             told = scorer.score_all(rollouts)
             rewards: Any = torch.tensor([one.reward for one in told], dtype=torch.float32)
             if components:
-                columns = _columns(told, scorer.client.recipe.columns, 0.0 if isinstance(rule, str) else rule)
+                columns = _columns(told, scorer.client.recipe.columns, on_missing)
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             return EnvironmentReturn(
                 observations=[{"role": "environment", "content": _said(one)} for one in told],
@@ -100,8 +100,9 @@ def _said(told: SingleReward) -> str:
     return f"reward {told.reward:g}" if told.valid else "no reward"
 
 
-def _columns(told: Sequence[SingleReward], names: Sequence[str], stated: float) -> dict[str, list[float]]:
+def _columns(told: Sequence[SingleReward], names: Sequence[str], rule: OnMissing) -> dict[str, list[float]]:
     """Scores by reward, with what is stated for a missing one."""
+    stated = 0.0 if isinstance(rule, str) else rule
     scores = {name: [one.result.scores[name] for one in told] for name in names}
     return {
         f"reward/{name}": [stated if value is None else value for value in column] for name, column in scores.items()
@@ -129,3 +130,16 @@ def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:
     return rollout_of_sample(
         prompt, response, info.get("ground_truth"), task=str(info.get("task") or ""), metadata=metadata or None
     )
+
+
+def _refuse_what_is_lost(recipe: Recipe, *, components: bool) -> None:
+    """Refuse gates and weights where rewards come apart: GDPO adds them up as they are.
+
+    Raises:
+        RecipeError: a reward has one; it names the key.
+    """
+    for reward in recipe.rewards if components else ():
+        if reward.gate is not None:
+            raise RecipeError("closes the others, which GDPO adds up all the same", f"rewards.{reward.name}.gate")
+        if reward.weight != 1.0:
+            raise RecipeError("is lost: GDPO takes each reward once; set 1", f"rewards.{reward.name}.weight")

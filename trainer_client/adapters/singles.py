@@ -30,6 +30,7 @@ from trainer_client.adapters.missing import (
     check_on_missing,
     reasons_of,
     refuse_advantages,
+    refuse_group_verifiers,
     refuse_other_tasks,
     refuse_sibling_rules,
     reward_or_rule,
@@ -146,9 +147,7 @@ class SingleScorer:
         with self._lock:
             if self._parts is None:
                 described = self.client.describe()
-                for name, info in described.items():
-                    if info.judges_groups:
-                        raise RecipeError(f"{info.id.name} judges groups; {_REMEDY}", f"rewards.{name}")
+                refuse_group_verifiers(described, _REMEDY)
                 self._parts = parts_of(self.client.recipe, described)
             return self._parts
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client import Endpoints, Rollout
+from trainer_client import Endpoints, RecipeError, Rollout
 from trainer_client.adapters.fields import read_cell
 from trainer_client.adapters.methods import advantages_of, check_method
 from trainer_client.adapters.missing import OnMissing
@@ -120,6 +120,10 @@ def post_process_of(method: str = "grpo") -> Callable[[Any, Sequence[Any]], tupl
         key = getattr(args, "reward_key", None)
         raw = np.array([float(one.reward[key] if key else one.reward) for one in samples])
         valid = np.array([bool((one.metadata or {}).get(VALID, True)) for one in samples])
+        if any(one.group_index is None for one in samples):
+            raise RecipeError(
+                "a sample has no group_index, so it is not known which samples answer one prompt", "samples"
+            )
         lengths = [int(one.response_length) for one in samples]
         mask = np.arange(max(lengths, default=0))[None] < np.array(lengths)[:, None]
         made = advantages_of(method, raw, [str(one.group_index) for one in samples], valid, mask)

@@ -25,10 +25,36 @@ from trainer_client.adapters.missing import (
     MissingRewardError,
     OnMissing,
     check_on_missing,
+    refuse_group_verifiers,
     refuse_other_tasks,
+    refuse_sibling_rules,
 )
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of_sample
 from trainer_client.adapters.tables import PartsOnce, numbers_of_row, reason_of, tolerant
+
+
+class _Lone:
+    """Refuses, once, a recipe that reads siblings, where a rollout is scored without them.
+
+    Args:
+        client: knows the recipe, and asks what its verifiers judge.
+    """
+
+    def __init__(self, client: AsyncRewardClient) -> None:
+        self._client = client
+        self._checked = False
+
+    async def check(self) -> None:
+        """Look at the recipe.
+
+        Raises:
+            RecipeError: it needs siblings.
+        """
+        if not self._checked:
+            remedy = "this environment scores each rollout by itself; let it score groups (independent_scoring=False)"
+            refuse_sibling_rules(self._client.recipe, remedy)
+            refuse_group_verifiers(await self._client.describe(), remedy)
+            self._checked = True
 
 
 def rubric(
@@ -55,16 +81,18 @@ def rubric(
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
     scoring = tolerant(client)
     declared = PartsOnce(scoring)
+    lone = _Lone(scoring)
     rule, breaker = check_on_missing(on_missing), Breaker(fault_limit)
 
     class AssayRubric(vf.Rubric):  # type: ignore[misc]
         """A recipe's rewards."""
 
         async def score_rollout(self, state: Any) -> None:
-            """Score one rollout, a group of its own."""
-            await self.score_group([state])
+            """Score one rollout by itself: it has no siblings, so that no advantage is made of its reward."""
+            await lone.check()
+            await self.score_group([state], alone=True)
 
-        async def score_group(self, states: Sequence[Any]) -> None:
+        async def score_group(self, states: Sequence[Any], *, alone: bool = False) -> None:
             """Score the rollouts of a prompt together."""
             if not states:
                 return
@@ -84,13 +112,19 @@ def rubric(
                     state["error"] = vf.InfraError(f"no reward: {reason}")
                 stated = 0.0 if isinstance(rule, str) else rule
                 state["reward"] = rewards[row] if mask[row] else stated
-                state["advantage"] = rewards[row] - mean if mask[row] else 0.0
-                for turn in state.get("trajectory") or ():
-                    turn["advantage"] = state["advantage"] if turn.get("advantage") is None else turn["advantage"]
-                    turn["reward"] = state["reward"] if turn.get("reward") is None else turn["reward"]
                 state["metrics"] = numbers_of_row(table, row, parts)
+                if not alone:
+                    _tell_turns(state, rewards[row] - mean if mask[row] else 0.0)
 
     return AssayRubric()
+
+
+def _tell_turns(state: Any, advantage: float) -> None:
+    """Give a rollout its advantage, and its turns what they have not of their own."""
+    state["advantage"] = advantage
+    for turn in state.get("trajectory") or ():
+        turn["advantage"] = advantage if turn.get("advantage") is None else turn["advantage"]
+        turn["reward"] = state["reward"] if turn.get("reward") is None else turn["reward"]
 
 
 def _rollouts(states: Sequence[Any]) -> list[Rollout]:
