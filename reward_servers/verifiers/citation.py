@@ -136,6 +136,7 @@ def _evidence(
         statements.append(said)
     return {
         "support": "by words",
+        "meaning": "not checked",
         "flags": flags,
         "cited": report.cited,
         "fabricated": report.fabricated,

@@ -30,7 +30,7 @@ async def test_what_is_reported() -> None:
     aspects = dict(verdict.aspects)
     assert (aspects["coverage"], aspects["valid"], aspects["fabricated"], aspects["cited"]) == (0.5, 0.5, 1.0, 2.0)
     assert (aspects["quotes"], aspects["quotes_exact"]) == (2.0, 0.5)
-    assert evidence(verdict)["support"] == "by words"
+    assert (evidence(verdict)["support"], evidence(verdict)["meaning"]) == ("by words", "not checked")
     assert json.loads(verdict.feedback) == {
         "fabricated": ["d9"],
         "without_citation": ["So [d9].", "Nothing."],
