@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 _TOOLS = ("typer", "click", "rich")
 
@@ -23,7 +24,7 @@ def main() -> int:
     # What goes wrong with a connection is said by the command itself, in its own words and place.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        from reward_servers.cli._app import run
+        return run(sys.argv[1:])
     except ModuleNotFoundError as error:
         # The base install is the trainer's client; the console script comes with it all the same.
         if error.name not in _TOOLS:
@@ -33,4 +34,17 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    return run(sys.argv[1:])
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line within this process, as a test or a notebook does.
+
+    Args:
+        arguments: Command and arguments, such as ``["list", "--json"]``.
+
+    Returns:
+        The exit code.
+    """
+    from reward_servers.cli import _app
+
+    return _app.run(arguments)

@@ -6,7 +6,18 @@ process around it, `Announcer` is the part of a server that announces it.
 
 from reward_servers.registry._announcer import Announcer, reachable_address
 from reward_servers.registry._process import serve_registry, serving
-from reward_servers.registry._registry import Registry
+from reward_servers.registry._registry import MOST_BYTES, MOST_SERVERS, FullError, Registry, TakenError
 from reward_servers.registry._state import Entry
 
-__all__ = ["Announcer", "Entry", "Registry", "reachable_address", "serve_registry", "serving"]
+__all__ = [
+    "MOST_BYTES",
+    "MOST_SERVERS",
+    "Announcer",
+    "Entry",
+    "FullError",
+    "Registry",
+    "TakenError",
+    "reachable_address",
+    "serve_registry",
+    "serving",
+]

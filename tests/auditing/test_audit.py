@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reward_servers.auditing import plan_audit
-from reward_servers.cli._app import run as main
+from reward_servers.cli import run as main
 from reward_servers.verifiers._judge_options import JudgeOptions
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.verifiers.judging import shown

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from reward_servers.engines.instructions import read_instruction
 from reward_servers.preparing import STEPS
 from trainer_client.rollout.files import read_rollouts

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from tests.cli.conftest import COMMAND, PATIENCE, Cli, read_line
 from tests.signals.laws import LAWS, draw_inputs, make, rows_of
 from trainer_client.result.rows import plain

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 
 ROW = '{"response": "a", "reference": "a", "group_id": "g"}\n'
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.cli._app import run
-from trainer_client.signals._inputs import INPUTS
+from reward_servers.cli import run
+from trainer_client.signals import INPUTS
 from trainer_client.signals._method import METHODS
 from trainer_client.testing import FakeServer
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from reward_servers.recipes.ranges import Range, reward_range
 from reward_servers.recipes.schema import schema_problem
 from tests.cli.conftest import Cli

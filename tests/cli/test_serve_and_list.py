@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 import sandbox
-from reward_servers.cli import _list
-from reward_servers.cli._app import run
+from reward_servers.cli import _list, run
 from tests.cli.conftest import PATIENCE, Cli, read_line
 
 

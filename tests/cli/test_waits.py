@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from trainer_client.testing import FakeServer, Verdict
 
 RECIPE = '[rewards.slow]\nverifier = "v"\n[client.retries]\nreport_interval_s = 0.2\n'

@@ -18,6 +18,7 @@ from reward_servers.core import (
     Group,
     Outcome,
     PromptContext,
+    Remotes,
     Request,
     Result,
     Rollout,
@@ -28,7 +29,6 @@ from reward_servers.core import (
     Verifier,
     bind,
 )
-from reward_servers.core._compose import Remotes
 from tests.core import unruly
 
 

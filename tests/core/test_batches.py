@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Result, Verdict, bind
-from reward_servers.core._model import PromptContext, Rollout
+from reward_servers.core import PromptContext, Result, Rollout, Verdict, bind
 from reward_servers.core._work import DeathKind, Job, Unit
 from reward_servers.core.executors._batch_queue import BatchQueue
 from tests.core.helpers import Asked, as_fault, as_skip, as_verdict, group, opened, request, scored, scoring

@@ -12,9 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_servers.core import Document, Group, Message, Part, PromptContext, Result, Rollout, SkipReason, ToolCall
+from reward_servers.core import (
+    Document,
+    Group,
+    Message,
+    Part,
+    PromptContext,
+    Result,
+    Rollout,
+    SkipReason,
+    ToolCall,
+    Verdict,
+)
 from reward_servers.core._cache import KeyMaker, fields
-from reward_servers.core._outcomes import Verdict
 from tests.core import asked_twice, unruly
 from tests.core.by_name import by_name
 from tests.core.helpers import as_skip, as_verdict, group, outcomes, request, scored, scoring

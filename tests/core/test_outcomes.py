@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reward_servers.core import Fault, Party, Result, Score, Step, Verdict
-from reward_servers.core._outcomes import Usage, to_verdict
+from reward_servers.core import Fault, Party, Result, Score, Step, Usage, Verdict
+from reward_servers.core._outcomes import to_verdict
 from reward_servers.core.executors._frames import FrameReader
 from reward_servers.core.executors._messages import ChunkResults, ResultsWriter, read_message
 from reward_servers.wire import AspectNames, fill_result

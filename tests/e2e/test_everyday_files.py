@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from reward_servers.core import installed
 from tests.cli.conftest import COMMAND, PATIENCE, read_line
 from tests.e2e.data_sets import SHAPES

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from examples.papers.__main__ import recipes_of
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from tests.cli.conftest import COMMAND, PATIENCE, read_line
 from tests.e2e.test_judge_example import ENDPOINT, ROOT, endpoint
 from trainer_client import Recipe

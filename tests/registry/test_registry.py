@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.registry import Entry, Registry
-from reward_servers.registry._registry import MOST_SERVERS, FullError
+from reward_servers.registry import MOST_SERVERS, Entry, FullError, Registry
 from trainer_client.contract.v1 import registry_service_pb2 as pb
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.registry import Registry
-from reward_servers.registry._registry import MOST_BYTES, FullError, TakenError
+from reward_servers.registry import MOST_BYTES, FullError, Registry, TakenError
 from tests.registry.test_registry import Clock, addresses, entry
 
 

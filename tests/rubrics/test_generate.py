@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from examples.rubrics.endpoint import PROPERTIES, reply
-from reward_servers.cli._app import run
+from reward_servers.cli import run
 from reward_servers.core import bind
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.rubric import Rubric

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sandbox import Exit, Limits, SandboxInternalError
-from sandbox._lateness import Attempt, settle
+from sandbox import Attempt, Exit, Limits, SandboxInternalError, settle
 from tests.sandbox.conftest import Runner
 
 

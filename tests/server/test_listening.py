@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.rpc._listening import bind_problem
+from reward_servers.rpc import bind_problem
 
 
 @pytest.mark.parametrize(

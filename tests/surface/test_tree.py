@@ -12,6 +12,8 @@ from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+from tests.surface.inner import READERS
+
 ROOT = Path(__file__).parents[2]
 FILE_LINES = 400
 FUNCTION_LINES = 60
@@ -184,3 +186,20 @@ def test_the_client_has_eight_floors_at_most_and_each_module_stands_on_one() -> 
     assert set(rooms) == {"trainer_client", *(f"trainer_client.{room}" for room in inner)}
     assert {name: len(room["layers"]) for name, room in rooms.items() if len(room["layers"]) > 8} == {}
     assert [name for name, room in rooms.items() if not room.get("exhaustive")] == []
+
+
+def test_tests_speak_to_public_functions_or_have_a_reason() -> None:
+    private = re.compile(r"(?:^|\.)_(?!_)\w")
+    ours = ("trainer_client", "reward_servers", "sandbox")
+    inner = {
+        path
+        for path, tree in trees().items()
+        if path.startswith("tests/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom | ast.Import)
+        for name in node.names
+        if (full := f"{getattr(node, 'module', None) or ''}.{name.name}".strip(".")).startswith(ours)
+        and private.search(full)
+    }
+    assert inner - set(READERS) == set(), "import what a package exports, or say in tests/surface/inner.py why not"
+    assert [path for path in READERS if not (ROOT / path).exists()] == []

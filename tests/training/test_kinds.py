@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from reward_servers.cli._app import run as command
+from reward_servers.cli import run as command
 from reward_servers.core import Verdict, bind
 from reward_servers.engines.models import Encoded, ModelUnusableError
 from reward_servers.training import (

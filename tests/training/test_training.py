@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from reward_servers.cli._app import run as command
+from reward_servers.cli import run as command
 from reward_servers.core import Verdict, bind
 from reward_servers.engines.models import load_classifier
 from reward_servers.training import (

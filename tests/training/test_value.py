@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from reward_servers.cli._app import run as command
+from reward_servers.cli import run as command
 from reward_servers.core import StartupError, bind
 from reward_servers.engines.models import load_encoder
 from reward_servers.engines.preference import ValueParameters, expect, take_in

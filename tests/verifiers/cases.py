@@ -14,6 +14,7 @@ from reward_servers.core import (
     Document,
     Fault,
     Group,
+    Instance,
     Message,
     Part,
     PromptContext,
@@ -22,7 +23,7 @@ from reward_servers.core import (
     Verdict,
     Verifier,
 )
-from reward_servers.core._bound import Instance, outcome_of
+from reward_servers.core._bound import outcome_of
 
 FOLDER = Path(__file__).parent.parent / "data" / "verifiers"
 TOLERANCE = 1e-6

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.verifiers.__main__ import WHY, measure, subjects
-from reward_servers.core import Verdict, installed
-from reward_servers.core._bound import Instance
+from reward_servers.core import Instance, Verdict, installed
 from tests.verifiers.cases import judged
 
 

@@ -13,8 +13,7 @@ from PIL import Image
 from transformers import AutoTokenizer, BlipForImageTextRetrieval, CLIPModel
 from transformers.models.clip import image_processing_pil_clip
 
-from reward_servers.core import StartupError, Verdict, bind
-from reward_servers.core._model import Message, Part
+from reward_servers.core import Message, Part, StartupError, Verdict, bind
 from reward_servers.engines.media import ImageLimits, read_image, read_preprocessor
 from reward_servers.verifiers.models.image_text import ImageText
 from tests.engines.models import pictures

@@ -17,8 +17,7 @@ from transformers import (
     LlamaForTokenClassification,
 )
 
-from reward_servers.core import StartupError, Verdict, bind
-from reward_servers.core._model import Message, Part
+from reward_servers.core import Message, Part, StartupError, Verdict, bind
 from reward_servers.engines.preference import split_steps
 from reward_servers.verifiers.models.comparison import Comparison
 from reward_servers.verifiers.models.likelihood import Likelihood

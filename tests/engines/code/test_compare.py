@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_servers.engines.code._compare import Comparison, compare_output, compare_value
+from reward_servers.engines.code import Comparison
+from reward_servers.engines.code._compare import compare_output, compare_value
 
 DATA = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),

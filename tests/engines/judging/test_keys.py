@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.judging import Asked
-from reward_servers.engines.judging._asks import Slot, Spelling
+from reward_servers.engines.judging import Asked, Protocol, Question, Spelling, Template
+from reward_servers.engines.judging._asks import Slot
 from reward_servers.engines.judging._control import _key
-from reward_servers.engines.judging._question import Question
 from reward_servers.engines.judging._recording import key_of
-from reward_servers.engines.judging._reply import Protocol
-from reward_servers.engines.judging._template import Template
 
 _ASKED = Asked([{"role": "user", "content": "?"}])
 _OTHER_ASKED: dict[str, Any] = {

@@ -7,9 +7,7 @@ from random import Random
 
 import pytest
 
-from reward_servers.engines.judging._backend import Asked
-from reward_servers.engines.judging._chat import ChatClient
-from reward_servers.engines.judging._completion import ChatUnavailableError
+from reward_servers.engines.judging import Asked, ChatClient, ChatUnavailableError
 
 
 async def test_what_an_endpoint_fails_with_is_logged_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, LlamaForCausalLM
 
-from reward_servers.cli._app import run as command
+from reward_servers.cli import run as command
 from reward_servers.core import bind
 from reward_servers.engines.models import Encoded, Forward, ModelUnusableError, load_base, load_classifier
 from reward_servers.verifiers.preference import Preference
