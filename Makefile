@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages test-docker test-embedded test-deploy test-ray test-trainers audit check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages test-docker test-embedded test-deploy test-kubernetes test-ray test-trainers audit check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -67,8 +67,18 @@ test-embedded: install
 
 # Images as documented, built without a network and run confined; as root, with the distribution's container tools.
 test-deploy: install
-	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables slurmctld slurmd slurm-client munge
+	apt-get install -y --no-install-recommends docker.io docker-compose podman catatonit runc mmdebstrap iptables prometheus \
+		slurmctld slurmd slurm-client munge
 	ASSAY_TEST_DEPLOY=1 $(BIN)/python -m pytest -s tests/deploy
+
+# A cluster of one node on this host, built from the distribution's source package (five minutes of one core, once), as
+# root. Needs a kubectl of 1.21 or later, which the distribution lacks, to render the manifests.
+KUBERNETES := $(CURDIR)/.kubernetes
+test-kubernetes: install
+	command -v kubectl >/dev/null || { echo "kubectl (1.21 or later) is not installed"; exit 1; }
+	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables iproute2 catatonit etcd-server golang-1.19-go
+	sh tests/deploy/kubernetes.sh $(KUBERNETES)
+	ASSAY_TEST_DEPLOY=1 ASSAY_TEST_KUBERNETES=$(KUBERNETES)/bin $(BIN)/python -m pytest -s tests/deploy/test_kubernetes.py
 
 # Servers in a Ray cluster of two nodes on this host; Ray (500 MB) is installed into an environment that is thrown away.
 test-ray: install

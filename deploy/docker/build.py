@@ -104,9 +104,11 @@ def main() -> None:
         if given.lock:
             lock(kind, facts)
             continue
-        base = given.base or f"assay-base-{kind}:bookworm"
+        packages = facts.get("packages", ())
+        # One for all kinds that need no packages of their own.
+        base = given.base or (f"assay-base-{kind}:bookworm" if packages else "assay-base:bookworm")
         if not given.base and not run("docker", "images", "--quiet", base).strip():
-            run("sh", HERE / "base.sh", base, *facts.get("packages", ()))
+            run("sh", HERE / "base.sh", base, *packages)
         name = build(kind, facts, base, given.tag)
         size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", name))
         print(f"{name}  {size / 1e6:.0f} MB", flush=True)

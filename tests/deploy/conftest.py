@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.deploy.docker import Docker, daemon
+from tests.deploy.docker import Docker, build_images, daemon
 
-ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("client", "math", "code", "gateway")
+KINDS = ("client", "math", "code", "judge", "gateway")
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +25,10 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
 def images(docker: Docker) -> dict[str, int]:
     """Images of this checkout as built by the documented command: name and size in bytes."""
     if os.environ["ASSAY_TEST_DEPLOY"] != "built":  # by an earlier run, for a quick second one
-        _build(docker)
+        build_images(docker, KINDS)
     sizes = {}
     for kind in KINDS:
         name = f"assay-{kind}:test"
         sizes[name] = int(docker("image", "inspect", "--format", "{{.Size}}", name))
         print(f"{name}  {sizes[name] / 1e6:.0f} MB")
     return sizes
-
-
-def _build(docker: Docker) -> None:
-    build = [sys.executable, str(ROOT / "deploy" / "docker" / "build.py"), "--tag", "test", *KINDS]
-    subprocess.run(build, env=docker.environment, check=True, timeout=1200)
