@@ -52,9 +52,10 @@ def open_model(settings: ModelSettings, grader: ScoreModel) -> Backend:
 class ModelGrader:
     """Asks until the whole reply is a number of the range; what only quotes one is none."""
 
-    def __init__(self, grader: ScoreModel, backend: Backend) -> None:
+    def __init__(self, grader: ScoreModel, backend: Backend, marks: text.Marks) -> None:
         self._grader = grader
         self._backend = backend
+        self._marks = marks
         low, high = grader.range
         self._told = (
             f'Reply with one JSON object and nothing else: {{"result": NUMBER}}, NUMBER from {low:g} to {high:g}.'
@@ -86,7 +87,7 @@ class ModelGrader:
             context.usage.input_tokens += reply.input_tokens
             context.usage.output_tokens += reply.output_tokens
             context.usage.cost += reply.cost
-            said = text.visible(reply.text).text.strip()
+            said = text.visible(reply.text, self._marks).text.strip()
             number = _number(said)
             if number is not None and self._grader.range[0] <= number <= self._grader.range[1]:
                 return number

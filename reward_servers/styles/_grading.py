@@ -98,7 +98,7 @@ class _Grader:
                         f"{self.address} asks a model; say which in the settings file: "
                         f'[verifiers."{self.address}".model] with base_url and model'
                     )
-                self._models[name] = ModelGrader(part, open_model(settings.model, part))
+                self._models[name] = ModelGrader(part, open_model(settings.model, part), settings.model.reasoning_marks)
 
     def facts(self) -> dict[str, str]:
         """What is served."""

@@ -60,6 +60,8 @@ def judge() -> Iterator[tuple[FakeChatServer, str]]:
         asked = request["messages"][0]["content"]
         if "broken" in asked:
             return 'I quote: {"result": 10}'
+        if "mused" in asked:
+            return "(musing) perhaps\n9\n(/musing) 4"
         return "11" if "too much" in asked else '{"result": 7}'
 
     fake = FakeChatServer(says)
@@ -75,7 +77,10 @@ def ask(tmp_path_factory: pytest.TempPathFactory, judge: tuple[FakeChatServer, s
         (folder / f"{name}.json").write_text(json.dumps(spec))
         names[name] = f"openai-grader+{folder / name}.json"
     settings = folder / "settings.toml"
-    settings.write_text(f'[verifiers."{names["model"]}".model]\nbase_url = "{judge[1]}"\nmodel = "gpt"\n')
+    settings.write_text(
+        f'[verifiers."{names["model"]}".model]\nbase_url = "{judge[1]}"\nmodel = "gpt"\n'
+        'reasoning_marks = [["(musing)", "(/musing)"]]\n'
+    )
     processes = Processes(folder)
     address = processes.start("serve", *names.values(), "--config", str(settings), "--port", "0", "--workers", "1")
 
@@ -120,8 +125,8 @@ def test_a_field_of_a_response_that_is_no_json_is_the_candidates_failure(ask: As
 
 
 def test_a_model_is_asked_and_only_a_whole_reply_counts(ask: Ask, judge: tuple[FakeChatServer, str]) -> None:
-    fine, quoted, beyond = ask("model", ["fine", "broken", "too much"], {"answer": "x"})
-    assert fine.score == 7.0
+    fine, quoted, beyond, mused = ask("model", ["fine", "broken", "too much", "mused"], {"answer": "x"})
+    assert (fine.score, mused.score) == (7.0, 4.0)
     assert (quoted.score, quoted.code) == (None, "judge_malformed")
     assert (beyond.score, beyond.code) == (None, "judge_malformed")
     first = judge[0].requests[0]
