@@ -100,7 +100,8 @@ class Estimator:
                     f"{self.name}: needs {wanted.replace('|', ' or ')}, which the batch does not carry; "
                     f"pass it to SignalBatch"
                 )
-        if "components" in batch and (said := self.columns_problem(batch["components"].shape[1])):
+        reads = "components" in self.reads and "components" in batch
+        if reads and (said := self.columns_problem(batch["components"].shape[1])):
             raise InputError(f"components: {self.name}: {said}")
         if batch.sharded and NEEDS.index(self.needs) >= NEEDS.index("batch"):
             if not self.spec.reducible:
