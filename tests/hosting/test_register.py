@@ -218,7 +218,7 @@ async def test_an_installed_verifier_is_taken_by_its_name(host: Host) -> None:
 async def test_no_more_are_taken_than_the_settings_say(host: Host) -> None:
     host.write("plan_h")
     (host.folder / "more.py").write_text((host.folder / "plan_h.py").read_text().replace("acme/plan", "acme/more"))
-    async with host.serving(most=1) as server:
+    async with host.serving(max_verifiers=1) as server:
         await register(server.address, "plan_h:plan")
         with pytest.raises(grpc.aio.AioRpcError, match="have been registered") as refused:
             await register(server.address, "more:plan")
