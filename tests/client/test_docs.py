@@ -46,7 +46,9 @@ def test_the_code_compiles(name: str) -> None:
 
 def test_every_key_of_a_reward_is_documented() -> None:
     text = (DOCS / "recipes.md").read_text()
-    for key in (one.name for one in fields(Reward) if one.init and one.name not in ("name", "schedules")):
+    # What a file says by the name of its table, by numbers that follow the step, and by writing a weight at all.
+    unwritten = ("name", "schedules", "weighed")
+    for key in (one.name for one in fields(Reward) if one.init and one.name not in unwritten):
         assert f"| `{key}` |" in text
 
 
