@@ -38,7 +38,7 @@ def highest(shown: list[str]) -> str:
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
         async with bench(
-            best_of, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+            best_of, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 120})
         ) as running:
             yield running
 

@@ -47,7 +47,7 @@ def test_each_bound_that_is_broken_is_named(found: Weathered | Bounded, said: st
 
 async def test_a_body_that_stops_half_way_on_a_half_closed_connection_is_asked_for_again() -> None:
     fake = served([Said("correct: no", half_closed=True), "correct: yes"])
-    async with judging(fake) as running:
+    async with judging(fake, total_timeout_s=300) as running:
         assert (await running.verdict("judge", rollout("4"))).score == 1.0
     assert len(fake.requests) == 2
 
@@ -70,7 +70,7 @@ async def test_a_spend_of_each_kind_holds_although_calls_fail_that_were_worked_o
 
     fake = served(script)
     items = [rollout(f"{number}: 4", rollout_id=str(number)) for number in range(60)]
-    async with judging(fake, spend=spend, max_tokens=64, probe=False) as running:
+    async with judging(fake, spend=spend, max_tokens=64, probe=False, total_timeout_s=300) as running:
         found = await running.outcomes("judge", items)
     name = next(iter(spend))
     # Every call that reached the endpoint is on its bill, whatever came back.

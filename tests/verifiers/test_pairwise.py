@@ -50,7 +50,7 @@ def by_number(first: str, second: str) -> str:
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
         async with bench(
-            pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+            pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 120})
         ) as running:
             yield running
 
@@ -81,7 +81,7 @@ async def test_a_judge_that_prefers_a_place_makes_ties() -> None:
 
 async def test_a_failed_comparison_leaves_its_pair_out() -> None:
     def decide(a: str, b: str) -> Said | str:
-        return Said(status=503) if {a, b} == {"n 3", "n 1"} else by_number(a, b)
+        return Said(status=401) if {a, b} == {"n 3", "n 1"} else by_number(a, b)
 
     async with judging(judge(decide)) as running:
         found = await outcomes(running, group(["n 3", "n 2", "n 1"]))
@@ -90,7 +90,7 @@ async def test_a_failed_comparison_leaves_its_pair_out() -> None:
     assert [dict(one.aspects)["valid_pairs"] for one in found if isinstance(one, Verdict)] == [1.0, 2.0, 1.0]
     pairs = evidence(found[0])["pairs"]  # type: ignore[arg-type]
     lost = next(one for one in pairs if one["against"] == "r2")
-    assert (lost["fault"], "503" in lost["message"]) == ("judge_unavailable", True)
+    assert (lost["fault"], "401" in lost["message"]) == ("judge_rejected", True)
     assert "won" not in lost
     assert [isinstance(one, Fault) for one in strict] == [True, False, True]
 

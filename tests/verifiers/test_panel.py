@@ -20,12 +20,14 @@ Decide = Callable[[str], Said | str]
 
 
 @asynccontextmanager
-async def sitting(decide: Decide, *names: str) -> AsyncIterator[tuple[Bench, FakeChatServer]]:
+async def sitting(
+    decide: Decide, *names: str, patience_s: float = 120.0
+) -> AsyncIterator[tuple[Bench, FakeChatServer]]:
     """A panel of models by name."""
     fake = FakeChatServer(lambda request, number: decide(request["model"]))
     with fake.running() as url:
         models = {name: {"base_url": url, "model": name} for name in names}
-        async with bench(panel, bind(declared(Judge), {"models": models, "total_timeout_s": 1.0})) as running:
+        async with bench(panel, bind(declared(Judge), {"models": models, "total_timeout_s": patience_s})) as running:
             yield running, fake
 
 
@@ -128,7 +130,7 @@ async def test_a_panel_of_known_reliability_asks_until_it_is_certain_enough() ->
 async def test_a_panel_whose_next_judge_is_away_asks_no_other_in_its_place() -> None:
     judges = {"a": {"right_yes": 0.9, "wrong_yes": 0.1}, "b": {"right_yes": 0.8, "wrong_yes": 0.2}}
     decide: Decide = lambda model: Said(status=503) if model == "a" else "correct: yes"  # noqa: E731
-    async with sitting(decide, "a", "b") as (running, fake):
+    async with sitting(decide, "a", "b", patience_s=1.0) as (running, fake):
         fault = await running.fault("panel", rollout("4"), {"judges": judges, "combine": "bayes"})
     assert (fault.code, fault.retryable) == ("judge_unavailable", True)
     assert {request["model"] for request in fake.requests} == {"a"}

@@ -32,10 +32,10 @@ def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:
 
 
 @asynccontextmanager
-async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
+async def judging(fake: FakeChatServer, patience_s: float = 120.0) -> AsyncIterator[Bench]:
     with fake.running() as url:
         async with bench(
-            declared(Rubric), bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+            declared(Rubric), bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": patience_s})
         ) as running:
             yield running
 
@@ -70,7 +70,7 @@ async def test_weights(weights: dict[str, float], met: dict[str, str], options: 
 
 async def test_a_criterion_without_a_verdict_leaves_the_rubric_without_one() -> None:
     fake = judge_of({"About a": YES, "About b": Said(status=503), "About c": Said(status=503)})
-    async with judging(fake) as running:
+    async with judging(fake, patience_s=5.0) as running:
         fault = await running.fault("rubric", rollout("text", criteria(a=1, b=1, c=1)))
     assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
     assert "2 of 3 criteria" in fault.message
@@ -79,7 +79,7 @@ async def test_a_criterion_without_a_verdict_leaves_the_rubric_without_one() -> 
 
 async def test_a_fault_that_trying_again_cannot_mend_speaks_for_all() -> None:
     fake = judge_of({"About a": Said(status=503), "About b": "no idea"})
-    async with judging(fake) as running:
+    async with judging(fake, patience_s=5.0) as running:
         fault = await running.fault("rubric", rollout("text", criteria(a=1, b=1)))
     assert (fault.code, fault.retryable) == ("judge_unparsed", False)
 
@@ -251,7 +251,7 @@ async def test_patterns_and_other_verifiers_decide_beside_the_judge() -> None:
     }
     fake = judge_of({"About a": YES})
     with fake.running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 120})
         async with bench(declared(Rubric), judge, exact, pattern) as running:
             verdict = await running.verdict("rubric", rollout("Take 5 mg", given))
     assert dict(verdict.aspects) == {"dose": 1.0, "same": 1.0, "a": 1.0, "unclipped": 1.0}
@@ -361,7 +361,7 @@ async def test_a_check_whose_score_is_no_share_is_the_data_sets_fault() -> None:
 
     given = {"rubric": [{"id": "x", "check": {"verifier": "odd"}}, {"id": "a", "text": "About a."}]}
     with judge_of({"About a": YES}).running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 120})
         async with bench(declared(Rubric), judge, odd) as running:
             fault = await running.fault("rubric", rollout("text", given))
     assert fault.party.value == "dataset"

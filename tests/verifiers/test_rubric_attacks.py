@@ -32,7 +32,7 @@ async def test_a_pitfall_is_not_avoided_by_what_keeps_its_pattern_from_ending() 
 
 async def test_a_measure_of_nothing_but_pitfalls_is_not_made_of_what_a_failure_left() -> None:
     fake = judge_of({"About a": Said(status=503), "About c": NO})
-    async with judging(fake) as running:
+    async with judging(fake, patience_s=5.0) as running:
         fault = await running.fault("rubric", rollout("text", criteria(a=1, c=-9)), {"min_judged": 0.5})
     assert (fault.party.value, fault.code) == ("upstream", "judge_unavailable")
 

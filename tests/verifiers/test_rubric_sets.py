@@ -51,7 +51,7 @@ async def test_a_set_may_hold_criteria_for_single_prompts(tmp_path: Path) -> Non
     own = [{"prompt": "Why?", "criteria": [{"id": "a", "text": "About a."}]}]
     file.write_text(json.dumps({"prompts": own}))
     with judge_of({"About a": YES}).running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 120})
         async with bench(bind(declared(Rubric), {"sets": {"own": {"path": str(file)}}}), judge) as running:
             known = await running.verdict("rubric", rollout("text", {"rubric": "own"}, prompt="Why?"))
             other = await running.fault("rubric", rollout("text", {"rubric": "own"}, prompt="How?"))
@@ -64,7 +64,7 @@ async def test_named_sets_with_versions(tmp_path: Path) -> None:
     file.write_text(json.dumps({"version": "3", "criteria": [{"id": "a", "text": "About a."}]}))
     fake = judge_of({"About a": YES})
     with fake.running() as url:
-        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 5})
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout_s": 120})
         hosted = bind(declared(Rubric), {"sets": {"medical": {"path": str(file)}}})
         async with bench(hosted, judge) as running:
             named = await running.verdict("rubric", rollout("text", {"rubric": "medical@3"}))

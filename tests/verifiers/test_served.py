@@ -66,7 +66,7 @@ def script(asked: dict[str, Any], number: int) -> str:
 async def test_rubric_and_pairwise_ask_a_judge_on_another_server() -> None:
     rubric = {"rubric": [{"id": "a", "text": "It is fine.", "weight": 2}]}
     with FakeChatServer(script).running() as url:
-        judging = config(verifiers={"judge": {"base_url": url, "model": "m", "total_timeout_s": 5}})
+        judging = config(verifiers={"judge": {"base_url": url, "model": "m", "total_timeout_s": 120}})
         async with (
             serving(judging, "judge") as (address, _),
             serving(config(endpoints={"judge": address}), "rubric", "pairwise") as (_, stub),
@@ -94,7 +94,7 @@ async def test_marks_of_a_recipe_reach_every_server_and_what_those_ask() -> None
     texts = ["<plan>bad</plan>good", "<PLAN>good</PLAN>bad", "<plan>good"]
     rollouts = [Rollout(f"r{place}", "p", text, reference=reference) for place, text in enumerate(texts)]
     with FakeChatServer(script).running() as url:
-        judging = config(verifiers={"judge": {"base_url": url, "model": "m", "total_timeout_s": 5}})
+        judging = config(verifiers={"judge": {"base_url": url, "model": "m", "total_timeout_s": 120}})
         async with (
             serving(judging, "judge") as (address, _),
             serving(config(endpoints={"judge": address}), "exact", "rubric") as (asked, _),
