@@ -105,6 +105,9 @@ def _is_direct(route: APIRoute) -> bool:
 
 def answer_to(error: Exception) -> Response:
     """The answer to what a route raises instead of answering."""
+    # A frame that raises what it holds makes a circle with it, and bodies are held by the frames above: they would stay
+    # until the garbage collector comes by, which counts objects and not bytes.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     if isinstance(error, HttpError):
         return answer_error(error)
     if isinstance(error, ClientDisconnect):

@@ -89,7 +89,11 @@ def test_cosmos_rl(load: Load) -> None:
     reward = load("my_cosmos.py")["reward"]
     # Reward.compute_per_reward_func.
     more = {"data_packer": None, "config": None, "tokenizer": None}
-    assert [reward(text, "x", prompt="p", **more) for text in KEPT] == [GIVEN[text] for text in KEPT]
+    told = [reward(text, "x", prompt="p", **more) for text in KEPT]
+    assert [number for number, _ in told] == [GIVEN[text] for text in KEPT]
+    assert all(logs["valid"] == 1.0 for _, logs in told)
+    # With group_reward_calculation.
+    assert reward(KEPT, "x", prompt="p", **more) == ([number for number, _ in told], [logs for _, logs in told])
     with pytest.raises(MissingRewardError):
         reward(LOST, "x", prompt="p", **more)
 

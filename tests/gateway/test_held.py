@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
+import weakref
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +18,7 @@ from starlette.types import Message
 from uvicorn.server import ServerState
 
 from reward_servers.gateway.door import Door
+from reward_servers.gateway.errors import HttpError
 from reward_servers.gateway.heads import LONGEST_HEAD, BoundedHeads
 from reward_servers.gateway.held import Held
 from reward_servers.rpc import Clients
@@ -90,6 +93,28 @@ async def test_a_sole_request_may_be_larger_and_what_leaves_gives_back() -> None
     waiting.cancel()
     await asyncio.wait([waiting])
     assert held.bytes == 0
+
+
+class Payload:
+    """Stands for a body that has been read."""
+
+
+async def test_what_a_refused_request_held_is_freed_at_once() -> None:
+    known: list[weakref.ref[Payload]] = []
+
+    async def refuse(request: Request) -> Response:
+        payload = Payload()
+        known.append(weakref.ref(payload))
+        error = HttpError(422, "wrong", "no")
+        raise error  # which this frame holds, as it does the payload
+
+    door = Door(None, Clients(), {"/echo": refuse}, Held(MOST))  # type: ignore[arg-type]  # no other route
+    gc.disable()
+    try:
+        assert (await ask(door, Caller(b"x"))).status == 422
+        assert [one() for one in known] == [None]
+    finally:
+        gc.enable()
 
 
 def test_an_answer_that_is_not_read_costs_others_no_more_than_the_bound(gateway: Start) -> None:
