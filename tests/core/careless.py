@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from reward_servers import Context, Cost, Item, ItemLimits, Rollout, Score, Step, verifier
+from reward_servers import Context, Cost, Group, Item, ItemLimits, Rollout, Score, Step, verifier
 
 _LIMITS = ItemLimits(cpu_s=0.5, wall_s=30.0)
 
@@ -119,18 +119,20 @@ class CarelessBatch:
         return [Score(1.0, code=UnwritableError() if text == "code" else "") for text in texts]  # type: ignore[arg-type]
 
 
-@verifier(
-    "test/talkative",
-    version="1",
-    limits=ItemLimits(cpu_s=20.0, wall_s=60.0, memory_bytes=96 << 20),
-    deterministic=False,
-)
+_TALKING = ItemLimits(cpu_s=60.0, wall_s=600.0, memory_bytes=96 << 20)
+
+
+@verifier("test/talkative", version="1", limits=_TALKING, deterministic=False)
 def talkative(rollout: Rollout) -> Score:
     """Say as many bytes as the response asks, where it asks."""
     where, _, size = rollout.response.partition(" ")
     text = "x" * int(size or 0)
-    if where == "unsaid":
-        return Score(1.0, steps=[Step(0, 1, 1.0)] * 1_000_000)
     if where == "note":
         return Score(1.0, note=text)
     return Score(1.0, evidence={"text": text}) if where == "evidence" else Score(1.0, feedback={"text": text})
+
+
+@verifier("test/endless", version="1", scope="group", limits=_TALKING, deterministic=False)
+def endless(group: Group) -> Sequence[Score]:
+    """Say of each response as much as may be sent of one, which is far too much of hundreds."""
+    return [Score(1.0, steps=[Step(0, 1, 1.0)] * 32_768)] * len(group)

@@ -147,7 +147,7 @@ def test_missing_components_move_a_row_neither_way() -> None:
     assert known(method("gdpo")(batch).advantages)[2] == pytest.approx(0.0)
     assert known(method("weighted_sum")(batch).rewards).tolist() == [2.0, 1.0, 1.5]
     assert known(method("weighted_sum", missing="omit")(batch).rewards).tolist() == [2.0, 1.0, 1.0]
-    with pytest.raises(OptionError, match="3 given for 2"):
+    with pytest.raises(InputError, match="3 weights for 2 columns"):
         method("weighted_sum", weights=(1.0, 1.0, 1.0))(batch)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import OptionError, SignalBatch, method
+from trainer_client.signals import InputError, OptionError, SignalBatch, method
 from trainer_client.signals.advantage.m_grpo import CountHistogram
 from trainer_client.signals.combination.m_grpo_reward import joined
 from trainer_client.signals.parts import weighted_normalise
@@ -83,7 +83,7 @@ def test_m_grpo_pays_for_nothing_behind_an_invalid_format() -> None:
     signal = method("m_grpo_reward")(three)
     assert known(signal.rewards)[:2] == pytest.approx([0.75, 0.0])
     assert signal.weights.tolist() == [1, 1, 0]
-    with pytest.raises(OptionError, match="one weight for each"):
+    with pytest.raises(InputError, match="give weights, one for each"):
         method("m_grpo_reward")(SignalBatch(components=[[1.0]]))
 
 

@@ -28,6 +28,7 @@ from reward_servers.engines.judging import (
 from reward_servers.engines.judging._normal import mentioned, squeezed
 from reward_servers.engines.judging._planted import planted_in
 from reward_servers.engines.text import composed
+from reward_servers.verifiers._judge_options import PROTOCOLS
 
 _SIZE = 1 << 17
 _TOKEN = "0a1b2c3d4e"
@@ -69,7 +70,7 @@ def test_a_long_text_is_read_whoever_wrote_it(name: str, monkeypatch: pytest.Mon
         planted_in((text,), protocol, told)
     for form, protocols in REPLY_FORMATS.items():
         for said in protocols:
-            protocol = {"binary": Protocol.BINARY, "pairwise": Protocol.PAIRWISE}.get(said) or Protocol(said)
+            protocol = PROTOCOLS[said] if said in PROTOCOLS else Protocol(said)
             read_formatted(text, form, protocol, 1)
 
 
