@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import pickle
 from collections.abc import Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from typing import Any
 
 from trainer_client import Recipe, Retries, RewardClient, Rollout, RolloutResult, SharedRewardClient
+from trainer_client.adapters.singles import SingleScorer, rollout_of_sample
 
 
 def all_said(result: RolloutResult) -> dict[str, Any]:
@@ -33,6 +36,28 @@ def told_or_error(futures: Sequence[Future[RolloutResult]], timeout: float = 60.
     return found
 
 
+def _told_to_copies(client: SharedRewardClient) -> tuple[bool, str]:
+    """Whether a forked child and a pickled copy in it are told the same through an adapter, and the child's role."""
+    scorer = SingleScorer(client, on_missing="none", fault_limit=1.0)
+    samples = [rollout_of_sample("p", str(n), "1") for n in range(6)]
+    expected = [scorer.score(one).reward for one in samples]
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            told = [
+                one.score(rollout).reward for one in (scorer, pickle.loads(pickle.dumps(scorer))) for rollout in samples
+            ]
+            os.write(theirs, pickle.dumps((told == expected * 2, client.role)))
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    os.waitpid(child, 0)
+    with open(ours, "rb") as pipe:
+        found: tuple[bool, str] = pickle.load(pipe)
+    return found
+
+
 def _serve(client: SharedRewardClient | RewardClient, orders: Connection) -> None:
     futures: list[Future[RolloutResult]] = []
     while (order := orders.recv()) is not None:
@@ -46,6 +71,9 @@ def _serve(client: SharedRewardClient | RewardClient, orders: Connection) -> Non
             orders.send(client.role if isinstance(client, SharedRewardClient) else "")
         elif kind == "describe":
             orders.send({name: info.id.name for name, info in client.describe().items()})
+        elif kind == "fork":
+            assert isinstance(client, SharedRewardClient)
+            orders.send(_told_to_copies(client))
     client.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,7 +17,6 @@ from tests.adapters.surviving import recipe
 from trainer_client import Document, Recipe, RewardClient, Rollout, SharedRewardClient
 from trainer_client._node import rendezvous
 from trainer_client._node.frames import Reader, pack, pack_rollout, unpack_rollout
-from trainer_client.adapters.singles import SingleScorer, rollout_of_sample
 
 MIXED = (
     '[rewards.main]\nverifier = "test/outage"\n[rewards.short]\nverifier = "length"\noptions = { max = 3 }\n'
@@ -160,25 +158,16 @@ def test_what_ends_a_run_ends_it_everywhere(server: str, member: Start) -> None:
     assert told == [expected] * 2
 
 
-def test_an_adapter_takes_one_and_so_do_forked_and_pickled_processes(server: str, member: Start) -> None:
+def test_an_adapter_takes_one_and_so_do_forked_and_pickled_processes(member: Start) -> None:
     text = named("adapter")
-    shared = SharedRewardClient(Recipe.loads(text), server)
-    scorer = SingleScorer(shared, on_missing="none", fault_limit=1.0)
-    expected = [scorer.score(rollout_of_sample("p", str(n), "1")).reward for n in range(6)]
-    assert shared.role == "leads"
+    leader = member(text)
+    leader.score(rollouts(0, 1))
+    assert leader.do("role") == "leads"
     other = member(text)
     other.score(rollouts(0, 1))
     assert other.do("role") == "follows"
-    ours, theirs = os.pipe()
-    child = os.fork()
-    if child == 0:
-        copy = pickle.loads(pickle.dumps(scorer))
-        told = [one.score(rollout_of_sample("p", str(n), "1")).reward for one in (scorer, copy) for n in range(6)]
-        os.write(theirs, repr((told == expected * 2, shared.role)).encode())
-        os._exit(0)
-    assert os.read(ours, 100) == repr((True, "follows")).encode()
-    os.waitpid(child, 0)
-    shared.close()
+    assert leader.do("fork") == (True, "follows")
+    leader.end()
     # The child held copies of the sockets; the name is free for all that.
     assert len(other.score(rollouts(0, 3))) == 3
     assert other.do("role") == "leads"
