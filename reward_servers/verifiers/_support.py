@@ -111,6 +111,14 @@ class Asking:
         return await self._ctx.score("judge", one, options=asked)
 
 
+def said_of(words: Verdict) -> dict[str, Any] | Score:
+    """The whole evidence of `citation`, asked for with ``full_evidence``; the floor where it is too long to travel."""
+    said: dict[str, Any] = json.loads(words.evidence)
+    if "cut" in said:
+        return Score.floor("limit", f"what it states is too long to be asked about: {said['cut']}")
+    return said
+
+
 def report_of(said: Mapping[str, Any]) -> Report:
     """The report that the whole evidence of `citation` tells.
 

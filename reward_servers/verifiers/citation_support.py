@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from reward_servers import Context, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.citations import Question, Report, Statement, first_questions, further_questions, measure
-from reward_servers.verifiers._support import Asking, AskingOptions, report_of
+from reward_servers.verifiers._support import Asking, AskingOptions, report_of, said_of
 from reward_servers.verifiers.citation import CitationReference, Gate, flags_of
 
 _FINAL = ("no_answer", "no_statements", "limit")
@@ -48,7 +47,9 @@ async def citation_support(rollout: Rollout, ref: CitationReference, options: Su
     words = await ctx.score("citation", rollout, options=asked)
     if words.code in _FINAL:
         return Score.floor(words.code, words.note)
-    said = json.loads(words.evidence)
+    said = said_of(words)
+    if isinstance(said, Score):
+        return said
     report = report_of(said)
     asking = Asking(rollout, options, ctx, report.claims)
     floor = await asking.settle(first_questions(report))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Literal
 
@@ -13,7 +12,7 @@ from reward_servers.core import PromptContext
 from reward_servers.engines.citations import Statement
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._composing import replies_to
-from reward_servers.verifiers._support import Asking, AskingOptions, report_of
+from reward_servers.verifiers._support import Asking, AskingOptions, report_of, said_of
 
 _RELEVANT = (
     "The statement in the response answers the question in the prompt, or tells what a reader needs for its answer. A "
@@ -83,7 +82,9 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     words = await ctx.score("citation", rollout, options={"gates": [], "full_evidence": True})
     if words.code == "limit":
         return Score.floor(words.code, words.note)
-    said = json.loads(words.evidence)
+    said = said_of(words)
+    if isinstance(said, Score):
+        return said
     report = report_of(said)
     claims = report.claims
     if not claims:

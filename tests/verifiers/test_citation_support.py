@@ -152,3 +152,11 @@ async def test_a_signed_verdict_counts_whatever_a_page_holds() -> None:
     async with judging(FakeChatServer(says)) as running:
         verdict = await running.verdict("citation_support", rollout(RIGHT, documents=pages))
     assert verdict.score == 1.0
+
+
+async def test_more_than_can_be_asked_about_is_a_verdict_and_no_shelter() -> None:
+    text = " ".join(f"Its wall number {place} was built by the monks [1]." for place in range(18_000))
+    fake = FakeChatServer(says)
+    async with judging(fake) as running:
+        verdict = await running.verdict("citation_support", answer(text))
+    assert (verdict.score, verdict.code, fake.requests) == (0.0, "limit", [])

@@ -118,6 +118,14 @@ async def test_attempts_to_cheat(text: str) -> None:
     assert verdict.score == 0.0
 
 
+async def test_more_than_can_be_asked_about_is_a_verdict_and_no_shelter() -> None:
+    text = " ".join(f"Its wall number {place} was built by the monks." for place in range(18_000))
+    fake = FakeChatServer(says)
+    async with judging(fake) as running:
+        verdict = await running.verdict("faithfulness", answer(text))
+    assert (verdict.score, verdict.code, fake.requests) == (0.0, "limit", [])
+
+
 async def test_saying_one_true_thing_again_adds_nothing() -> None:
     repeated = " ".join(["The builder of the tower was Varga."] * 9) + " Its roof was gilded by the monks."
     async with judging(FakeChatServer(says)) as running:
