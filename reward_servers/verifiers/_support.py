@@ -112,7 +112,9 @@ class Asking:
 
 
 def said_of(words: Verdict) -> dict[str, Any] | Score:
-    """The whole evidence of `citation`, asked for with ``full_evidence``; the floor where it is too long to travel."""
+    """The whole evidence of `citation`, asked for with ``full_evidence``; the floor where a limit leaves none of it."""
+    if words.code == "limit":
+        return Score.floor(words.code, words.note)
     said: dict[str, Any] = json.loads(words.evidence)
     if "cut" in said:
         return Score.floor("limit", f"what it states is too long to be asked about: {said['cut']}")

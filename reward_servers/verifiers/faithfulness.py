@@ -80,8 +80,6 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     if not rollout.documents and options.no_documents == "fault":
         raise DatasetError("documents: there are none; give them, or set the option no_documents = 'unsupported'")
     words = await ctx.score("citation", rollout, options={"gates": [], "full_evidence": True})
-    if words.code == "limit":
-        return Score.floor(words.code, words.note)
     said = said_of(words)
     if isinstance(said, Score):
         return said
