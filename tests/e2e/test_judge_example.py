@@ -36,27 +36,47 @@ def endpoint() -> Iterator[str]:
             process.kill()
 
 
-def scored(folder: Path, settings: str, recipe: str | None = None, example: Path = EXAMPLE) -> list[dict[str, Any]]:
-    """What the servers of the recipe, started by ``assay up``, say of the example's rollouts."""
-    (folder / "recipe.toml").write_text(recipe or (example / "recipe.toml").read_text())
-    (folder / "server.toml").write_text(settings)
-    addresses, out = folder / "endpoints.json", folder / "judged.jsonl"
-    out.unlink(missing_ok=True)
-    up = subprocess.Popen(assay("up", folder / "recipe.toml", "--workers", 1, "--endpoints-file", addresses))
+@contextmanager
+def brought_up(folder: Path, **more: Any) -> Iterator[Path]:
+    """The servers of a folder's recipe, started by ``assay up``: the file with their addresses."""
+    addresses = folder / "endpoints.json"
+    up = subprocess.Popen(assay("up", folder / "recipe.toml", "--workers", 1, "--endpoints-file", addresses), **more)
     try:
         waited_until = time.monotonic() + 240
         while not addresses.exists():
             assert up.poll() is None
             assert time.monotonic() < waited_until, "the servers did not come up"
             time.sleep(0.1)
-        source = example / "rollouts.jsonl"
-        named = ("--recipe", folder / "recipe.toml", "--endpoints-file", addresses, "-o", out, "--evidence")
-        done = subprocess.run(assay("score", source, *named), capture_output=True, text=True, timeout=240)
+        yield addresses
     finally:
         up.terminate()
         up.wait(60)
+
+
+def scored(folder: Path, settings: str, recipe: str | None = None, example: Path = EXAMPLE) -> list[dict[str, Any]]:
+    """What the servers of the recipe, started by ``assay up``, say of the example's rollouts."""
+    (folder / "recipe.toml").write_text(recipe or (example / "recipe.toml").read_text())
+    (folder / "server.toml").write_text(settings)
+    out = folder / "judged.jsonl"
+    out.unlink(missing_ok=True)
+    with brought_up(folder) as addresses:
+        source = example / "rollouts.jsonl"
+        named = ("--recipe", folder / "recipe.toml", "--endpoints-file", addresses, "-o", out, "--evidence")
+        done = subprocess.run(assay("score", source, *named), capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def check_that_it_decides(folder: Path, model: Path, least_mass: float) -> None:
+    """Score the example with a local model: what is checked is that it decides, not what it thinks."""
+    mass = f"least_mass = {least_mass}"
+    recipe = (EXAMPLE / "recipe.toml").read_text().replace("options = {", f"options = {{ {mass},")
+    recipe = recipe.replace('verifier = "pairwise"', f'verifier = "pairwise"\noptions = {{ {mass} }}')
+    rows = scored(folder, f'[verifiers.judge]\npath = "{model}"\n', recipe)
+    assert len(rows) == 4
+    for row in rows:
+        assert row["reward"] == pytest.approx(row["scores"]["judged"] + 0.5 * row["scores"]["ranked"])
+    assert sum(row["scores"]["ranked"] for row in rows) == pytest.approx(2.0)
 
 
 def test_with_the_endpoint_and_again_from_a_recording_without_it(tmp_path: Path) -> None:
@@ -72,12 +92,5 @@ def test_with_the_endpoint_and_again_from_a_recording_without_it(tmp_path: Path)
 
 
 def test_with_a_local_model_and_no_network(tmp_path: Path) -> None:
-    model = causal(tmp_path / "model")
-    # A random model would rather write something else: what is checked is that it decides, not what it thinks.
-    recipe = (EXAMPLE / "recipe.toml").read_text().replace("options = {", "options = { least_mass = 0.0,")
-    recipe = recipe.replace('verifier = "pairwise"', 'verifier = "pairwise"\noptions = { least_mass = 0.0 }')
-    rows = scored(tmp_path, f'[verifiers.judge]\npath = "{model}"\n', recipe)
-    assert len(rows) == 4
-    for row in rows:
-        assert row["reward"] == pytest.approx(row["scores"]["judged"] + 0.5 * row["scores"]["ranked"])
-    assert sum(row["scores"]["ranked"] for row in rows) == pytest.approx(2.0)
+    # A random model would rather write something else than a verdict.
+    check_that_it_decides(tmp_path, causal(tmp_path / "model"), 0.0)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.test_judge_example import EXAMPLE, ROOT, assay
+from tests.e2e.test_judge_example import EXAMPLE, ROOT, assay, brought_up
 from tests.fakes.chat_server import FakeChatServer, Said
 
 KEY = "sk-PLANTED-4711-0815-key"
@@ -44,28 +43,20 @@ def _run(folder: Path, url: str, recording: Path) -> dict[str, bytes]:
     recipe = (EXAMPLE / "recipe.toml").read_text().replace('"grpo"', '"grpo"\nmax_missing = 1.0')
     (folder / "recipe.toml").write_text(recipe)
     (folder / "server.toml").write_text(SETTINGS.replace("URL", url).replace("RECORDING", str(recording)))
-    addresses, environment = folder / "endpoints.json", {**os.environ, "PLANTED_KEY": KEY}
+    environment = {**os.environ, "PLANTED_KEY": KEY}
 
     def ran(*arguments: Any) -> bytes:
         done = subprocess.run(assay(*arguments), cwd=ROOT, env=environment, capture_output=True, timeout=240)
         return done.stdout + done.stderr
 
-    command = assay("up", folder / "recipe.toml", "--workers", 1, "--endpoints-file", addresses)
-    with (folder / "up.log").open("wb") as log:
-        up = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            waited_until = time.monotonic() + 240
-            while not addresses.exists():
-                assert up.poll() is None
-                assert time.monotonic() < waited_until, "the servers did not come up"
-                time.sleep(0.1)
-            named = ("--recipe", folder / "recipe.toml", "--endpoints-file", addresses, "--evidence")
-            scored = ran("score", EXAMPLE / "rollouts.jsonl", *named, "-o", folder / "judged.jsonl")
-            (address,) = re.findall(r"[\w.]+:\d+", addresses.read_text())
-            return {"score": scored, "list": ran("list", "--endpoint", address)}
-        finally:
-            up.terminate()
-            up.wait(60)
+    with (
+        (folder / "up.log").open("wb") as log,
+        brought_up(folder, cwd=ROOT, env=environment, stdout=log, stderr=log) as addresses,
+    ):
+        named = ("--recipe", folder / "recipe.toml", "--endpoints-file", addresses, "--evidence")
+        scored = ran("score", EXAMPLE / "rollouts.jsonl", *named, "-o", folder / "judged.jsonl")
+        (address,) = re.findall(r"[\w.]+:\d+", addresses.read_text())
+        return {"score": scored, "list": ran("list", "--endpoint", address)}
 
 
 def test_a_planted_key_occurs_nowhere(tmp_path: Path) -> None:

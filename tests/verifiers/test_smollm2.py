@@ -20,7 +20,7 @@ from reward_servers.engines.judging._asks import Slot
 from reward_servers.verifiers.best_of import best_of
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
-from tests.e2e.test_judge_example import EXAMPLE, scored
+from tests.e2e.test_judge_example import check_that_it_decides
 from tests.typed import declared
 from tests.verifiers.harness import bench, evidence, group, rollout
 
@@ -92,10 +92,4 @@ async def test_it_decides_every_form_of_verdict(file: Path) -> None:
 
 
 def test_a_recipe_of_judge_and_pairwise_scores_a_file_with_it(file: Path, tmp_path: Path) -> None:
-    recipe = (EXAMPLE / "recipe.toml").read_text().replace("options = {", "options = { least_mass = 0.01,")
-    recipe = recipe.replace('verifier = "pairwise"', 'verifier = "pairwise"\noptions = { least_mass = 0.01 }')
-    rows = scored(tmp_path, f'[verifiers.judge]\npath = "{file}"\n', recipe)
-    assert len(rows) == 4
-    for row in rows:
-        assert row["reward"] == pytest.approx(row["scores"]["judged"] + 0.5 * row["scores"]["ranked"])
-    assert sum(row["scores"]["ranked"] for row in rows) == pytest.approx(2.0)
+    check_that_it_decides(tmp_path, file, 0.01)
