@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 from reward_servers.core import (
     Content,
@@ -155,31 +155,41 @@ def _read_context(message: types_pb2.Group, blobs: Mapping[str, tuple[bytes, str
     )
 
 
-class _WireContext(PromptContext):
-    """What rollouts share, of texts alone: what few verifiers ask for is read from the message when it is asked for."""
+class _ReadLater:
+    """What few verifiers ask for is read from the message when it is asked for."""
 
-    __slots__ = ("_message",)
-    _message: types_pb2.Group
+    __slots__ = ()
+    _message: Any
+    _plain: ClassVar[type]
+    _called: ClassVar[str]
+    _later: ClassVar[Mapping[str, Callable[[Any], Any]]]
 
     def __getattr__(self, name: str) -> Any:
         """Read a field that was not set."""
-        if name not in _CONTEXT_LATER:
-            raise AttributeError(f"a prompt has no {name!r}")
-        value = _CONTEXT_LATER[name](self._message)
+        if name not in self._later:
+            raise AttributeError(f"a {self._called} has no {name!r}")
+        value = self._later[name](self._message)
         setattr(self, name, value)
         return value
 
-    def __reduce__(self) -> tuple[type[PromptContext], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         """Travel as a plain one."""
-        return PromptContext, tuple(getattr(self, one.name) for one in fields(PromptContext))
+        return self._plain, tuple(getattr(self, one.name) for one in fields(self._plain))
 
 
-_CONTEXT_LATER: Mapping[str, Callable[[types_pb2.Group], Any]] = {
-    "group_id": lambda message: message.group_id,
-    "prompt": lambda message: message.prompt.text,
-    "documents": lambda message: (),
-    "size": lambda message: message.size,
-}
+class _WireContext(_ReadLater, PromptContext):
+    """What rollouts share, of texts alone."""
+
+    __slots__ = ("_message",)
+    _message: types_pb2.Group
+    _plain = PromptContext
+    _called = "prompt"
+    _later: ClassVar[Mapping[str, Callable[[types_pb2.Group], Any]]] = {
+        "group_id": lambda message: message.group_id,
+        "prompt": lambda message: message.prompt.text,
+        "documents": lambda message: (),
+        "size": lambda message: message.size,
+    }
 
 
 class _WireGroup(Group):
@@ -264,32 +274,20 @@ def _texts_only(messages: Sequence[types_pb2.Group]) -> ReadGroups | None:
     return ReadGroups(groups, indices, _Messages(groups))
 
 
-class _WireRollout(Rollout):
-    """A rollout that reads what is seldom asked for from its message when it is asked for."""
+class _WireRollout(_ReadLater, Rollout):
+    """A rollout whose content alone is read at once."""
 
     __slots__ = ("_message",)
     _message: types_pb2.Rollout
-
-    def __getattr__(self, name: str) -> Any:
-        """Read a field that was not set."""
-        if name not in _READ_LATER:
-            raise AttributeError(f"a rollout has no {name!r}")
-        value = _READ_LATER[name](self._message)
-        setattr(self, name, value)
-        return value
-
-    def __reduce__(self) -> tuple[type[Rollout], tuple[Any, ...]]:
-        """Travel as a plain rollout."""
-        return Rollout, tuple(getattr(self, one.name) for one in fields(Rollout))
-
-
-_READ_LATER: Mapping[str, Callable[[types_pb2.Rollout], Any]] = {
-    "rollout_id": lambda message: message.rollout_id,
-    "finish_reason": lambda message: message.finish_reason,
-    "own_reference": lambda message: message.reference_json,
-    "token_ids": lambda message: tuple(message.token_ids),
-    "metadata_json": lambda message: message.metadata_json,
-}
+    _plain = Rollout
+    _called = "rollout"
+    _later: ClassVar[Mapping[str, Callable[[types_pb2.Rollout], Any]]] = {
+        "rollout_id": lambda message: message.rollout_id,
+        "finish_reason": lambda message: message.finish_reason,
+        "own_reference": lambda message: message.reference_json,
+        "token_ids": lambda message: tuple(message.token_ids),
+        "metadata_json": lambda message: message.metadata_json,
+    }
 
 
 def _read_rollouts(
