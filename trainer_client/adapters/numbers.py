@@ -36,6 +36,16 @@ def parts_of(recipe: Recipe, described: Mapping[str, VerifierInfo]) -> Parts:
     }
 
 
+def score_key(reward: str) -> str:
+    """What a trainer's logs call the score of a reward."""
+    return f"score/{reward}"
+
+
+def part_key(reward: str, part: str) -> str:
+    """What they call a part of its verdict."""
+    return f"aspect/{reward}.{part}"
+
+
 def numbers_of(valid: bool, scores: Mapping[str, float | None], aspects: Aspects, parts: Parts) -> dict[str, float]:
     """One rollout in numbers.
 
@@ -50,12 +60,12 @@ def numbers_of(valid: bool, scores: Mapping[str, float | None], aspects: Aspects
     """
     told = {"valid": float(valid)}
     for name, score in scores.items():
-        told[f"score/{name}"] = 0.0 if score is None else score
+        told[score_key(name)] = 0.0 if score is None else score
         told[f"valid/{name}"] = float(score is not None)
     for name, names in parts.items():
         for part in names:
             value = aspects.get(name, {}).get(part)
-            told[f"aspect/{name}.{part}"] = 0.0 if value is None else value
+            told[part_key(name, part)] = 0.0 if value is None else value
             told[f"valid/{name}.{part}"] = float(value is not None)
     return told
 

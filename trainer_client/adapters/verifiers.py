@@ -29,6 +29,7 @@ from trainer_client.adapters.missing import (
     refuse_other_tasks,
     refuse_sibling_rules,
 )
+from trainer_client.adapters.numbers import part_key, score_key
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of_sample
 from trainer_client.adapters.tables import PartsOnce, numbers_of_row, reason_of, tolerant
 
@@ -228,17 +229,17 @@ def _scorer_of_traces(
     async def score(task: Any, trace: Any) -> float:
         prompt, response = _of_trace(task, trace)
         # The same keys whatever happens; v1 keeps None where there is no number.
-        trace.metrics.update(dict.fromkeys((f"score/{name}" for name in scorer.client.recipe.columns), None))
+        trace.metrics.update(dict.fromkeys(map(score_key, scorer.client.recipe.columns), None))
         parts = await scorer.parts_async()
-        trace.metrics.update(dict.fromkeys((f"aspect/{name}.{part}" for name in parts for part in parts[name]), None))
+        trace.metrics.update(dict.fromkeys((part_key(name, part) for name in parts for part in parts[name]), None))
         told = await scorer.score_async(rollout_of_sample(prompt, response, getattr(task, label, None)))
         assert told.reward is not None  # otherwise the rule raises
         for name, given in told.result.scores.items():
             if given is not None:
-                trace.record_metric(f"score/{name}", given)
+                trace.record_metric(score_key(name), given)
         for name, part in ((name, part) for name, names in parts.items() for part in names):
             if (value := told.result.aspects(name).get(part)) is not None:
-                trace.record_metric(f"aspect/{name}.{part}", value)
+                trace.record_metric(part_key(name, part), value)
         return told.reward
 
     return score
