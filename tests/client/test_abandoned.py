@@ -13,7 +13,7 @@ import pytest
 
 from tests.client.conftest import rollouts_of
 from tests.client.scripted_server import Scripted
-from trainer_client import AsyncRewardClient, BlockingCallError, Recipe, RewardClient, RolloutResult
+from trainer_client import AsyncRewardClient, Batching, BlockingCallError, Recipe, RewardClient, RolloutResult
 
 Serve = Callable[..., Any]
 SLOW = json.dumps({"score": 0.5, "delay_s": 60.0})
@@ -103,14 +103,20 @@ def test_cancelled_futures_of_threads_end_their_calls(recipe: Recipe) -> None:
 
 
 def test_futures_cancelled_before_they_are_sent_are_not_sent(recipe: Recipe) -> None:
-    with Scripted() as server, RewardClient(recipe, server.address) as client:
-        futures = [client.submit(rollout) for rollout in rollouts_of([SLOW] * 64)]
-        for future in futures[1:]:
-            future.cancel()
+    # A call is under way, so what comes after it waits until a whole call has gathered, however slow the machine is.
+    batching = Batching(max_items=64, max_delay_s=3600.0)
+    with Scripted() as server, RewardClient(recipe, server.address, batching=batching) as client:
+        rollouts = rollouts_of([SLOW] * 65)
+        first = client.submit(rollouts[0])
         server.wait_for_items(1)
-        futures[0].cancel()
+        for future in [client.submit(rollout) for rollout in rollouts[1:64]]:
+            future.cancel()
+        last = client.submit(rollouts[64])
+        server.wait_for_items(2)
+        first.cancel()
+        last.cancel()
         asyncio.run(until(lambda: server.cancelled == calls(server)))
-        assert {item.rollout_id for item in server.items} == {"r0"}
+        assert {item.rollout_id for item in server.items} == {"r0", "r64"}
 
 
 def test_a_cancelled_future_takes_no_result_of_others_away(recipe: Recipe) -> None:
