@@ -16,7 +16,7 @@ from sandbox._errors import SandboxClosedError, SandboxInternalError
 from sandbox._inside import _wire
 from sandbox._languages import Language
 from sandbox._ns._meter import Meter
-from sandbox._ns._streams import FileStream, Stream
+from sandbox._ns._streams import FileStream, Stream, Trickle
 from sandbox._ns._zygote import Child, Zygote
 from sandbox._types import Exit, Limits, RunResult
 
@@ -97,6 +97,7 @@ class Running:
         self._report: tuple[int, float, int] | None = None
         self._ended = False
         self._to_send = memoryview(b"")
+        self._trickle = Trickle()
         output = Stream if language.waits_for_reader else FileStream
         self.stdout = output(ends.stdout, limits.stdout_bytes)
         self.stderr = output(ends.stderr, limits.stderr_bytes)
@@ -108,9 +109,8 @@ class Running:
         for descriptor, stream in self._streams.items():
             if not isinstance(stream, FileStream):
                 self._poll.register(descriptor, select.POLLIN)
-        self._poll.register(child.pidfd, select.POLLIN)
-        self._poll.register(child.sock, select.POLLIN)
-        self._poll.register(wake, select.POLLIN)
+        for other in (child.pidfd, child.sock, wake):
+            self._poll.register(other, select.POLLIN)
         self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
         started = time.monotonic()
         self._next_check = started + self._check_after(limits.cpu_s, limits.wall_s)
@@ -184,6 +184,7 @@ class Running:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 return False
+            self._trickle.let_gather()
             wait = min(self._next_check, self._spare_at, self._look_at, deadline or math.inf) - now
             self._serve(self._poll.poll(max(0.0, math.ceil(wait * 1000))))
             now = time.monotonic()
@@ -252,6 +253,8 @@ class Running:
         stream.read()
         if stream.was_full:
             self._meter.note_full_pipe()
+        if stream is not self.reply:
+            self._trickle.note(stream)
         if not stream.open:
             self._poll.unregister(stream.descriptor)
         elif stream.truncated:

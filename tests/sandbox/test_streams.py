@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -58,3 +59,19 @@ def test_what_is_written_by_none_is_empty(run: Runner) -> None:
 def test_a_program_that_does_not_wait_sees_no_full_pipe(run: Runner) -> None:
     source = "import os\nos.set_blocking(1, False)\nos.write(1, b'x' * 60_000)"
     assert len(run(source).stdout) == 60_000
+
+
+def test_a_program_that_writes_byte_by_byte_costs_no_turn_for_each(
+    run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, turns = os.read, 0
+
+    def counted(descriptor: int, size: int) -> bytes:
+        nonlocal turns
+        turns += 1
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", counted)
+    result = run("import os\nfor _ in range(200_000): os.write(1, b'a')", limits=Limits(cpu_s=60, wall_s=600))
+    assert (result.ended, len(result.stdout)) == (Exit.EXITED, 200_000)
+    assert turns < 20_000
