@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -145,13 +144,11 @@ def test_errors_survive_pickling() -> None:
 
 def test_close_ends_a_run_in_progress() -> None:
     opened = sandbox.open_sandbox()
-    prepared = opened.prepare(Program("python", b"import time; time.sleep(60)"))
+    prepared = opened.prepare(Program("python", b"import time; time.sleep(3600)"))
     assert isinstance(prepared, Prepared)
     threading.Timer(0.2, opened.close).start()
-    started = time.monotonic()
     with pytest.raises(SandboxClosedError):
-        opened.run(prepared, limits=Limits())
-    assert time.monotonic() - started < 20
+        opened.run(prepared, limits=Limits(wall_s=3600))
     opened.close()
     with pytest.raises(SandboxClosedError):
         opened.prepare(Program("python", b""))

@@ -14,21 +14,25 @@ import pytest
 from reward_servers.loop_watch import watched_loop
 
 
-def _dawdle() -> None:
-    time.sleep(1.0)
-
-
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "event loop has been held" in record.getMessage()]
+
+
+def _dawdle(caplog: pytest.LogCaptureFixture, number: int) -> None:
+    """Hold the loop until that is told, and for a while longer."""
+    ends = time.monotonic() + 60
+    while len(_told(caplog)) < number and time.monotonic() < ends:
+        time.sleep(0.01)
+    time.sleep(0.3)
 
 
 async def test_what_holds_the_loop_is_named_once_each_time(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="assay.server"):
         async with watched_loop(0.1):
             for number in (1, 2):
-                _dawdle()
-                await asyncio.sleep(0.6)
+                _dawdle(caplog, number)
                 assert len(_told(caplog)) == number
+                await asyncio.sleep(0.1)
     assert all("in _dawdle" in one for one in _told(caplog))
     assert all("Where that is a verifier" in one for one in _told(caplog)), "what holds it here is none"
 
