@@ -20,7 +20,9 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 from trainer_client.testing import EndCall, FakeServer, Item, NoAnswer, Outcome, Skip, Verdict, by_response
 
@@ -30,6 +32,7 @@ class Scripted(FakeServer):
 
     Attributes:
         finished: how often each ``(rollout_id, verifier)`` was answered by a verdict.
+        under_way: calls of ``ScoreStream`` that have not ended.
     """
 
     def __init__(
@@ -41,6 +44,16 @@ class Scripted(FakeServer):
         )
         self.digests = dict(digests)
         self.finished: Counter[tuple[str, str]] = Counter()
+        self.under_way = 0
+
+    async def ScoreStream(self, requests: Any, context: Any) -> AsyncIterator[Any]:
+        """See the contract."""
+        self.under_way += 1
+        try:
+            async for response in super().ScoreStream(requests, context):
+                yield response
+        finally:
+            self.under_way -= 1
 
     @property
     def asked(self) -> Counter[tuple[str, str]]:

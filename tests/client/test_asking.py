@@ -18,7 +18,7 @@ advantage = "none"
 pin = false
 token = "file:secrets/token"
 [client.retries]
-unavailable_timeout_s = 0.3
+unavailable_timeout_s = 30
 [client.batching]
 max_items = 2
 [client.tls]
@@ -31,7 +31,7 @@ def test_a_file_says_it_with_paths_beside_itself(tmp_path: Path) -> None:
     told = Recipe.load(tmp_path / "r.toml").client
     assert told is not None
     assert (told.pin, told.batching, told.retries) == (
-        False, Batching(max_items=2), Retries(unavailable_timeout_s=0.3),
+        False, Batching(max_items=2), Retries(unavailable_timeout_s=30),
     )  # fmt: skip
     assert told.tls is not None
     assert (told.tls.ca, told.tls.key) == (str(tmp_path / "ca.pem"), None)
@@ -77,8 +77,12 @@ def test_calls_are_cut_and_patience_ends_as_it_says() -> None:
         with RewardClient(Recipe.loads(text), address, pin=True, batching=Batching(max_items=9)) as client:
             assert client._core._settings.pin is True
             assert client._core._settings.batching.max_items == 9
-            assert client._core._settings.retries.unavailable_timeout_s == 0.3
-    with RewardClient(Recipe.loads(text), address) as client, pytest.raises(ServerUnavailableError):
+            assert client._core._settings.retries.unavailable_timeout_s == 30
+    hasty = text.replace("unavailable_timeout_s = 30", "unavailable_timeout_s = 0.3")
+    with (
+        RewardClient(Recipe.loads(hasty), address) as client,
+        pytest.raises(ServerUnavailableError, match=r"for 0\.3 s"),
+    ):
         client.describe()
 
 

@@ -63,7 +63,7 @@ def test_singles_from_many_threads_and_loops_are_merged(client: RewardClient, se
 
     def blocking(name: int) -> list[float | None]:
         futures = [client.submit(r) for r in rollouts_of(TEXTS, prefix=f"t{name}")]
-        return [future.result(20).reward for future in futures]
+        return [future.result(60).reward for future in futures]
 
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
         first = threads.map(lambda name: asyncio.run(many(name)), range(4))
@@ -95,7 +95,7 @@ def test_the_same_rollout_submitted_twice_is_answered_twice(client: RewardClient
     rollout = Rollout("same", "p", '{"score": 0.5}')
     other_prompt = Rollout("other", "q", '{"score": 0.25}', group_id="same")
     futures = [client.submit(r) for r in (rollout, rollout, other_prompt)]
-    assert [future.result(20).reward for future in futures] == [0.5, 0.5, 0.25]
+    assert [future.result(60).reward for future in futures] == [0.5, 0.5, 0.25]
 
 
 def test_in_a_spawned_process(client: RewardClient) -> None:
@@ -148,24 +148,26 @@ def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     client.close()
     for one in (future, incomplete, unsent):
         with pytest.raises(ClientClosedError):
-            one.result(10)
-    waiting.join(10)
+            one.result(60)
+    waiting.join(60)
     assert len(found) == 1
 
 
 def test_a_client_that_is_never_used_starts_nothing(server: str, recipe: Recipe) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     RewardClient(recipe, server).close()
-    assert threading.active_count() == before
+    # What earlier tests left behind may end meanwhile.
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_client_that_is_dropped_ends_its_thread(server: str, recipe: Recipe) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     client = RewardClient(recipe, server)
     scores(client)
-    thread = next(t for t in threading.enumerate() if t.name == "trainer-client")
+    (thread,) = (t for t in set(threading.enumerate()) - before if t.name == "trainer-client")
     del client
     gc.collect()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
-    assert threading.active_count() <= before + 1
+    # gRPC's own thread may go on.
+    assert len(set(threading.enumerate()) - before) <= 1

@@ -30,8 +30,18 @@ from trainer_client.signals import MissingInputError
 Serve = Callable[..., Any]
 
 
+LENIENT = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
+
+
 def script(**fields: Any) -> str:
     return json.dumps(fields)
+
+
+async def until_cancelled(service: Scripted) -> None:
+    """Wait until a server has heard that its calls are ended."""
+    async with asyncio.timeout(60):
+        while service.cancelled < service.stream_calls:
+            await asyncio.sleep(0.01)
 
 
 async def test_scores_arrive_in_the_order_of_the_rollouts(serve: Serve, recipe: Recipe) -> None:
@@ -121,19 +131,22 @@ async def test_a_full_server_gets_its_items_later_and_loses_none(serve: Serve, r
     assert set(service.finished.values()) == {1}
 
 
-async def test_a_straggler_does_not_hold_what_is_done(serve: Serve, recipe: Recipe) -> None:
-    scripts = [script(score=1.0), script(score=0.5, delay_s=30.0)]
-    hasty = Recipe(rewards=(Reward("main", "echo", deadline_s=0.5),), max_missing=1.0)
+async def test_a_straggler_does_not_hold_what_is_done(serve: Serve) -> None:
+    scripts = [script(score=1.0), script(score=0.5, delay_s=3600.0)]
     service = Scripted()
-    async with AsyncRewardClient(hasty, await serve(service)) as client:
-        table = await client.score(rollouts_of(scripts))
+    async with AsyncRewardClient(LENIENT, await serve(service)) as client:
+        # A deadline may pass on a busy machine before anything is answered; then there is more time.
+        for deadline_s in (0.5, 5.0, 50.0):
+            hasty = client.with_recipe(
+                Recipe(rewards=(Reward("main", "echo", deadline_s=deadline_s),), max_missing=1.0)
+            )
+            table = await hasty.score(rollouts_of(scripts))
+            if table.valid.any():
+                break
         assert table.codes[:, 0].tolist() == ["accepted", "deadline"]
         assert table.outcomes[1, 0] == Outcome.SKIP
-        for _ in range(200):
-            if service.cancelled:
-                break
-            await asyncio.sleep(0.01)
-    assert service.cancelled == 1
+        await until_cancelled(service)
+    assert service.cancelled == service.stream_calls
 
 
 async def test_a_single_rollout_is_answered_before_its_batch_is(serve: Serve, recipe: Recipe) -> None:
@@ -324,8 +337,12 @@ async def test_an_unreachable_server_is_a_fault_and_costs_the_others_nothing(ser
         """
     )
     endpoints = {"echo": await serve(Scripted()), "gone": "127.0.0.1:1"}
-    async with AsyncRewardClient(recipe, endpoints, retries=Retries(unavailable_timeout_s=0.3)) as client:
-        table = await client.score(rollouts_of([script(score=1.0)] * 4))
+    # The one that answers is reached within the same patience.
+    for patience_s in (0.3, 3.0, 30.0):
+        async with AsyncRewardClient(recipe, endpoints, retries=Retries(unavailable_timeout_s=patience_s)) as client:
+            table = await client.score(rollouts_of([script(score=1.0)] * 4))
+        if table.valid.any():
+            break
     assert table.valid.tolist() == [[True, False]] * 4
     assert set(table.codes[:, 1].tolist()) == {"unavailable"}
     assert "127.0.0.1:1" in table.cell(0, "b").message
@@ -340,10 +357,7 @@ async def test_cancelling_a_batch_cancels_the_calls(serve: Serve, recipe: Recipe
         scoring.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scoring
-        for _ in range(200):
-            if service.cancelled:
-                break
-            await asyncio.sleep(0.01)
+        await until_cancelled(service)
     assert service.cancelled == 1
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,35 +20,38 @@ _SET_NAME = 15
 
 
 @pytest.fixture
-def core_thread() -> Iterator[threading.Event]:
-    """A thread that is named as one of the core's, and the event that ends it."""
+def core_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A thread that is named as one of the core's, and the event that ends it.
+
+    It is the only one that is looked at: those that earlier tests left behind come and go as they like.
+    """
     begun, end = threading.Event(), threading.Event()
 
     def run() -> None:
         ctypes.CDLL(None).prctl(_SET_NAME, b"event_engine", 0, 0, 0)
         begun.set()
-        end.wait(60)
+        end.wait()
 
-    thread = threading.Thread(target=run)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
+    (tmp_path / str(thread.native_id)).symlink_to(f"{forks._TASKS}/{thread.native_id}")
+    monkeypatch.setattr(forks, "_TASKS", str(tmp_path))
+    monkeypatch.setattr(forks, "_foreign", set())
+    monkeypatch.setattr(forks, "is_polled", lambda: False)
     yield end
     end.set()
     thread.join()
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What earlier tests left behind is not counted."""
-    forks.await_end_of_grpc(2.0)
-    monkeypatch.setattr(forks, "_foreign", forks.core_threads())
-
-
 def test_a_thread_that_ends_is_waited_for(core_thread: threading.Event) -> None:
-    assert forks.core_threads() - forks._foreign
-    threading.Timer(0.3, core_thread.set).start()
-    assert forks.await_end_of_grpc(20.0)
-    assert not forks.core_threads() - forks._foreign
+    assert forks.core_threads()
+    timer = threading.Timer(0.3, core_thread.set)
+    timer.start()
+    assert forks.await_end_of_grpc(60.0)
+    assert core_thread.is_set()
+    assert not forks.core_threads()
+    timer.join()
 
 
 @pytest.mark.usefixtures("core_thread")

@@ -78,7 +78,7 @@ async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> No
     server = spawn()
     port = int(server.address.rpartition(":")[2])
     rollouts = rollouts_of(slow_scripts(64, delay=0.1))
-    async with AsyncRewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=30.0)) as client:
+    async with AsyncRewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=120.0)) as client:
         scoring = asyncio.create_task(client.score(rollouts))
         await asyncio.sleep(0.25)
         server.kill()
@@ -104,7 +104,7 @@ async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn)
             await asyncio.sleep(0.02)
 
     reviving = asyncio.create_task(revive())
-    retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=30.0)
+    retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=120.0)
     batching = Batching(max_items=16)
     async with AsyncRewardClient(recipe, server.address, retries=retries, batching=batching) as client:
         table = await client.score(rollouts_of(scripts))
@@ -119,7 +119,7 @@ def test_a_new_version_behind_the_same_address_is_not_used(spawn: Spawn, recipe:
     server = spawn()
     port = int(server.address.rpartition(":")[2])
     rollouts = rollouts_of(slow_scripts(8))
-    with RewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=1.0)) as client:
+    with RewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=60.0)) as client:
         client.score(rollouts)
         server.kill()
         spawn(port, digest="d2")

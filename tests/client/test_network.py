@@ -63,8 +63,7 @@ async def test_a_replica_whose_probe_fails_in_a_way_that_nobody_foresaw_is_asked
 
     monkeypatch.setattr(Replica, "describe", describe_later)
     recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 60.0\n')
-    patient = replace(quick, unavailable_timeout_s=60.0)
-    async with AsyncRewardClient(recipe, await serve(Scripted()), retries=patient) as client:
+    async with AsyncRewardClient(recipe, await serve(Scripted()), retries=quick) as client:
         table = await client.score(rollouts_of(['{"score": 0.5}']))
     assert table.scores.tolist() == [[0.5]]
     assert not failures

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from trainer_client import AsyncRewardClient, Document, Recipe, RecipeError, Rew
 from trainer_client.result.rows import draw_of, rollout_fields, rollout_of
 from trainer_client.testing import FakeServer, by_response
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def recipe_of(folder: Path, more: str = "") -> Recipe:
@@ -196,5 +197,5 @@ def test_what_a_client_waits_for_is_named_with_its_endpoint(tmp_path: Path) -> N
         (wait,) = waits
         assert (wait.verifiers, wait.address) == (("one",), server.address)
         assert 0 < wait.items <= 4
-        assert str(wait).startswith(f"one at {server.address} for 0 s, ")
+        assert re.match(rf"one at {re.escape(server.address)} for \d+ s, ", str(wait))
         assert client.waits() == []

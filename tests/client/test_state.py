@@ -197,8 +197,7 @@ async def test_equal_recipes_of_two_callers_share_a_batch(serve: Serve) -> None:
     batching = Batching(max_items=len(TEXTS), max_delay_s=3600.0)
     async with AsyncRewardClient(RECIPE, await serve(service), batching=batching) as client:
         first = client.submit(rollouts_of([json.dumps({"score": 1, "delay_s": 3600.0})], prefix="first")[0])
-        while not service.requests:
-            await asyncio.sleep(0.01)
+        await asyncio.to_thread(service.wait_for_items)
         others = [client.with_recipe(Recipe.loads(TOML)) for _ in range(8)]
         rollouts = rollouts_of(TEXTS)
         results = await asyncio.gather(*(one.submit(r) for one, r in zip(others, rollouts, strict=True)))

@@ -15,6 +15,7 @@ import pytest
 from tests.client.conftest import rollouts_of
 from tests.client.hostile_server import Hostile, serve
 from trainer_client import AsyncRewardClient, Batching, Recipe, RequestRejectedError, Retries, Rollout
+from trainer_client._transport import fleet
 from trainer_client._transport.failures import CallFailure
 from trainer_client._transport.liveness import LivenessProbe
 from trainer_client._transport.replica import Replica
@@ -37,7 +38,9 @@ def stuck(item: Item) -> Verdict:
     return Verdict(0.0, delay_s=3600.0)
 
 
-async def test_the_first_batch_of_a_client_is_spread_over_all_replicas() -> None:
+async def test_the_first_batch_of_a_client_is_spread_over_all_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It goes out once all have answered, however long they take on a machine that is busy.
+    monkeypatch.setattr(fleet, "_START_GRACE", 60.0)
     async with (
         FakeServer({"echo": works}) as one,
         FakeServer({"echo": works}) as two,
@@ -56,12 +59,12 @@ async def test_a_replica_that_is_alive_without_progress_loses_its_items(determin
     async with FakeServer({"echo": stuck}) as bad, FakeServer({"echo": works}) as good:
         bad.deterministic = good.deterministic = deterministic
         async with AsyncRewardClient(RECIPE, [bad.address, good.address], retries=QUICK, batching=SMALL) as client:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 table = await client.score(rollouts())
             np.testing.assert_array_equal(table.scores[:, 0], np.arange(96) / 96)
             assert bad.items
             # A cancellation reaches the server after the table is done.
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while bad.cancelled < bad.stream_calls:
                     await asyncio.sleep(0.01)
             assert bad.cancelled == bad.stream_calls
@@ -75,7 +78,7 @@ async def test_two_replicas_are_asked_at_once_only_within_the_budget() -> None:
     async with FakeServer({"echo": stuck}) as bad, FakeServer({"echo": works}) as good:
         retries = replace(QUICK, hedge_ratio=0.0, budget_floor=0)
         async with AsyncRewardClient(RECIPE, [bad.address, good.address], retries=retries, batching=SMALL) as client:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 table = await client.score(rollouts())
     assert table.valid.all()
 
@@ -132,24 +135,33 @@ async def test_a_replica_is_silent_where_grpc_does_not_tell_of_it() -> None:
 
 
 async def test_long_waits_are_logged_with_the_endpoint_and_the_reason(caplog: pytest.LogCaptureFixture) -> None:
-    def slow(item: Item) -> Verdict:
-        return Verdict(1.0, delay_s=1.0)
+    recipe = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline_s = 3600.0\n')
+    patient = Retries(report_interval_s=0.2, unavailable_timeout_s=3600.0)
 
-    retries = Retries(report_interval_s=0.2, unavailable_timeout_s=1.0)
+    async def wait_until_said(client: AsyncRewardClient, *parts: str) -> None:
+        """Score what is never done until that is logged."""
+        scoring = asyncio.create_task(client.score(rollouts(8)))
+        async with asyncio.timeout(60):
+            while not any(all(part in words for part in parts) for words in caplog.messages):
+                assert not scoring.done()
+                await asyncio.sleep(0.01)
+        scoring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await scoring
+
     with caplog.at_level(logging.WARNING, "trainer_client"):
         async with (
-            FakeServer({"echo": slow}) as server,
-            AsyncRewardClient(RECIPE, server.address, retries=retries) as client,
+            FakeServer({"echo": stuck}) as server,
+            AsyncRewardClient(recipe, server.address, retries=patient) as client,
         ):
-            await client.score(rollouts(8))
-        assert any(f"8 items wait at {server.address}" in record.getMessage() for record in caplog.records)
+            await wait_until_said(client, f"8 items wait at {server.address}")
         caplog.clear()
-        nowhere = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\n')
-        async with AsyncRewardClient(nowhere, "127.0.0.1:1", retries=retries) as client:
-            table = await client.score(rollouts(8))
+        async with AsyncRewardClient(recipe, "127.0.0.1:1", retries=patient) as client:
+            await wait_until_said(client, "have waited for a replica", "127.0.0.1:1: UNAVAILABLE")
+    hasty = replace(patient, unavailable_timeout_s=0.2)
+    async with AsyncRewardClient(recipe, "127.0.0.1:1", retries=hasty) as client:
+        table = await client.score(rollouts(8))
     assert set(table.codes[:, 0].tolist()) == {"unavailable"}
-    said = [record.getMessage() for record in caplog.records]
-    assert any("have waited for a replica" in words and "127.0.0.1:1: UNAVAILABLE" in words for words in said)
 
 
 async def test_another_version_everywhere_is_said_at_once_with_both_digests() -> None:
@@ -160,7 +172,7 @@ async def test_another_version_everywhere_is_said_at_once_with_both_digests() ->
     ):
         await client.score(rollouts())
         one.digests["echo"] = two.digests["echo"] = "d2"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with pytest.raises(RequestRejectedError, match=r"pinned \(d1 of echo; .* hosts d2 of echo") as caught:
                 await client.score(rollouts())
     assert caught.value.code == "digest_mismatch"

@@ -258,7 +258,8 @@ class FakeServer(service_grpc.RewardServiceServicer):
             for task in asyncio.as_completed(later):
                 yield service_pb2.ScoreStreamResponse(verifiers=identities, results=[await task])
                 identities = []
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
+            # The latter where the call ends while an answer is written: what writes it hears of that, and asks no more.
             self.cancelled += 1
             raise
         finally:
