@@ -67,7 +67,7 @@ class HostingServicer(hosting_grpc.HostingServiceServicer):
         return hosting_pb2.RegisterResponse(
             verifier=wire.describe(hosted, origin),
             unchanged=registered.unchanged,
-            earlier=[wire.identity(one, identity.name, wire.AspectNames(())) for one in earlier],
+            earlier=[wire.identity(one, identity.name, ()) for one in earlier],
         )
 
     async def Retire(self, request: hosting_pb2.RetireRequest, context: Context) -> hosting_pb2.RetireResponse:
@@ -87,7 +87,7 @@ class HostingServicer(hosting_grpc.HostingServiceServicer):
             ]
         )
         if current is not None:
-            response.current.CopyFrom(wire.identity(current, request.verifier, wire.AspectNames(())))
+            response.current.CopyFrom(wire.identity(current, request.verifier, ()))
         return response
 
     async def _check(self, context: Context, what: str) -> str:

@@ -23,6 +23,7 @@ from reward_servers.core import (
 )
 from reward_servers.observe import CallRecord
 from reward_servers.rpc._intake import OpenedCall, RequestReader, check_counts, parse
+from trainer_client.contract.aspect_names import AspectNames
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -44,7 +45,7 @@ class Header:
         self._hosted = [
             found or scorer.hosted.get(one.verifier) for one, found in zip(evaluations, self._found, strict=True)
         ]
-        self.names = [wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
+        self.names = [AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
         record.request_id, record.run, record.step = request_id, run, first.step
         record.verifiers = [one.verifier for one in evaluations]
 
@@ -59,7 +60,7 @@ class Header:
     def identities(self) -> list[types_pb2.VerifierIdentity]:
         """The header of an answer."""
         return [
-            wire.identity(hosted, one.verifier, names)
+            wire.identity(hosted, one.verifier, names.names)
             for hosted, one, names in zip(self._hosted, self.request.evaluations, self.names, strict=True)
         ]
 
@@ -242,7 +243,7 @@ class Stream:
         """The header: first of all, and again when verdicts have named new aspects."""
         if self._header is None:
             return []
-        known = sum(len(names.places) for names in self._header.names)
+        known = sum(len(names.names) for names in self._header.names)
         if known == self._announced:
             return []
         self._announced = known

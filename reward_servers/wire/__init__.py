@@ -2,10 +2,9 @@
 
 from reward_servers.wire._info import activity, client_share, clients, describe, entry, identity, load, slow_items
 from reward_servers.wire._read import GroupReader, count_rollouts, parts, read_evaluations
-from reward_servers.wire._write import AspectNames, Columns, RowPlaces, Rows, fill_result
+from reward_servers.wire._write import Columns, RowPlaces, Rows, fill_result
 
 __all__ = [
-    "AspectNames",
     "Columns",
     "GroupReader",
     "RowPlaces",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reward_servers import __version__
 from reward_servers.core import Admission, BoundVerifier, Cost, Scorer, Share, schema_of
-from reward_servers.wire._write import AspectNames, duration
+from reward_servers.wire._write import duration
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
@@ -19,14 +21,12 @@ _COSTS = {
 _LONGEST_NAME = 200
 
 
-def identity(hosted: BoundVerifier | None, name: str, aspects: AspectNames) -> types_pb2.VerifierIdentity:
+def identity(hosted: BoundVerifier | None, name: str, aspects: Sequence[str]) -> types_pb2.VerifierIdentity:
     """The header entry of an evaluation; a verifier that is not hosted has a name only."""
     if hosted is None:
         return types_pb2.VerifierIdentity(name=name)
     who = hosted.identity
-    return types_pb2.VerifierIdentity(
-        name=who.name, version=who.version, digest=who.digest, aspects=list(aspects.places)
-    )
+    return types_pb2.VerifierIdentity(name=who.name, version=who.version, digest=who.digest, aspects=aspects)
 
 
 def load(admission: Admission, draining: bool) -> types_pb2.ServerLoad:
@@ -44,7 +44,7 @@ def describe(hosted: BoundVerifier, origin: str) -> service_pb2.VerifierInfo:
     """Everything a caller can know about a verifier."""
     verifier, limits = hosted.verifier, hosted.limits
     return service_pb2.VerifierInfo(
-        identity=identity(hosted, verifier.name, AspectNames(verifier.aspects)),
+        identity=identity(hosted, verifier.name, tuple(verifier.aspects)),
         description=verifier.description,
         scope=service_pb2.SCOPE_GROUP if verifier.scope == "group" else service_pb2.SCOPE_ROLLOUT,
         deterministic=verifier.deterministic,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from google.protobuf.duration_pb2 import Duration
 
 from reward_servers.core import Fault, Party, PlainVerdicts, Result, Skip, SkipReason, Step, Verdict
+from trainer_client.contract.aspect_names import AspectNames
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -32,17 +33,6 @@ def duration(seconds: float) -> Duration:
     message = Duration()
     message.FromNanoseconds(int(seconds * 1e9))
     return message
-
-
-class AspectNames:
-    """Gives each aspect name of a verifier its position in the response's header."""
-
-    def __init__(self, declared: Iterable[str] = ()) -> None:
-        self.places = {name: place for place, name in enumerate(declared)}
-
-    def place(self, name: str) -> int:
-        """The position of a name, which is added when it is new."""
-        return self.places.setdefault(name, len(self.places))
 
 
 class RowPlaces:
@@ -237,7 +227,7 @@ def fill_result(message: types_pb2.Result, result: Result, names: AspectNames, *
 
 def _fill_details(message: types_pb2.Verdict, verdict: Verdict, names: AspectNames) -> None:
     for name, value in verdict.aspects:
-        message.aspects.add(name=names.place(name), value=value)
+        names.write(message, name, value)
     for step in verdict.steps:
         _fill_step(message.steps.add(), step)
     if verdict.note:

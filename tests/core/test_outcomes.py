@@ -12,7 +12,8 @@ from reward_servers.core import Fault, Party, Result, Score, Step, Usage, Verdic
 from reward_servers.core._outcomes import to_verdict
 from reward_servers.core.executors._frames import FrameReader
 from reward_servers.core.executors._messages import ChunkResults, ResultsWriter, read_message
-from reward_servers.wire import AspectNames, fill_result
+from reward_servers.wire import fill_result
+from trainer_client.contract.aspect_names import AspectNames
 from trainer_client.contract.v1 import types_pb2
 
 

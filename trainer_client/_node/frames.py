@@ -21,6 +21,7 @@ from trainer_client._errors import (
     StateError,
 )
 from trainer_client._transport.encoding import plain_value
+from trainer_client.contract.aspect_names import AspectNames
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.recipe.recipe import Recipe
@@ -163,10 +164,10 @@ def pack_results(tokens: Sequence[Token], results: Sequence[RolloutResult | Inco
             lines.append([token, result.reward, "", *_cells(batch.store, result._row, parts)])
         else:
             lines.append([token, None, str(result.args[0]), *_cells(result.table._store, 0, parts)])
-    versions = batch.store.versions if batch is not None else results[0].table._store.versions  # type: ignore[union-attr]
+    store = batch.store if batch is not None else results[0].table._store  # type: ignore[union-attr]
     floors = list(batch.floors.items()) if batch is not None else []
-    told = [[list(one) for one in known.values()] for known in versions]
-    return pack(["done", told, floors, lines], parts)
+    told = [[list(one) for one in known.values()] for known in store.versions]
+    return pack(["done", told, [one.names for one in store.aspects], floors, lines], parts)
 
 
 def _cells(store: OutcomeStore, row: int, parts: list[bytes]) -> list[Any]:
@@ -202,10 +203,11 @@ def unpack_results(
     Yields:
         Token, result, and the message of an error when the recipe ends the run for a score that is missing.
     """
-    _, told, floors, lines = frame.head
+    _, told, aspects, floors, lines = frame.head
     width = len(recipe.rewards)
     store = OutcomeStore(len(lines), width)
     store.versions = [{one[2]: _verifier(one) for one in known} for known in told]
+    store.aspects = [AspectNames(names) for names in aspects]
     rollouts: list[Any] = [asked.get(line[0]) for line in lines]
     at = cell = 0
     for line in lines:

@@ -17,7 +17,7 @@ from trainer_client._settings import Settings, read_token
 from trainer_client._version import __version__
 from trainer_client.recipe.recipe import Recipe
 
-_FORMAT = 1
+_FORMAT = 2
 _BACKLOG = 512
 _CREDENTIALS = struct.Struct("3i")
 

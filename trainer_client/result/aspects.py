@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer_client.contract.aspect_names import name_of
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.recipe.rewards import Reading
@@ -39,6 +40,7 @@ class Readings:
             if reading.asked in self._floors:
                 self._floors[reading.column] = self._floors[reading.asked]
             store.versions[reading.column].update(store.versions[reading.asked])
+            store.aspects[reading.column] = store.aspects[reading.asked]
         for row in rows:
             # Others read the verdict that was asked for: it becomes a part of itself last.
             for reading in sorted(self._readings, key=lambda one: one.column == one.asked):
@@ -51,7 +53,7 @@ class Readings:
             column[cell] = column[asked]
         if not reading.aspect or store.state[cell] != Outcome.VERDICT:
             return
-        value = _aspect(store.sources[cell], _number(store, reading))
+        value = _aspect(store.sources[cell], store.aspects[reading.column].names, reading.aspect)
         floor = self._floors.get(reading.asked)
         if value is None and floor is not None and store.scores[asked] <= floor:
             value = floor
@@ -67,16 +69,10 @@ class Readings:
         store.sources[cell] = outcome
 
 
-def _number(store: OutcomeStore, reading: Reading) -> int:
-    """Position of an aspect in the verifier's list; -1 where it has none of that name."""
-    known = next(iter(store.versions[reading.asked].values()), None)
-    return known.aspects.index(reading.aspect) if known is not None and reading.aspect in known.aspects else -1
-
-
-def _aspect(source: Any, number: int) -> float | None:
+def _aspect(source: Any, names: Sequence[str], wanted: str) -> float | None:
     if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
         return None
     result = types.Result.FromString(source) if isinstance(source, bytes) else source
-    found: Mapping[int, Any] = {one.name: one for one in result.verdict.aspects}
-    one = found.get(number)
+    found: Mapping[str, Any] = {name_of(one, names): one for one in result.verdict.aspects}
+    one = found.get(wanted)
     return float(one.value) if one is not None and one.HasField("value") else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_client.contract.aspect_names import name_of
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Spent
 
 if TYPE_CHECKING:
@@ -146,25 +147,27 @@ def read_spent(sources: Sequence[Any]) -> Spent:
     return Spent(calls, read, written, cost)
 
 
-def read_aspects(sources: Sequence[Any], count: int) -> list[array[float]]:
-    """All aspects of settled cells, in the order of the verifier's list; NaN where a verdict does not have one.
+def read_aspects(sources: Sequence[Any], names: Sequence[str], wanted: Sequence[str]) -> dict[str, array[float]]:
+    """Aspects of settled cells by name; NaN where a verdict does not have one.
 
     Args:
         sources: what each cell was settled with.
-        count: how many aspects there are.
+        names: names by which they number aspects.
+        wanted: names of those that are read.
     """
     from trainer_client.contract.v1 import reward_service_pb2 as service
     from trainer_client.contract.v1 import types_pb2 as types
 
-    values = [array("d", [float("nan")]) * len(sources) for _ in range(count)]
+    values = {name: array("d", [float("nan")]) * len(sources) for name in wanted}
     for cell, source in enumerate(sources):
         # Verdicts that come column by column have none.
         if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
             continue
         result = types.Result.FromString(source) if isinstance(source, bytes) else source
         for aspect in result.verdict.aspects if result.HasField("verdict") else ():
-            if aspect.name < count and aspect.HasField("value"):
-                values[aspect.name][cell] = aspect.value
+            column = values.get(name_of(aspect, names))
+            if column is not None and aspect.HasField("value"):
+                column[cell] = aspect.value
     return values
 
 
@@ -174,7 +177,7 @@ def read_cell(store: OutcomeStore, at: int, aspects: Sequence[str]) -> Cell:
     Args:
         store: where it is.
         at: its place in the flat columns.
-        aspects: names of the parts of its judgement.
+        aspects: names by which it numbers the parts of its judgement.
     """
     outcome = Outcome(store.state[at])
     details = read_details(store.sources[at], store.places[at], aspects)
@@ -245,8 +248,7 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
     details["evidence_json"] = verdict.evidence_json
     details["feedback_json"] = verdict.feedback_json
     details["aspects"] = {
-        aspects[a.name] if a.name < len(aspects) else str(a.name): a.value if a.HasField("value") else None
-        for a in verdict.aspects
+        name_of(one, aspects): one.value if one.HasField("value") else None for one in verdict.aspects
     }
     details["steps"] = [
         {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
 
+from trainer_client.contract.aspect_names import AspectNames
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.recipe.recipe import Recipe
@@ -36,7 +37,8 @@ def keep_rows(table: ScoreTable, rows: Sequence[int]) -> dict[str, Any] | None:
     if not all(_is_final(store, at) for at in places):
         return None
     versions = [[list(one) for one in answered.values()] for answered in store.versions]
-    return {"cells": [_pack(store, at) for at in places], "versions": versions}
+    names = [one.names for one in store.aspects]
+    return {"cells": [_pack(store, at) for at in places], "versions": versions, "aspects": names}
 
 
 def take_rows(table: ScoreTable, rows: Sequence[int]) -> ScoreTable:
@@ -98,6 +100,9 @@ def _unpack(kept: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
             {digest: VerifierId(name, version, digest, tuple(aspects)) for name, version, digest, aspects in answered}
             for answered in kept["versions"]
         ]
+        store.aspects = [AspectNames(map(str, names)) for names in kept["aspects"]]
+        if len(store.aspects) != width:
+            raise ValueError(f"names of the aspects of {len(store.aspects)} rewards, and not of {width}")
     except (KeyError, TypeError, ValueError, DecodeError) as error:
         raise ValueError(f"it is not what was kept of a group: {error}") from None
     return store

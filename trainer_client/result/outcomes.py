@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_client.contract.aspect_names import AspectNames, Renumbering
 from trainer_client.result.verifiers import VerifierId
 
 
@@ -87,11 +88,13 @@ class OutcomeStore:
         code_names: names of the codes.
         left: cells of each row that are not settled.
         versions: for each column the verifiers that answered, by digest.
+        aspects: for each column the names by which its sources number aspects, whichever version answered.
         on_rows: called with the rows that have just become complete.
         on_settled: called with them before that, to make columns of what others hold.
     """
 
     __slots__ = (
+        "aspects",
         "code_names",
         "codes",
         "left",
@@ -122,6 +125,7 @@ class OutcomeStore:
         self.numbers = {"not_asked": 0}
         self.left = array("i", [0]) * rows
         self.versions: list[dict[str, VerifierId]] = [{} for _ in range(width)]
+        self.aspects = [AspectNames() for _ in range(width)]
         self.on_rows = on_rows
         self.on_settled: Callable[[list[int]], None] | None = None
 
@@ -217,7 +221,8 @@ class OutcomeStore:
         width = self.width
         taken = OutcomeStore(0, width)
         taken.rows = len(rows)
-        taken.code_names, taken.numbers, taken.versions = self.code_names, self.numbers, self.versions
+        taken.code_names, taken.numbers = self.code_names, self.numbers
+        taken.versions, taken.aspects = self.versions, self.aspects
         for row in rows:
             cells = slice(row * width, (row + 1) * width)
             taken.state += self.state[cells]
@@ -240,6 +245,7 @@ class OutcomeStore:
         """The cells of several settled stores of equal width, one below the other."""
         joined = cls(0, stores[0].width)
         versions: list[dict[str, VerifierId]] = joined.versions
+        headers: dict[tuple[int, int], Renumbering] = {}
         for store in stores:
             joined.rows += store.rows
             joined.state += store.state
@@ -247,9 +253,28 @@ class OutcomeStore:
             renumbered = [joined.number_of(code) for code in store.code_names]
             joined.codes.extend(renumbered[number] for number in store.codes)
             joined.parties += store.parties
-            joined.sources += store.sources
+            joined.sources += joined._renumbered(store, headers)
             joined.places += store.places
             joined.left += store.left
             for known, more in zip(versions, store.versions, strict=True):
                 known.update(more)
         return joined
+
+    def _renumbered(self, other: OutcomeStore, headers: dict[tuple[int, int], Renumbering]) -> list[Any]:
+        """Another store's sources, with aspects numbered as here.
+
+        Args:
+            other: the store.
+            headers: what its numbers are here, by column and names; it is added to.
+        """
+        found = []
+        for column, names in enumerate(other.aspects):
+            at = column, id(names)
+            if at not in headers:
+                headers[at] = Renumbering(names.names, self.aspects[column])
+            found.append(headers[at])
+        if not any(header.changes for header in found):
+            return other.sources
+        from trainer_client.result.sources import renumbered
+
+        return [renumbered(source, found[cell % self.width]) for cell, source in enumerate(other.sources)]

@@ -60,10 +60,9 @@ class RolloutResult:
         """Parts of a reward's verdict; empty where there is none, None for one that could not be judged."""
         store, column = self._batch.store, self._batch.recipe.columns.index(reward)
         at = self._row * store.width + column
-        versions = store.versions[column]
-        if store.state[at] != Outcome.VERDICT or not versions:
+        if store.state[at] != Outcome.VERDICT:
             return {}
-        names = next(iter(versions.values())).aspects
+        names = store.aspects[column].names
         found: Mapping[str, float | None] = read_details(store.sources[at], store.places[at], names).get("aspects", {})
         return found
 

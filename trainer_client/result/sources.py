@@ -1,4 +1,4 @@
-"""What cells were settled with: on its way to another process, and without what takes most of the room.
+"""What cells were settled with: on its way to another process, to another table, and without what takes most room.
 
 A source is a message of the contract, the bytes of one, or an outcome that the client states itself.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from trainer_client.contract.aspect_names import Renumbering
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 
@@ -31,6 +32,15 @@ def unpacked(sources: Sequence[Any]) -> list[Any]:
 def lean(sources: Sequence[Any]) -> list[Any]:
     """Sources without evidence, feedback, notes and steps."""
     return [_lean(source) if isinstance(source, types.Result | bytes) else source for source in sources]
+
+
+def renumbered(source: Any, header: Renumbering) -> Any:
+    """A source whose aspects are numbered by another header. A copy: tables of the same rollouts share sources."""
+    if not isinstance(source, types.Result | bytes) or not header.changes:
+        return source
+    result = types.Result.FromString(source if isinstance(source, bytes) else source.SerializeToString())
+    header.apply(result.verdict.aspects)
+    return result.SerializeToString() if isinstance(source, bytes) else result
 
 
 def _pack(source: Any, shared: dict[int, _Packed]) -> Any:

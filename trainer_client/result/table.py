@@ -205,22 +205,23 @@ class ScoreTable:
             reward: name or position of the reward.
             name: of the aspect.
         """
-        found = self.aspects(reward).get(name)
-        return np.full(len(self), np.nan) if found is None else found
+        column = self.column(reward) if isinstance(reward, str) else reward
+        known, names = self.aspects(column), self._store.aspects[column].names
+        if name in known:
+            return known[name]
+        return np.frombuffer(read_aspects(self._sources(column), names, [name])[name], np.float64)
 
     def aspects(self, reward: str | int) -> Mapping[str, FloatArray]:
-        """``[N]`` each aspect of a reward's verdicts, by its name.
+        """``[N]`` each aspect of a reward's verdicts, by its name; where they have more, the first 1,024 of them.
 
         Args:
             reward: name or position of the reward.
         """
         column = self.column(reward) if isinstance(reward, str) else reward
         if column not in self._aspects:
-            names = self.versions[column][0].aspects if self.versions[column] else ()
-            read = read_aspects(self._sources(column), len(names)) if names else []
-            self._aspects[column] = {
-                name: np.frombuffer(values, np.float64) for name, values in zip(names, read, strict=True)
-            }
+            names = self._store.aspects[column].names
+            read = read_aspects(self._sources(column), names, names) if names else {}
+            self._aspects[column] = {name: np.frombuffer(values, np.float64) for name, values in read.items()}
         return self._aspects[column]
 
     @property
@@ -248,8 +249,7 @@ class ScoreTable:
             reward: name or position of the reward.
         """
         column = self.column(reward) if isinstance(reward, str) else reward
-        aspects = self.versions[column][0].aspects if self.versions[column] else ()
-        return read_cell(self._store, row * len(self.columns) + column, aspects)
+        return read_cell(self._store, row * len(self.columns) + column, self._store.aspects[column].names)
 
     def shed(self) -> None:
         """Forget evidence, feedback, notes and steps, most of a large table; what the method reads is kept."""

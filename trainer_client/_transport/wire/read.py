@@ -12,6 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from trainer_client._transport.failures import REFUSAL_CODES, UnusableReplyError, bounded_delay
 from trainer_client._transport.wire.columns import check_columns, settle_columns
 from trainer_client._transport.wire.info import read_id
+from trainer_client.contract.aspect_names import MOST_NAMES, AspectNames, Renumbering
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Party
@@ -28,8 +29,6 @@ _EARLY: Final = 1.0
 """Seconds before the call's deadline from which on a skip for that reason is believed."""
 _LONGEST_CODE: Final = 128
 _MOST_CODES: Final = 4096
-_NOWHERE: Final = 2**31 - 1
-"""Place of an aspect that the reply does not name."""
 
 
 class Ending(enum.Enum):
@@ -84,7 +83,7 @@ class ReplyReader:
         awaited: what is not answered yet, as ``row * evaluations + evaluation``.
     """
 
-    __slots__ = ("_columns", "_expected", "_places", "_ranges", "_store", "awaited")
+    __slots__ = ("_columns", "_expected", "_headers", "_ranges", "_store", "awaited")
 
     def __init__(
         self, store: OutcomeStore, columns: Sequence[int], rows: Iterable[int], expected: Sequence[ExpectedVerifier]
@@ -94,7 +93,7 @@ class ReplyReader:
         self._columns = columns
         self._expected = expected
         self._ranges = [(one.low, one.high) for one in expected]
-        self._places: dict[int, list[int]] = {}
+        self._headers = [Renumbering((), AspectNames())] * width
         self.awaited = set(rows) if width == 1 else {row * width + e for row in rows for e in range(width)}
 
     def read(self, reply: Reply, remaining: float) -> tuple[int, list[ScorelessResult]]:
@@ -147,7 +146,7 @@ class ReplyReader:
             # Settled already: by a copy of the work elsewhere, or given up.
             if state[cell] != pending:
                 continue
-            self._place(evaluation, verdict)
+            self._headers[evaluation].apply(verdict.aspects)
             state[cell], scores[cell], codes[cell], sources[cell] = 1, score, number, result
             taken.append(cell)
             left[row] -= 1
@@ -210,16 +209,9 @@ class ReplyReader:
         """Note who answers. Verdicts may name aspects as they come, and two replicas in another order."""
         versions = self._store.versions[column]
         known = versions.get(told.digest, told)
-        names = known.aspects + tuple(name for name in told.aspects if name not in known.aspects)
-        versions[told.digest] = known._replace(aspects=names)
-        places = [names.index(name) for name in told.aspects]
-        self._places[evaluation] = places if places != list(range(len(places))) else []
-
-    def _place(self, evaluation: int, verdict: types.Verdict) -> None:
-        """Give a verdict's aspects their places in the names that the store has."""
-        if places := self._places.get(evaluation):
-            for aspect in verdict.aspects:
-                aspect.name = places[aspect.name] if aspect.name < len(places) else _NOWHERE
+        names = tuple(dict.fromkeys((*known.aspects, *told.aspects)))
+        versions[told.digest] = known._replace(aspects=names[:MOST_NAMES])
+        self._headers[evaluation] = Renumbering(told.aspects, self._store.aspects[column])
 
     def _take_back(self, cells: Iterable[int]) -> None:
         store = self._store

@@ -516,7 +516,9 @@ class VerifierIdentity(google.protobuf.message.Message):
     """Digest of its code version, settings that shape scores, and runtime."""
     @property
     def aspects(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of the aspects that its verdicts refer to by position."""
+        """Names of the aspects that its verdicts refer to by position: those that it declares, then others as they come, 1,024
+        in all. Further ones are said where they are.
+        """
 
     def __init__(
         self,
@@ -538,18 +540,22 @@ class Aspect(google.protobuf.message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
+    LABEL_FIELD_NUMBER: builtins.int
     name: builtins.int
-    """Position of the name in VerifierIdentity.aspects."""
+    """Position of the name in VerifierIdentity.aspects; 2147483647 where `label` says it."""
     value: builtins.float
     """Its value; absent when this part could not be judged."""
+    label: builtins.str
+    """The name itself, where the header names as many aspects as it may; empty otherwise."""
     def __init__(
         self,
         *,
         name: builtins.int = ...,
         value: builtins.float | None = ...,
+        label: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_value", b"_value", "value", b"value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_value", b"_value", "name", b"name", "value", b"value"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_value", b"_value", "label", b"label", "name", b"name", "value", b"value"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_value", b"_value"]) -> typing.Literal["value"] | None: ...
 
 global___Aspect = Aspect
