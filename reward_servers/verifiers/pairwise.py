@@ -22,6 +22,7 @@ from reward_servers.verifiers._comparing import (
 )
 from reward_servers.verifiers._judge_options import WeighingOptions
 from reward_servers.verifiers.judge import OPPONENT_PROVOKED
+from reward_servers.verifiers.models.comparison import OPPONENT_TOO_LONG
 
 Pair = tuple[int, int]
 
@@ -110,10 +111,26 @@ async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOpt
 
 
 async def _ask_pair_model(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
-    """The probability that ``first`` wins, and its rest: the model reads both orders."""
+    """The probability that ``first`` wins, and its rest: the model reads both orders.
+
+    Of two that the model cannot read together the longer one loses, and both where they are equally long.
+    """
     reference = with_reference(first.rollout, opponent=second.text)
-    verdict = await ctx.score("comparison", first.rollout, reference=reference)
-    return Decided(verdict.score, 1.0 - verdict.score, (evidence_of(verdict),))
+    try:
+        verdict = await ctx.score("comparison", first.rollout, reference=reference)
+    except FaultError as fault:
+        if fault.code != OPPONENT_TOO_LONG:
+            raise
+        return Decided(1.0, 0.0, (evidence_of(fault),))
+    lost = 1.0 - verdict.score
+    if verdict.code == "limit":
+        turned = with_reference(second.rollout, opponent=first.text)
+        try:
+            lost = (await ctx.score("comparison", second.rollout, reference=turned)).score
+        except FaultError as fault:
+            if fault.code != OPPONENT_TOO_LONG:
+                raise
+    return Decided(verdict.score, lost, (evidence_of(verdict),))
 
 
 async def _score_of(one: Contestant, ctx: Context) -> float:
@@ -196,7 +213,7 @@ class _Contest:
 
 @verifier(
     "pairwise",
-    version="8",
+    version="9",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall_s=3600.0),

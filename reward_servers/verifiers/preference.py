@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,7 +22,14 @@ from reward_servers import (
     ServiceError,
     verifier,
 )
-from reward_servers.engines.models import Compute, Conversation, Encoded, EncodingError, Outputs
+from reward_servers.engines.models import (
+    Compute,
+    Conversation,
+    Encoded,
+    EncodingError,
+    Outputs,
+    ResponseRefusedError,
+)
 from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from reward_servers.engines.text import visible
 from reward_servers.verifiers.models._loading import ModelSettings, computing, loading, turns
@@ -47,7 +54,7 @@ class GoldenSettings(BaseModel):
     prompt: str
     response: str
     logit: float = Field(allow_inf_nan=False)
-    tolerance: float = Field(0.05, gt=0)
+    tolerance: float = Field(0.05, gt=0, allow_inf_nan=False)
 
 
 class PreferenceSettings(ModelSettings):
@@ -72,7 +79,9 @@ class PreferenceSettings(ModelSettings):
     )
     golden: tuple[GoldenSettings, ...] = Field((), description="Scores that the model's card states.")
     adapters: dict[str, Path] = Field(default_factory=dict, description="Directories of LoRA adapters by name.")
-    linear_range: float = Field(20.0, gt=0, description="For scale 'linear': -range to range becomes 0 to 1.")
+    linear_range: float = Field(
+        20.0, gt=0, allow_inf_nan=False, description="For scale 'linear': -range to range becomes 0 to 1."
+    )
 
 
 class PreferenceOptions(Options):
@@ -89,7 +98,7 @@ class PreferenceOptions(Options):
     )
     show_reasoning: bool = Field(False, description="Whether the model sees reasoning spans of the response.")
     adapter: str = Field("", max_length=100, description="Name of a declared adapter; empty for the model as it is.")
-    weights: dict[str, float] | None = Field(
+    weights: dict[str, Annotated[float, Field(allow_inf_nan=False)]] | None = Field(
         None, max_length=64, description="Weights of the model's heads by name, in place of the server's."
     )
 
@@ -98,7 +107,7 @@ class PreferenceOptions(Options):
 # What a conversation costs is bounded by `max_length`, so neither bound of time is the candidate's to exceed.
 @verifier(
     "preference",
-    version="5",
+    version="6",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects=("logit",),
@@ -168,8 +177,12 @@ class Preference:
             encoded = self._model.encoder.encode(
                 Conversation(turns(rollout.prompt_context.prompt, "user"), response), options.truncation
             )
+        except ResponseRefusedError as error:
+            return Score.floor("malformed", f"response: {error}")
         except EncodingError as error:
             return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()
+        if not encoded.ids:
+            return Score.floor("no_answer", "the model's tokenizer has no token for the response")
         longest = self._model.encoder.max_length
         if encoded.prompt_tokens >= longest and options.truncation == "refuse":
             what = f"prompt: {encoded.prompt_tokens} tokens leave no room for a response within {longest}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tokenizers.normalizers import Replace
 from transformers import (
     AutoModel,
     AutoModelForCausalLM,
@@ -17,7 +19,7 @@ from transformers import (
     LlamaForTokenClassification,
 )
 
-from reward_servers.core import Message, Part, StartupError, Verdict, bind
+from reward_servers.core import BoundVerifier, Fault, Message, Part, StartupError, Verdict, bind
 from reward_servers.engines.preference import split_steps
 from reward_servers.verifiers.models.comparison import Comparison
 from reward_servers.verifiers.models.likelihood import Likelihood
@@ -40,8 +42,12 @@ def _tokens(path: Path, labels: int) -> Path:
     return path
 
 
+def _bound(verifier: Any, path: Path, **settings: Any) -> BoundVerifier:
+    return bind(declared(verifier), {"path": str(path), "threads": 1, **settings})
+
+
 def _serve(verifier: Any, path: Path, **settings: Any) -> Any:
-    return bench(bind(declared(verifier), {"path": str(path), "threads": 1, **settings}))
+    return bench(_bound(verifier, path, **settings))
 
 
 def _spoil(path: Path) -> None:
@@ -233,3 +239,64 @@ async def test_a_pair_model_is_asked_in_both_orders(tmp_path: Path) -> None:
     # Its braces are one unknown word, and no place for the other response.
     assert dict(planted.aspects)["as_first"] == pytest.approx(raw("{second}", "w1"), abs=1e-6)
     assert sum(one.score for one in shares if isinstance(one, Verdict)) == pytest.approx(1.5)
+
+
+async def test_of_two_that_do_not_fit_together_the_longer_one_loses(tmp_path: Path) -> None:
+    path = tiny.llama(tmp_path, chat=False)
+    settings = {"path": str(path), "layout": "{prompt} [SEP] {first} [SEP] {second}", "threads": 1, "max_length": 64}
+    short, long, longer, turned = "w1", "w2 " * 40, "w3 " * 70, "w4 " * 70
+    async with bench(bind(declared(Comparison), settings), pairwise) as running:
+        own = await running.verdict("comparison", rollout(longer, {"opponent": short}, prompt="w9"))
+        other = await running.fault("comparison", rollout(short, {"opponent": longer}, prompt="w9"))
+        asked = await running.fault("comparison", rollout(short, {"opponent": long}, prompt=longer))
+        members = group([short, long, longer, turned], prompt="w9")
+        ranked = [one.outcome for one in await running.results("pairwise", [members], {"by": "comparison"})]
+        alone = await running.verdict("comparison", rollout(short, {"opponent": long}, prompt="w9"))
+    assert (own.score, own.code) == (0.0, "limit")
+    assert (other.party.value, other.code) == ("dataset", "opponent_too_long")
+    assert (asked.party.value, asked.code) == ("dataset", "prompt_too_long")
+    shares = [one.score for one in ranked if isinstance(one, Verdict)]
+    # Of the two longest, which are equally long, neither wins.
+    assert shares == pytest.approx([(alone.score + 2) / 3, (3 - alone.score) / 3, 0.0, 0.0])
+
+
+async def test_a_response_is_not_blamed_for_what_leaves_it_no_room(tmp_path: Path) -> None:
+    cross, steps, lm = tiny.bert(tmp_path / "cross"), _tokens(tmp_path / "steps", 1), causal(tmp_path / "lm")
+    served = [
+        _bound(Process, steps, max_length=64, separator="[SEP]", good="0", bad=""),
+        _bound(Likelihood, lm, max_length=64),
+        _bound(Similarity, cross, max_length=64, kind="cross"),
+    ]
+    asked: list[tuple[str, dict[str, Any], str]] = [
+        ("process", {}, "prompt_too_long"),
+        ("likelihood", {"of": "response"}, "prompt_too_long"),
+        ("likelihood", {"lead": " "}, "prompt_too_long"),
+        ("similarity", {"against": "prompt"}, "reference_too_long"),
+    ]
+    texts = [("w1", "w2"), ("w1", LONG), (LONG, "w2"), (LONG, LONG)]
+    items = [rollout(text, {"answer": "w3"}, prompt=prompt) for prompt, text in texts]
+    async with bench(*served) as running:
+        for name, options, code in asked:
+            right, long, *blameless = await running.outcomes(name, items, options)
+            assert isinstance(right, Verdict), (name, right)
+            assert isinstance(long, Verdict), (name, long)
+            assert (long.score, long.code) == (0.0, "limit")
+            found = [(one.party.value, one.code) for one in blameless if isinstance(one, Fault)]
+            assert found == [("dataset", code)] * 2, name
+
+
+async def test_a_response_that_a_tokenizer_has_no_token_for_is_no_answer(tmp_path: Path) -> None:
+    paths = [tiny.bert(tmp_path / "bert"), causal(tmp_path / "lm")]
+    for path in paths:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer.backend_tokenizer.normalizer = Replace("\u2063", "")
+        tokenizer.save_pretrained(path)
+    file = paths[0] / "tokenizer.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "post_processor": None}))
+    items = [rollout(text, {"answer": "w1"}, prompt="q") for text in ("w1", "\u2063", "w2")]
+    async with bench(_bound(Similarity, paths[0]), _bound(Likelihood, paths[1])) as running:
+        for name, options in (("similarity", {}), ("likelihood", {"of": "response"})):
+            found = await running.outcomes(name, items, options)
+            assert [isinstance(one, Verdict) for one in found] == [True] * 3, found
+            assert isinstance(found[1], Verdict)
+            assert (found[1].score, found[1].code) == (0.0, "no_answer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import re
 import subprocess
 import sys
@@ -13,8 +14,19 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from reward_servers.core import BoundVerifier, DeviceLostError, Fault, RequestError, StartupError, Verdict, bind
+from reward_servers.core import (
+    BoundVerifier,
+    DeviceLostError,
+    Fault,
+    RequestError,
+    SettingsError,
+    StartupError,
+    Verdict,
+    bind,
+)
 from reward_servers.local import ServerThread
 from reward_servers.supervisor import ServerProcess
 from reward_servers.verifiers.models._loading import computing
@@ -99,6 +111,53 @@ async def test_odd_responses_cost_themselves_alone(running: Bench) -> None:
     assert isinstance(first, Verdict)
     assert isinstance(last, Verdict)
     assert first.score == last.score == (await running.verdict("preference", items[0])).score
+
+
+async def test_numbers_that_are_none_are_refused_by_name(running: Bench, tmp_path: Path) -> None:
+    for value in (math.nan, math.inf):
+        with pytest.raises(RequestError, match=r"options\.weights\.logit: .*finite"):
+            await running.outcomes("preference", [rollout("w1")], {"weights": {"logit": value}})
+    path = str(tiny.llama(tmp_path))
+    golden = {"prompt": "w1", "response": "w2", "logit": 0.0, "tolerance": math.inf}
+    for settings in ({"linear_range": math.inf}, {"golden": [golden]}):
+        with pytest.raises(SettingsError, match="finite"):
+            bind(declared(Preference), {"path": path, **settings})
+
+
+async def test_hostile_items_change_no_bit_of_their_neighbours(tmp_path: Path) -> None:
+    path = tiny.llama(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    refuses = "{% if 'w7 w8' in m.content %}{{ raise_exception('no w7') }}{% endif %}"
+    tokenizer.chat_template = tiny.CHAT.replace("{{ m.content }}", refuses + "{{ m.content }}")
+    tokenizer.save_pretrained(path)
+    model = AutoModelForSequenceClassification.from_pretrained(path)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[len(tiny.SPECIAL) + 150] = math.inf
+    model.save_pretrained(path)
+    draw = random.Random(0)
+    fair = [rollout(" ".join(f"w{draw.randrange(150)}" for _ in range(1 + size)), prompt="w2") for size in range(60)]
+    hostile = [
+        rollout("w1 " * 330_000, prompt="w2"),
+        rollout("w7 w8", prompt="w2"),
+        rollout("w1 w150", prompt="w2"),
+        rollout("<eos> <assistant> w1", prompt="w2"),
+    ]
+    items = [*fair, *hostile]
+    order = draw.sample(range(len(items)), len(items))
+    async with bench(bind(declared(Preference), {"path": str(path), "threads": 1})) as running:
+        alone = [(await running.verdict("preference", one)).score for one in fair]
+        found = await running.outcomes("preference", [items[place] for place in order], seed=1)
+    by_place = dict(zip(order, found, strict=True))
+    assert [by_place[place].score for place in range(60)] == alone  # type: ignore[union-attr]
+    long, refused, no_number, control = (by_place[place] for place in range(60, 64))
+    assert isinstance(long, Verdict)
+    assert isinstance(refused, Verdict)
+    assert isinstance(no_number, Fault)
+    assert isinstance(control, Verdict)
+    assert (long.score, long.code) == (0.0, "limit")
+    assert (refused.score, refused.code) == (0.0, "malformed")
+    assert no_number.code == "not_finite"
+    assert evidence(control)["escaped"] == 2
 
 
 async def test_reasoning_is_shown_only_when_asked_for(running: Bench) -> None:

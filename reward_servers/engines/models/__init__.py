@@ -7,7 +7,15 @@ Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids
 from reward_servers.engines.models._adapters import Adapters
 from reward_servers.engines.models._causal import load_causal
 from reward_servers.engines.models._choosing import Chooser, TooLongError
-from reward_servers.engines.models._encoding import AddEos, Conversation, Encoded, Encoder, EncodingError, Template
+from reward_servers.engines.models._encoding import (
+    AddEos,
+    Conversation,
+    Encoded,
+    Encoder,
+    EncodingError,
+    ResponseRefusedError,
+    Template,
+)
 from reward_servers.engines.models._fit import check_fit
 from reward_servers.engines.models._forward import Compute, Forward, Outputs
 from reward_servers.engines.models._kernel import Kernel
@@ -51,6 +59,7 @@ __all__ = [
     "Outputs",
     "Pooling",
     "Reader",
+    "ResponseRefusedError",
     "Summary",
     "Template",
     "TooLongError",

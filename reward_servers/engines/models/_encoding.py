@@ -7,6 +7,7 @@ another; and what is no character of Unicode is read as U+FFFD.
 from __future__ import annotations
 
 import re
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,12 +19,18 @@ AddEos = Literal["auto", "true", "false"]
 Turns = Sequence[tuple[str, str]]
 
 _PROMPTS = 256
+_KEPT = 1 << 24
+"""Tokens and characters of all prompts that are kept: a caller may send prompts of any length."""
 # Siblings whose first token differs only because it was merged with the end of the prompt still share what is before.
 _SHARED_STEP = 16
 
 
 class EncodingError(ValueError):
     """The tokenizer's template refuses the conversation."""
+
+
+class ResponseRefusedError(EncodingError):
+    """The template refuses the texts of the response; the same turns without a text it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Encoded:
     Attributes:
         ids: What the model is shown.
         types: Which segment each belongs to, for models of pairs; empty when the tokenizer tells none apart.
-        tokens: Tokens of the whole conversation.
+        tokens: Tokens of the whole conversation, or of its prompt where that is refused for its length.
         prompt_tokens: Tokens of the conversation with an empty response.
         shared: How many of the first ids come of the prompt alone. It depends on this conversation only.
         escaped: Control tokens that were broken up.
@@ -80,10 +87,10 @@ class _Prompt:
         differs: Whether tokenising in two parts gives other ids than tokenising the whole.
     """
 
-    alone: list[int]
+    alone: array[int]
     text: str = ""
     head: str = ""
-    head_ids: list[int] = field(default_factory=list)
+    head_ids: array[int] = field(default_factory=lambda: array("q"))
     seen: int = 0
     differs: bool = False
 
@@ -124,6 +131,7 @@ class Encoder:
         greedy = {str(token) for token in added if token.rstrip or token.single_word}
         self._cuts = re.compile("|".join(map(re.escape, (one for one in self.control if one not in greedy))) or r"(?!)")
         self._prompts: OrderedDict[tuple[Any, ...], _Prompt] = OrderedDict()
+        self._kept = 0
         self.adds_eos = self._should_add_eos(add_eos)
         self._splits = template == "chat" and self._may_split()
 
@@ -144,18 +152,28 @@ class Encoder:
         Args:
             conversation: The conversation.
             truncation: ``"left"`` keeps the end of what is too long, ``"middle"`` the beginning and the end;
-                ``"refuse"`` keeps all, and the caller sees that it does not fit.
+                ``"refuse"`` keeps all, and the caller sees that it does not fit. Where the prompt alone does not,
+                that is all that is encoded.
 
         Returns:
             The token ids.
 
         Raises:
             EncodingError: The template refuses the conversation, such as for the order of its roles.
+            ResponseRefusedError: It refuses what the response says.
         """
         prompt, in_prompt = self._harmless(conversation.prompt)
         response, in_response = self._harmless(conversation.response)
+        if self._meet(prompt, response):
+            response[0] = (response[0][0], f" {response[0][1]}")
+            in_response += 1
         known = self._known(prompt, tuple(role for role, _ in response))
-        tokens = self._tokens(prompt, response, known)
+        if truncation == "refuse" and len(known.alone) > self.max_length:
+            return Encoded(tuple(known.alone), (), len(known.alone), len(known.alone), 0, in_prompt + in_response)
+        try:
+            tokens = self._tokens(prompt, response, known)
+        except EncodingError as error:
+            raise ResponseRefusedError(str(error)) from None
         ids, types = tokens["input_ids"], tokens.get("token_type_ids") or []
         shown = self._truncated(ids, truncation)
         return Encoded(
@@ -209,11 +227,13 @@ class Encoder:
         known = self._prompts.get(key)
         if known is None:
             empty = tuple((role, "") for role in roles)
-            known = self._prompts[key] = _Prompt(self._tokens(prompt, empty, None)["input_ids"])
+            known = self._prompts[key] = _Prompt(array("q", self._tokens(prompt, empty, None)["input_ids"]))
             if self._template == "chat":
                 known.text = self._applied((*prompt, *empty))
-            if len(self._prompts) > _PROMPTS:
-                self._prompts.popitem(last=False)
+            self._kept += _size(key, known)
+            # The newest stays whatever its size: the rest of its group comes next.
+            while len(self._prompts) > 1 and (len(self._prompts) > _PROMPTS or self._kept > _KEPT):
+                self._kept -= _size(*self._prompts.popitem(last=False))
         else:
             self._prompts.move_to_end(key)
         return known
@@ -222,7 +242,7 @@ class Encoder:
         """Whether a text can be cut behind a control token, and its parts be tokenised one after the other."""
         prompt = (("user", "a b"),)
         try:
-            known = _Prompt([], self._applied((*prompt, ("assistant", ""))))
+            known = _Prompt(array("q"), self._applied((*prompt, ("assistant", ""))))
             for begin in ("a", " a", "\n\na", "é", "1"):
                 text = self._applied((*prompt, ("assistant", begin)))
                 parts = self._in_parts(text, known)
@@ -238,11 +258,11 @@ class Encoder:
             common = text[: _common(text, known.text)]
             cut = max((match.end() for match in self._cuts.finditer(common)), default=0)
             known.head = text[:cut]
-            known.head_ids = self.ids_of(known.head) if cut else []
+            known.head_ids = array("q", self.ids_of(known.head) if cut else ())
         if not known.head or not text.startswith(known.head):
             return None
         rest: list[int] = self._tokenizer(text[len(known.head) :], add_special_tokens=False)["input_ids"]
-        return known.head_ids + rest
+        return [*known.head_ids, *rest]
 
     def _chat_ids(self, text: str, known: _Prompt | None) -> list[int]:
         """Ids of a rendered conversation; from the third response to a prompt on, the prompt is not tokenised again."""
@@ -257,6 +277,14 @@ class Encoder:
         whole = self.ids_of(text)
         known.differs = parts != whole
         return whole
+
+    def _meet(self, prompt: Turns, response: Turns) -> bool:
+        """Whether a prompt's end and a response's beginning are a control token where nothing is between them."""
+        if self._template != "concat" or not (self.control and response):
+            return False
+        longest = len(self.control[0])
+        near = "\n\n".join(text for _, text in prompt)[-longest:] + response[0][1][:longest]
+        return self._control.search(near) is not None
 
     def harmless(self, text: str) -> str:
         """A text whose control tokens are broken up, so that it cannot end its turn."""
@@ -293,6 +321,11 @@ class Encoder:
             return tuple(ids[-self.max_length :])
         head = self.max_length // 2
         return tuple(ids[:head] + ids[head - self.max_length :])
+
+
+def _size(key: tuple[Any, ...], known: _Prompt) -> int:
+    """Tokens and characters that are kept of a prompt."""
+    return len(known.alone) + sum(len(text) for _, text in key[0])
 
 
 def _whole(text: str) -> str:

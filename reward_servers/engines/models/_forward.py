@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import inspect
 import logging
+import math
 from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -166,6 +167,18 @@ class Forward:
             if not open_places:
                 break
             packs.halve()
+        return self._cleared(packs, sequences, found)
+
+    def _cleared(self, packs: PackedKernel, sequences: Sequence[Encoded], found: list[Outputs]) -> list[Outputs]:
+        """Outputs with those that are no numbers computed by themselves.
+
+        Within a block of the attention, what one sequence says that is no number is multiplied by 0 for the others of
+        the pack, and becomes theirs.
+        """
+        if len(sequences) > 1:
+            for place, one in enumerate(found):
+                if not all(map(math.isfinite, one.values)):
+                    found[place] = self._run_packed(packs, [sequences[place]])[0]
         return found
 
     def _make_room(self) -> None:

@@ -146,7 +146,10 @@ def what_is_wrong(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loa
     try:
         found = _in_order(packs, probes)
         for values, expected in zip(found, wanted, strict=True):
-            if any(abs(one - other) > slack * (1 + abs(other)) for one, other in zip(values, expected, strict=True)):
+            # What is no number is near nothing.
+            if not all(
+                abs(one - other) <= slack * (1 + abs(other)) for one, other in zip(values, expected, strict=True)
+            ):
                 return f"it gives {values[0]:.6g} where a sequence alone gives {expected[0]:.6g}"
         if packs.invariant:
             turned = _in_order(packs, probes[::-1])[::-1]

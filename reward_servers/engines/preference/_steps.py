@@ -33,10 +33,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Laid:
-    """A conversation as token ids, with the place that each step is read at."""
+    """A conversation as token ids, with the place that each step is read at, and how many of them are the prompt's."""
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
+    prompt_tokens: int
 
 
 def split_steps(text: str, separator: str) -> list[Step]:
@@ -78,11 +79,11 @@ class Layout:
         """Encode a conversation; control tokens in its texts are text."""
         first = self._tokenizer.bos_token_id
         ids = [*([first] if first is not None else []), *self.ids(self._encoder.harmless(prompt))]
-        places = []
+        prompt_tokens, places = len(ids), []
         for step in steps:
             ids += [*self.ids(self._encoder.harmless(step)), *self._separator]
             places.append(len(ids) - 1)
-        return Laid(tuple(ids), tuple(places))
+        return Laid(tuple(ids), tuple(places), prompt_tokens)
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text by itself."""

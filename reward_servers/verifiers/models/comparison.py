@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from pydantic import Field, field_validator
 
-from reward_servers import Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
+from reward_servers import DatasetError, Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
 from reward_servers.engines.models import Encoded
 from reward_servers.engines.preference import PAIR_LAYOUT, CrossModel, laid_out
 from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, seen
 
 _PLACES = ("prompt", "first", "second")
+OPPONENT_TOO_LONG = "opponent_too_long"
+"""Code of a fault: the two do not fit together, and the opponent is the longer one."""
 
 
 class ComparisonSettings(ModelSettings):
@@ -52,7 +54,7 @@ class _Prepared:
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 @verifier(
     "comparison",
-    version="1",
+    version="2",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects=("as_first", "as_second", "position_bias"),
@@ -70,7 +72,7 @@ class Comparison(OneByOne):
         with loading("comparison"):
             self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
 
-    def prepare(self, item: Item) -> _Prepared | Score:
+    def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Encode both orders."""
         own = seen(item.rollout)
         if isinstance(own, Score):
@@ -81,9 +83,24 @@ class Comparison(OneByOne):
         orders = (self._model.single(one_way), self._model.single(other_way))
         longest = max(len(one.ids) for one in orders)
         if longest > self._model.max_length:
-            return Score.floor("limit", f"{longest} tokens, of at most {self._model.max_length}")
+            return self._too_long(prompt, own, other, longest)
+        if not min(len(one.ids) for one in orders):
+            return Score.floor("no_answer", "the model's tokenizer has no token for the response")
         item.context.usage.input_tokens += sum(len(one.ids) for one in orders)
         return _Prepared(orders)
+
+    def _too_long(self, prompt: str, own: str, other: str, longest: int) -> Score | Fault:
+        """What becomes of two responses that do not fit together: the longer one is what is too long."""
+        most = self._model.max_length
+        texts = ("", own, other)
+        bare, mine, theirs = (len(self._model.single(laid_out(self._layout, prompt, one, "")).ids) for one in texts)
+        if bare >= most:
+            what = f"prompt: {bare} tokens leave no room for responses within {most}"
+            return DatasetError(what, code="prompt_too_long").to_fault()
+        if theirs > mine:
+            what = f"opponent: {theirs - bare} tokens, beside {mine - bare} of the response, do not fit within {most}"
+            return DatasetError(what, code=OPPONENT_TOO_LONG).to_fault()
+        return Score.floor("limit", f"{longest} tokens, of at most {most}")
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared

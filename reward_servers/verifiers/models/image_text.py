@@ -28,7 +28,9 @@ class ImageTextSettings(ModelSettings):
     head: Path | None = Field(None, description="Safetensors file of the head's layers; not for kind 'clip'.")
     mean: float = Field(0.0, allow_inf_nan=False, description="Subtracted from the model's number.")
     std: float = Field(1.0, gt=0, allow_inf_nan=False, description="Divides it after that.")
-    linear_range: float = Field(20.0, gt=0, description="For scale 'linear': -range to range becomes 0 to 1.")
+    linear_range: float = Field(
+        20.0, gt=0, allow_inf_nan=False, description="For scale 'linear': -range to range becomes 0 to 1."
+    )
 
 
 class ImageTextOptions(Options):

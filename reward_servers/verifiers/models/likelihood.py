@@ -63,7 +63,7 @@ def _reduced(logs: Sequence[float], how: str) -> float:
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 @verifier(
     "likelihood",
-    version="1",
+    version="2",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects={"log_likelihood": None, "tokens": 0.0},
@@ -100,12 +100,27 @@ class Likelihood(OneByOne):
         if any(one.start == 0 for one in found):
             return CallerError("prompt: it has no token to begin with; give a prompt", code="no_prompt").to_fault()
         if any(one.start == len(one.ids) for one in found):
+            if options.of == "response":
+                return Score.floor("no_answer", "the model's tokenizer has no token for the response")
             return DatasetError("answer: the model's tokenizer has no token for it", code="unusable_answer").to_fault()
         longest = max(len(one.ids) for one in found)
         if longest > self._model.max_length:
-            return Score.floor("limit", f"{longest} tokens, of at most {self._model.max_length}")
+            return self._too_long(item, longest)
         item.context.usage.input_tokens += sum(len(one.ids) for one in found)
         return _Prepared(tuple(found))
+
+    def _too_long(self, item: Item, longest: int) -> Score | Fault:
+        """The floor of a response that does not fit; a fault where without it there is no room either."""
+        prompt, options = turns(item.rollout.prompt_context.prompt, "user"), item.options
+        most = self._model.max_length
+        if options.of == "response":
+            without = self._model.after(prompt, "", "").start
+        else:
+            without = max(len(self._model.after(prompt, options.lead, one).ids) for one in item.ref.answers)
+        if without >= most:
+            what = f"{without} tokens without the response leave no room for it within {most}"
+            return DatasetError(what, code="prompt_too_long").to_fault()
+        return Score.floor("limit", f"{longest} tokens, of at most {most}")
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared

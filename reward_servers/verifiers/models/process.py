@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from reward_servers import Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
+from reward_servers import DatasetError, Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
 from reward_servers import Step as StepScore
 from reward_servers.engines.preference import Laid, ProcessModel, Step, split_steps
 from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
@@ -51,7 +51,7 @@ def _last_message(rollout: Rollout) -> int:
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 @verifier(
     "process",
-    version="1",
+    version="2",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects=dict.fromkeys(("min", "mean", "product", "last", "steps"), 0.0),
@@ -75,13 +75,16 @@ class Process(OneByOne):
                 **settings.where(),
             )
 
-    def prepare(self, item: Item) -> _Prepared | Score:
+    def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Cut the response into steps and encode them."""
         text = item.rollout.response
         steps = split_steps(text, item.options.split)
         if not steps:
             return Score.floor("no_answer", "the response has no step")
         laid = self._model.lay(item.rollout.prompt, [text[one.start : one.end] for one in steps])
+        if laid.prompt_tokens >= self._model.max_length:
+            what = f"prompt: {laid.prompt_tokens} tokens leave no room for a response within {self._model.max_length}"
+            return DatasetError(what, code="prompt_too_long").to_fault()
         if len(laid.ids) > self._model.max_length:
             return Score.floor("limit", f"{len(laid.ids)} tokens, of at most {self._model.max_length}")
         item.context.usage.input_tokens += len(laid.ids)

@@ -62,7 +62,7 @@ class _Prepared:
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 @verifier(
     "similarity",
-    version="2",
+    version="3",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
     aspects={"raw": None},
@@ -99,14 +99,24 @@ class Similarity(OneByOne):
         if text is None and not wanted:
             return nothing_taken(options)
         texts = tuple(self._model.encoded(text or "", others))
-        longest = [len(one.ids) for one in texts]
-        if isinstance(self._model, TextModel) and max(longest[1:]) > self._model.max_length:
-            what = f"{source} has {max(longest[1:])} tokens, and the model takes {self._model.max_length}"
+        longest, most = [len(one.ids) for one in texts], self._model.max_length
+        if isinstance(self._model, TextModel):
+            alone = longest[1:]
+        else:
+            alone = longest if max(longest) <= most else [len(one.ids) for one in self._model.encoded("", others)]
+        if max(alone) > most:
+            what = f"{source} has {max(alone)} tokens, and the model takes {most}"
             return DatasetError(what, code="reference_too_long").to_fault()
-        if max(longest) > self._model.max_length:
-            return Score.floor("limit", f"{max(longest)} tokens, of at most {self._model.max_length}")
+        if not min(alone):
+            return DatasetError(
+                f"{source}: the model's tokenizer has no token for it", code="unusable_answer"
+            ).to_fault()
+        if max(longest) > most:
+            return Score.floor("limit", f"{max(longest)} tokens, of at most {most}")
+        if not longest[0] and not wanted:
+            return nothing_taken(options)
         item.context.usage.input_tokens += sum(longest)
-        return _Prepared(texts, text is None)
+        return _Prepared(texts, text is None or not longest[0])
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from reward_servers.engines.models import Conversation, Encoder, EncodingError
+from reward_servers.engines.models import Conversation, Encoder, EncodingError, ResponseRefusedError
 from tests.engines.models import tiny
 
 
@@ -83,31 +83,78 @@ def test_what_is_shared_comes_of_the_prompt_alone(tmp_path: Path) -> None:
     assert cut.shared == 0
 
 
+class Counting:
+    """A tokenizer that counts the characters that it is given."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.seen = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        self.seen += len(text)
+        return self._tokenizer(text, **options)
+
+
 def test_a_prompt_is_tokenised_once_for_its_group_and_the_ids_are_those_of_the_whole(tmp_path: Path) -> None:
     tiny.tokenizer(tmp_path)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
-    draw, seen = random.Random(3), 0
-
-    class Counting:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(tokenizer, name)
-
-        def __call__(self, text: str, **options: Any) -> Any:
-            nonlocal seen
-            seen += len(text)
-            return tokenizer(text, **options)
-
-    encoder = Encoder(Counting(), "chat", 1 << 20)
+    draw, counting = random.Random(3), Counting(tokenizer)
+    encoder = Encoder(counting, "chat", 1 << 20)
     prompt = " ".join(f"w{draw.randrange(200)}" for _ in range(4000))
     talks = [_talk(prompt, " ".join(f"w{draw.randrange(200)}" for _ in range(size))) for size in range(16)]
     talks.append(_talk(prompt, " <eos> w1"))
-    seen = 0
+    counting.seen = 0
     found = [encoder.encode(talk, "refuse") for talk in talks]
     # The prompt alone, the first response, the second in both ways.
-    assert seen < 4.6 * len(prompt)
+    assert counting.seen < 4.6 * len(prompt)
     whole = [Encoder(tokenizer, "chat", 1 << 20).encode(talk, "refuse") for talk in talks]
     assert [one.ids for one in found] == [one.ids for one in whole]
     assert {one.prompt_tokens for one in found} == {4005}
+
+
+def test_a_prompt_that_is_too_long_is_read_once_and_kept_only_while_its_group_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny.tokenizer(tmp_path)
+    counting = Counting(AutoTokenizer.from_pretrained(tmp_path))
+    encoder = Encoder(counting, "chat", 100)
+    prompts = [" ".join([word] * 1000) for word in ("w1", "w2")]
+    monkeypatch.setattr("reward_servers.engines.models._encoding._KEPT", 3 * len(prompts[0]) // 2)
+
+    def read(prompt: str) -> int:
+        counting.seen = 0
+        for text in ("w3", "w4", "w5"):
+            found = encoder.encode(_talk(prompt, text), "refuse")
+            assert len(found.ids) == found.tokens == found.prompt_tokens == 1005
+        return counting.seen // len(prompt)
+
+    assert [read(prompt) for prompt in (*prompts, prompts[0])] == [1, 1, 1]
+    assert read(prompts[0]) == 0
+
+
+def test_a_template_that_refuses_a_response_is_told_from_one_that_refuses_a_prompt(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    refuses = "{% if 'w7 w8' in m.content %}{{ raise_exception('no w7') }}{% endif %}"
+    tokenizer.chat_template = tiny.CHAT.replace("{{ m.content }}", refuses + "{{ m.content }}")
+    encoder = Encoder(tokenizer, "chat", 100)
+    with pytest.raises(ResponseRefusedError, match="no w7"):
+        encoder.encode(_talk("w1", "w7 w8"), "refuse")
+    with pytest.raises(EncodingError, match="no w7") as raised:
+        encoder.encode(_talk("w7 w8", "w1"), "refuse")
+    assert not isinstance(raised.value, ResponseRefusedError)
+
+
+def test_a_control_token_that_prompt_and_response_are_halves_of_is_broken_up(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    encoder = Encoder(AutoTokenizer.from_pretrained(tmp_path), "concat", 100, "false")
+    halves = encoder.encode(_talk("w1 <", "eos> w2"), "refuse")
+    assert 2 not in halves.ids
+    assert halves.escaped == 1
+    assert encoder.encode(_talk("w1 <", " eos> w2"), "refuse").ids == halves.ids
 
 
 def test_a_text_is_not_cut_where_its_parts_would_be_read_differently(tmp_path: Path) -> None:

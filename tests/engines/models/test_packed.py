@@ -94,6 +94,22 @@ def test_a_prompt_is_computed_once_within_a_pack() -> None:
     assert all(segment.start % 128 == 0 for one in aligned for segment in one.segments)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_what_is_no_number_is_that_of_its_own_sequence_alone(tmp_path: Path) -> None:
+    forward = _forward(tiny.llama(tmp_path), "packed")
+    # Flex attention, as on a GPU: weights of 0 for what is no number.
+    assert forward._packs is not None
+    forward._packs._flex = True
+    sequences = [Encoded(tuple(one % 200 + 7 for one in range(start, start + 20))) for start in (0, 30, 60)]
+    wanted = _values(forward, sequences)
+    with torch.no_grad():
+        forward._loaded.model.get_input_embeddings().weight[sequences[1].ids[3]] = float("inf")
+    found = _values(forward, sequences)
+    assert found[0] == pytest.approx(wanted[0], abs=2e-6)
+    assert found[2] == pytest.approx(wanted[2], abs=2e-6)
+    assert found[1][0] != found[1][0]
+
+
 def test_what_is_no_decoder_is_not_packed(tmp_path: Path) -> None:
     with pytest.raises(ModelUnusableError, match="only decoders are packed; set kernel to 'alone'"):
         _forward(tiny.bert(tmp_path), "packed")
