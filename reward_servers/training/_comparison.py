@@ -13,7 +13,7 @@ from reward_servers.training._begin import load, parted, text_of
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, HeadFindings
 from reward_servers.training._fit import fit_and_write
-from reward_servers.training._pairs import PreferencePair, Turns, drawn_by_lot
+from reward_servers.training._pairs import PreferencePair, Turns, as_they_hold, drawn_by_lot
 from reward_servers.training._plot import plot
 from reward_servers.training._report import report_on
 from reward_servers.training._run import settings_of
@@ -55,6 +55,7 @@ def train_comparison(
     if len({pair.head for pair in pairs}) > 1:
         raise TrainingError("head: a comparison has one output; give the pairs of one head")
     training, held = parted(pairs, run, held_out)
+    held = [one for one in as_they_hold(held) if isinstance(one, PreferencePair)]
     if run.shuffle_labels:
         training = [one for one in drawn_by_lot(training, run.seed) if isinstance(one, PreferencePair)]
     loaded, longest = load(run)
@@ -78,7 +79,8 @@ def _judged(out: Path, texts: Texts, layout: str, longest: int, held: Sequence[P
     model = CrossModel(out, 0, longest, device="cpu", dtype="float32")
     rows = [(pair, orders) for pair in held if _fits(orders := _orders(texts, layout, pair), longest)]
     if not rows:
-        raise TrainingError(f"all {len(held)} held-out pairs are longer than {longest} tokens; raise max_length")
+        what = "are longer than {longest} tokens; raise max_length" if held else "have label 0.5, which prefers neither"
+        raise TrainingError(f"all {len(held) or 'of the'} held-out pairs {what.format(longest=longest)}")
     outputs = model.raw([one for _, orders in rows for one in orders])
     if any(one != one for one in outputs):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")

@@ -234,6 +234,21 @@ def drawn_by_lot(rows: Sequence[Preference], seed: int) -> list[Preference]:
     return [_by_lot(row, place in turned, draw, partial(next, left)) for place, row in enumerate(rows)]
 
 
+def as_they_hold(rows: Sequence[Preference]) -> list[Preference]:
+    """The rows by which a model is reported on: of a pair the response that is more probably better is the chosen one.
+
+    A pair whose label is 0.5 says of neither that it is better, and is left out.
+    """
+    kept: list[Preference] = []
+    for row in rows:
+        if isinstance(row, PreferencePair) and row.label <= 0.5:
+            if row.label < 0.5:
+                kept.append(replace(row.turned(), label=1.0 - row.label))
+        else:
+            kept.append(row)
+    return kept
+
+
 def _by_lot(row: Preference, turned: bool, draw: random.Random, ratings: Any) -> Preference:
     if isinstance(row, PreferencePair):
         return row.turned() if turned else row

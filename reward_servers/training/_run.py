@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,14 @@ from reward_servers.training._begin import load, parted
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, Scored, find
 from reward_servers.training._fit import fit_and_write
-from reward_servers.training._pairs import Preference, PreferencePair, RatedResponse, ScoredList, drawn_by_lot
+from reward_servers.training._pairs import (
+    Preference,
+    PreferencePair,
+    RatedResponse,
+    ScoredList,
+    as_they_hold,
+    drawn_by_lot,
+)
 from reward_servers.training._plot import plot
 from reward_servers.training._settings import Run, TrainingError
 
@@ -44,6 +52,7 @@ def train_preference(
         ImportError: torch, transformers or accelerate is missing.
     """
     training, held = parted(rows, run, held_out)
+    held = as_they_hold(held)
     heads = list(dict.fromkeys(name for row in training for name in row.heads))
     if unknown := {name for row in held for name in row.heads} - set(heads):
         raise TrainingError(f"head: held-out rows speak of {min(unknown)!r}, on which no row is trained")
@@ -107,10 +116,11 @@ def _finish(
     fits = [max(len(one.ids) for one in sequences) <= longest for sequences in encoded]
     kept = [(row, sequences) for row, sequences, fit in zip(held, encoded, fits, strict=True) if fit]
     if not kept:
-        raise TrainingError(f"all {len(held)} held-out rows are longer than {longest} tokens; raise max_length")
+        what = "are longer than {longest} tokens; raise max_length" if held else "have label 0.5, which prefers neither"
+        raise TrainingError(f"all {len(held) or 'of the'} held-out rows {what.format(longest=longest)}")
     outputs = iter(model.run([one for _, sequences in kept for one in sequences]))
     scored = [Scored(row, [next(outputs).values for _ in seqs], [len(one.ids) for one in seqs]) for row, seqs in kept]
-    if any(value != value for one in scored for values in one.outputs for value in values):
+    if not all(math.isfinite(value) for one in scored for values in one.outputs for value in values):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
     findings = find(scored, list(heads))
     (out / "report.json").write_text(json.dumps({**findings.as_json(), "training": facts}, indent=2) + "\n")

@@ -300,3 +300,19 @@ def test_pairs_that_do_not_fit_are_counted_and_all_of_them_are_an_error(tmp_path
         train_preference([long], run, tmp_path / "none", held_out=_pairs(5))
     with pytest.raises(TrainingError, match="both are needed"):
         train_preference([long], run, tmp_path / "none")
+
+
+def test_a_pair_whose_label_speaks_for_the_other_response_is_reported_as_that(tmp_path: Path) -> None:
+    run = Run(tiny.bert(tmp_path / "base"), **{**SMALL, "epochs": 1}, freeze=True)
+    held = _pairs(8, seed=3)
+    turned = [replace(one.turned(), label=0.25) for one in held]
+    neither = [replace(one, label=0.5) for one in _pairs(4, seed=4)]
+    found = [
+        train_preference(_pairs(20), run, tmp_path / str(place), held_out=rows).only
+        for place, rows in enumerate((held, [*turned, *neither]))
+    ]
+    assert found[0].pairs == found[1].pairs == 8
+    assert found[0].accuracy == found[1].accuracy
+    assert found[0].mean == pytest.approx(found[1].mean)
+    with pytest.raises(TrainingError, match=r"held-out rows have label 0\.5, which prefers neither"):
+        train_preference(_pairs(20), run, tmp_path / "none", held_out=neither)

@@ -71,16 +71,22 @@ class Layout:
         """
         self._encoder = Encoder(tokenizer, "concat", max_length, "false")
         self._tokenizer = tokenizer
+        self._max_length = max_length
         self._separator = self.ids(separator)
         if not self._separator:
             raise ValueError(f"the separator {separator!r} has no tokens; give the one of its training")
 
     def lay(self, prompt: str, steps: Sequence[str]) -> Laid:
-        """Encode a conversation; control tokens in its texts are text."""
+        """Encode a conversation; control tokens in its texts are text.
+
+        Of one that is too long no more steps are encoded than it takes to see that.
+        """
         first = self._tokenizer.bos_token_id
         ids = [*([first] if first is not None else []), *self.ids(self._encoder.harmless(prompt))]
         prompt_tokens, places = len(ids), []
         for step in steps:
+            if len(ids) > self._max_length:
+                break
             ids += [*self.ids(self._encoder.harmless(step)), *self._separator]
             places.append(len(ids) - 1)
         return Laid(tuple(ids), tuple(places), prompt_tokens)

@@ -86,7 +86,7 @@ class Process(OneByOne):
             what = f"prompt: {laid.prompt_tokens} tokens leave no room for a response within {self._model.max_length}"
             return DatasetError(what, code="prompt_too_long").to_fault()
         if len(laid.ids) > self._model.max_length:
-            return Score.floor("limit", f"{len(laid.ids)} tokens, of at most {self._model.max_length}")
+            return Score.floor("limit", f"more than the {self._model.max_length} tokens that the model takes")
         item.context.usage.input_tokens += len(laid.ids)
         return _Prepared(laid, tuple(steps), _last_message(item.rollout))
 

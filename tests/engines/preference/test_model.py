@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from reward_servers.engines.models import Compute, Conversation, ModelUnusableError
-from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
+from reward_servers.engines.preference import Golden, Head, Layout, PreferenceModel, combine
 from tests.engines.models import tiny
 
 torch.set_num_threads(1)
@@ -87,3 +88,23 @@ def test_the_fingerprint_follows_the_weights_and_the_type(tmp_path: Path) -> Non
     data[len(data) // 2] ^= 1
     weights.write_bytes(data)
     assert _model(tmp_path / "b").fingerprint != first
+
+
+def test_steps_are_encoded_until_there_are_too_many_tokens(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    asked = []
+
+    class Noting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def __call__(self, text: str, **options: Any) -> Any:
+            asked.append(text)
+            return tokenizer(text, **options)
+
+    layout = Layout(Noting(), "[SEP]", 16)
+    asked.clear()
+    assert len(layout.lay("w1", ["w2"] * 100_000).ids) == 18
+    assert asked == ["w1", *["w2"] * 8]
+    assert len(layout.lay("w1", ["w2"] * 7).ids) == 16
