@@ -240,6 +240,8 @@ async def unless_gone(request: Request, work: asyncio.Future[_T]) -> _T:
         watch.stop()
         if not work.done():
             work.cancel()
+        # Both hold its error, which holds this frame and those above, with the body that was read.
+        del work, watch
 
 
 class _Watch:

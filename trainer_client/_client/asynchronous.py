@@ -85,6 +85,7 @@ class AsyncRewardClient(BaseClient):
 
         feeding = asyncio.create_task(feed())
         fed, yielded = False, 0
+        result: ScoreTable | BaseException | None = None
         try:
             while not fed or yielded < stream.started:
                 result = await ready.get()
@@ -96,6 +97,7 @@ class AsyncRewardClient(BaseClient):
         finally:
             feeding.cancel()
             stream.abandon()
+            result = None  # an error and a frame that holds it are a circle
 
     def submit(
         self,
@@ -189,6 +191,9 @@ async def _awaited(future: concurrent.futures.Future[_T]) -> _T:
         if task is not None and not task.cancelling():
             raise ClientClosedError from None
         raise
+    finally:
+        # It holds the error, which holds this frame and those above, with all that is in them.
+        del future
 
 
 async def _iterate(source: Iterable[StreamItem] | AsyncIterable[StreamItem]) -> AsyncIterator[StreamItem]:

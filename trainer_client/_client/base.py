@@ -170,7 +170,10 @@ def require_rollout(rollout: Rollout) -> None:
 
 def table_or_raise(result: ScoreTable | BaseException) -> ScoreTable:
     if isinstance(result, BaseException):
-        raise result
+        try:
+            raise result
+        finally:
+            del result  # an error and a frame that holds it are a circle
     return result
 
 

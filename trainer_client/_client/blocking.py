@@ -205,3 +205,6 @@ def waited(future: concurrent.futures.Future[_T]) -> _T:
     except BaseException:
         future.cancel()
         raise
+    finally:
+        # It holds the error, which holds this frame and those above, with all that is in them.
+        del future

@@ -10,9 +10,10 @@ import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
+from trainer_client._errors import RewardError
 from trainer_client._settings import Batching, Retries
 from trainer_client._transport.dispatcher import Dispatcher
-from trainer_client._transport.encoding import encode_groups
+from trainer_client._transport.encoding import EncodedGroup, encode_groups
 from trainer_client._transport.plan import select
 from trainer_client._transport.pool import Pool
 from trainer_client._transport.retry import RetryBudget
@@ -43,6 +44,12 @@ class BatchRunner:
             RequestRejectedError: a server refuses what it is asked.
             RolloutError: rollouts do not fit together.
         """
+        try:
+            await self._settle(batch, pools)
+        finally:
+            batch.end()
+
+    async def _settle(self, batch: Batch, pools: Mapping[str, Pool]) -> None:
         groups, unusable = encode_groups(batch.rollouts, batch.sizes)
         chosen = select(batch.recipe, batch.rollouts)
         store = batch.store
@@ -54,6 +61,29 @@ class BatchRunner:
         for column, reward in enumerate(batch.recipe.rewards):
             if chosen[column]:
                 columns_of.setdefault(batch.recipe.server_of(reward.verifier_name).name, []).append(column)
+        error = await self._run(batch, pools, columns_of, groups)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
+        if left := store.settle_rest(_FORGOTTEN):
+            logger.error("%d items were left without an outcome; this is a mistake of the client", left)
+        store.announce(_unasked(len(batch.rollouts), chosen))
+
+    async def _run(
+        self,
+        batch: Batch,
+        pools: Mapping[str, Pool],
+        columns_of: Mapping[str, Sequence[int]],
+        groups: Sequence[EncodedGroup],
+    ) -> BaseException | None:
+        """Have every cell settled; the error that ends the batch, if one does.
+
+        It is raised elsewhere, by a frame that holds nothing of what runs here: an error that knows a frame which
+        knows the task that the error ended, or the group that the error came in, is a circle in which the batch would
+        stay.
+        """
         try:
             async with asyncio.TaskGroup() as tasks:
                 for server, columns in columns_of.items():
@@ -62,13 +92,13 @@ class BatchRunner:
                     )
                     tasks.create_task(dispatcher.run(columns, groups))
         except BaseExceptionGroup as group:
-            raise _first(group) from None
-        finally:
-            # Results that a caller keeps would keep connections.
-            batch.on_abandon.clear()
-        if left := store.settle_rest(_FORGOTTEN):
-            logger.error("%d items were left without an outcome; this is a mistake of the client", left)
-        store.announce(_unasked(len(batch.rollouts), chosen))
+            error = _first(group)
+            group.__traceback__ = None
+            if isinstance(error, RewardError):
+                # What an error of ours has to say is in its words.
+                error.__traceback__ = error.__context__ = None
+            return error
+        return None
 
 
 def _unasked(count: int, chosen: Sequence[Collection[int]]) -> list[int]:

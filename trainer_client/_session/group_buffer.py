@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ from trainer_client.result.rollout_result import RolloutResult
 from trainer_client.rollout.types import Rollout
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class BufferedGroup:
     """Rollouts of a group that is not complete."""
 
@@ -73,11 +74,13 @@ class GroupBuffer:
         if arrived >= group.size:
             self._send(order, group.rollouts, range(arrived), group, arrived)
         elif arrived == 1:
-            self._later(self._patience, lambda: self._give_up(key, group))
+            # Most groups are complete long before: what is called then must not keep their texts.
+            self._later(self._patience, partial(self._give_up, key, weakref.ref(group)))
 
-    def _give_up(self, key: tuple[Any, str], group: BufferedGroup) -> None:
+    def _give_up(self, key: tuple[Any, str], known: weakref.ref[BufferedGroup]) -> None:
+        group = known()
         with self._lock:
-            if self._groups.get(key) is not group:
+            if group is None or self._groups.get(key) is not group:
                 return
             del self._groups[key]
         for place, rollout in enumerate(group.rollouts):

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from trainer_client._errors import ClientClosedError
+from trainer_client._errors import ClientClosedError, RewardError
 from trainer_client._session.sinks import JobKey, ResultSink, ScoringJob
 from trainer_client.result.batch import Batch
 from trainer_client.result.rollout_result import RolloutResult, rewards_of, table_of
@@ -214,6 +214,9 @@ class MicroBatcher:
     async def _settle(self, work: PendingBatch) -> None:
         try:
             await self._run(work)
+        except RewardError as error:
+            # Raised by futures that this frame knows: with its traceback it would be a circle. Its words say it all.
+            work.fail(error.with_traceback(None))
         except Exception as error:  # noqa: BLE001 (raised where the results are read)
             work.fail(error)
         except asyncio.CancelledError:

@@ -73,7 +73,7 @@ class Dispatcher:
         self._duplicates = False
         self._acquiring: dict[asyncio.Task[None], Chunk] = {}
         batch.on_abandon.append(self._prune)
-        self._again = SecondTries(batch, pool, retries, budget, self._send_again, tasks)
+        self._again = SecondTries(batch, pool, retries, budget, tasks)
 
     async def run(self, columns: Sequence[int], groups: Sequence[EncodedGroup]) -> None:
         """Plan, cut and deliver."""
@@ -141,10 +141,14 @@ class Dispatcher:
                 chunk.cells(), ClientOutcome(Outcome.FAULT, error.code, Party.SERVICE, words, retryable=True)
             )
             return
+        self._forget_acquiring()
+        await self._deliver_to(replica, chunk)
+
+    def _forget_acquiring(self) -> None:
+        # Not in `_deliver`: a frame that holds its own task makes a circle with the error that ends it.
         task = asyncio.current_task()
         if task is not None:
             self._acquiring.pop(task, None)
-        await self._deliver_to(replica, chunk)
 
     async def _deliver_to(self, replica: Replica, chunk: Chunk) -> None:
         """Send a chunk to a replica where it is counted already, and see to what the call leaves open."""
@@ -192,7 +196,7 @@ class Dispatcher:
         if unusable:
             self._fleet.distrust(replica, f"unusable reply: {unusable[0].outcome.message}")
         if scoreless:
-            self._again.take(call.chunk, scoreless, replica)
+            self._again.take(call.chunk, scoreless, replica, self._send_again)
 
     def _stalled(self, call: OpenCall, silence: float) -> None:
         """Give a call's open items to a replica that has time."""

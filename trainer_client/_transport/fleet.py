@@ -115,21 +115,16 @@ class Fleet:
         up = [r for r in self.replicas if r.health is Health.UP and not r.retired]
         if not up or any(r.matches(needs) for r in up):
             return None
-        unhosted = [name for name in needs if not any(r.info and name in r.info.verifiers for r in up)]
-        refusal = self.unknown_verifier(unhosted[0]) if unhosted else refusals.wrong_version(self.server, up, needs)
         if all(r.health is Health.UP or r.refuses or r.retired for r in self.replicas):
-            raise refusal
-        return refusal
+            # Not from a name: an error and a frame that holds it are a circle.
+            raise refusals.not_hosted(self.server, self.replicas, up, needs)
+        return refusals.not_hosted(self.server, self.replicas, up, needs)
 
     async def describe_again(self, needs: Mapping[str, str]) -> None:
         """Ask replicas again where none hosts it: they may have been given it since."""
         up = [r for r in self.replicas if r.health is Health.UP and not r.retired]
         if not any(r.matches(needs) for r in up):
             await asyncio.gather(*map(self._describe, up))
-
-    def unknown_verifier(self, name: str) -> RequestRejectedError:
-        """The error for a verifier that the server does not host."""
-        return refusals.unknown_verifier(self.server, self.replicas, name)
 
     def raise_if_unavailable(self, expires: float) -> None:
         """Raise when waiting is of no use any more.

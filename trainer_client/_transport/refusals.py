@@ -8,7 +8,7 @@ from trainer_client._errors import RequestRejectedError
 from trainer_client._transport.replica import Replica
 
 
-def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
+def _unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
     """No replica hosts a verifier of that name."""
     hosted = sorted({known for r in replicas if r.info for known in r.info.verifiers})
     return RequestRejectedError(
@@ -20,7 +20,22 @@ def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> Req
     )
 
 
-def wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, str]) -> RequestRejectedError:
+def not_hosted(
+    server: str, replicas: Sequence[Replica], up: Sequence[Replica], needs: Mapping[str, str]
+) -> RequestRejectedError:
+    """No replica hosts what is needed.
+
+    Args:
+        server: its name in the recipe.
+        replicas: all of its replicas.
+        up: those that are up.
+        needs: digest by verifier, empty for any.
+    """
+    unhosted = [name for name in needs if not any(r.info and name in r.info.verifiers for r in up)]
+    return _unknown_verifier(server, replicas, unhosted[0]) if unhosted else _wrong_version(server, up, needs)
+
+
+def _wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, str]) -> RequestRejectedError:
     """No replica hosts the versions that the client has pinned.
 
     Args:

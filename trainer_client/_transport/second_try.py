@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from trainer_client._errors import RequestRejectedError
 from trainer_client._settings import Retries
@@ -22,6 +22,9 @@ from trainer_client._transport.retry import Opinions, RetryBudget, backoff
 from trainer_client._transport.wire import Ending, ScorelessResult
 from trainer_client.result.batch import Batch
 from trainer_client.result.outcomes import Outcome
+
+Send: TypeAlias = Callable[[Chunk, Collection[str]], None]
+"""Sends work, avoiding some replicas."""
 
 
 class _Again(NamedTuple):
@@ -39,7 +42,6 @@ class SecondTries:
         pool: the server's replicas.
         retries: what is sent again.
         budget: what may be sent again after faults.
-        send: sends work, avoiding some replicas.
         tasks: where they wait.
     """
 
@@ -49,7 +51,6 @@ class SecondTries:
         pool: Pool,
         retries: Retries,
         budget: RetryBudget,
-        send: Callable[[Chunk, Collection[str]], None],
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._batch = batch
@@ -58,7 +59,6 @@ class SecondTries:
         self._fleet = pool.fleet
         self._retries = retries
         self._budget = budget
-        self._send = send
         self._opinions = Opinions()
         self._doubted: set[tuple[int, int]] = set()
         self._waiting: dict[tuple[CallSpec, int, frozenset[str]], list[ScorelessResult]] = {}
@@ -77,10 +77,17 @@ class SecondTries:
                 self._group_of.update(dict.fromkeys(group.rows, group))
         return self._group_of[row]
 
-    def take(self, chunk: Chunk, results: Sequence[ScorelessResult], replica: Replica) -> None:
+    def take(self, chunk: Chunk, results: Sequence[ScorelessResult], replica: Replica, send: Send) -> None:
         """Settle what a replica has said for good, and gather the rest for another try.
 
         Those of a batch that come back together go out together.
+
+        Args:
+            chunk: what was asked.
+            results: what was said of it without a score.
+            replica: who said it.
+            send: sends work. Whose method it is holds this: kept here, it would make a circle of the two, in which the
+                texts of a batch would stay until the garbage collector comes by, which counts objects and not bytes.
 
         Raises:
             RequestRejectedError: the request is wrong, and the recipe does not say what to do then.
@@ -102,7 +109,7 @@ class SecondTries:
                 self._waiting[key] = []
                 work = chunk.successor([], chunk.asked)
                 work.tries, work.rounds = again.tries, chunk.rounds + 1
-                self._tasks.create_task(self._try_again(key, work, replica))
+                self._tasks.create_task(self._try_again(key, work, replica, send))
             self._waiting[key].append(result)
         if full:
             self._pool.overloaded(replica, replica.outstanding - full)
@@ -141,7 +148,9 @@ class SecondTries:
             )
         self._store.settle([(result.row, result.column)], outcome, result.source)
 
-    async def _try_again(self, key: tuple[CallSpec, int, frozenset[str]], work: Chunk, replica: Replica) -> None:
+    async def _try_again(
+        self, key: tuple[CallSpec, int, frozenset[str]], work: Chunk, replica: Replica, send: Send
+    ) -> None:
         spec, _, avoid = key
         await self._pause(work, replica, self._waiting[key][0].retry_after)
         results = self._waiting.pop(key)
@@ -154,7 +163,7 @@ class SecondTries:
         everything = work.successor(list(parts.values()), tuple(range(len(spec.columns))))
         wanted = {(result.row, result.column) for result in results}
         for asked, left in unfinished(everything, self._store, wanted):
-            self._send(work.successor(left, asked), avoid)
+            send(work.successor(left, asked), avoid)
 
     async def _pause(self, work: Chunk, replica: Replica, at_least: float) -> None:
         """Wait as long as the replica asks, unless another one has time, and a jitter."""

@@ -61,3 +61,12 @@ class Batch:
         self.store.settle([(row, column) for row in rows for column in range(width)], _ABANDONED)
         for tell in self.on_abandon:
             tell()
+
+    def end(self) -> None:
+        """Every cell is settled: no one is told of anything any more.
+
+        Those who were told know the batch. Kept, they would make a circle with it, in which its texts would stay until
+        the garbage collector comes by, which counts objects and not bytes; and results would keep connections.
+        """
+        self.on_abandon.clear()
+        self.store.on_rows = self.store.on_settled = None
