@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from tests.adapters.doubles import install_nemo_rl, install_verifiers
 from tests.adapters.test_installed import Arguments, Sample
-from trainer_client import Recipe, RecipeError
-from trainer_client.adapters import nemo_rl, slime, verifiers
+from trainer_client import Document, Recipe, RecipeError, RolloutError
+from trainer_client.adapters import atropos, nemo_rl, slime, verifiers, verl
+from trainer_client.adapters.trl import reward_function
+from trainer_client.adapters.trl_columns import Columns
 
 EXACT = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n'
 
@@ -68,3 +73,86 @@ def test_samples_of_no_known_group_are_no_group() -> None:
         one.reward, one.group_index = 1.0, None  # type: ignore[assignment]  # the mistake
     with pytest.raises(RecipeError, match="a sample has no group_index"):
         hook(Arguments(), samples)
+
+
+def test_slime_takes_no_mean_over_what_is_left_out(server: str) -> None:
+    class Normalising(Arguments):
+        advantage_estimator, rewards_normalization = "grpo", True
+        custom_reward_post_process_path: str | None = None
+
+    args, sample = Normalising(), Sample("p", "2", 0)
+    sample.label = "2"
+    with pytest.raises(RecipeError, match="custom-reward-post-process-path"):
+        asyncio.run(slime.custom_rm_of(Recipe.loads(EXACT), server)(args, sample))
+    stating = slime.custom_rm_of(Recipe.loads(EXACT), server, on_missing=0.0)
+    assert asyncio.run(stating(args, sample)) == 1.0
+    args.custom_reward_post_process_path = "my_rewards.post_process"
+    assert asyncio.run(slime.custom_rm_of(Recipe.loads(EXACT), server)(args, sample)) == 1.0
+
+
+def test_verls_reward_counts_where_the_last_token_is_not_the_policys(modules: Any) -> None:
+    known: dict[str, Callable[..., Any]] = {}
+
+    def register_adv_est(name: str) -> Callable[[Any], Any]:
+        return lambda function: known.setdefault(name, function)
+
+    modules("verl.trainer.ppo.core_algos", register_adv_est=register_adv_est)
+    verl.register_advantages(["grpo"])
+    rewards, mask = torch.zeros(3, 4), torch.ones(3, 4)
+    rewards[0, 3], rewards[1, 3], rewards[2, 3] = 1.0, 0.0, float("nan")
+    mask[0, 3] = mask[2, 3] = 0.0  # what a tool said
+    made, _ = known["assay_grpo"](rewards, mask, index=np.array(["a", "a", "a"]))
+    assert made[0, :3].tolist() == [made[0, 0].item()] * 3
+    assert made[0, 0] > 0 > made[1, 0]
+    assert made[0, 3] == 0.0
+    assert made[2].tolist() == [0.0] * 4  # it has no reward, and not 0
+
+
+@pytest.mark.parametrize("given", ["23", {"a": "2"}])
+def test_the_letters_of_a_text_are_no_group(server: str, given: Any) -> None:
+    score = atropos.group_scorer(Recipe.loads(EXACT), server)
+    with pytest.raises(RolloutError, match=f"expected a list of completions, found {type(given).__name__}"):
+        asyncio.run(score("p", given, "2"))
+
+
+SHAPED = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n'
+
+
+def test_trl_keeps_no_state_of_a_method(server: str) -> None:
+    recipe = Recipe.loads(f'advantage = "running_reward_scale"\n{SHAPED}')
+    with pytest.raises(RecipeError, match="remembers earlier steps, which TRL's checkpoints do not hold"):
+        reward_function(recipe, server, group_size=2)
+
+
+def test_trl_hands_each_process_a_part_of_the_batch(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe.loads(f'advantage = "grpo_lambda"\n{SHAPED}')
+    given = {"prompts": ["p"] * 2, "completions": ["2", "3"], "answer": ["2", "2"], "completion_ids": [[1], [1, 2]]}
+    ask = reward_function(recipe, server, group_size=2, token_ids=True)
+    assert len(asyncio.run(ask(**given))) == 2
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(RecipeError, match="TRL hands each of 2 processes a part of it"):
+        asyncio.run(ask(**given))
+
+
+def columns(**given: Any) -> list[Any]:
+    """The rollouts that TRL's columns become."""
+    rows = {"prompts": ["p"] * 2, "completions": ["2", "3"], **given}
+    return Columns(None, "", None, token_ids=False).rollouts("t", rows)
+
+
+def test_a_list_in_trls_reference_is_several_answers() -> None:
+    assert [one.reference for one in columns(reference=[["2", "two"], None])] == [{"answer": ["2", "two"]}, None]
+
+
+def test_rows_of_trl_that_were_put_together_have_their_own_columns_answer() -> None:
+    found = columns(answer=["2", None], solution=[None, "3"])
+    assert [one.reference for one in found] == [{"answer": "2"}, {"answer": "3"}]
+    assert [one.reference for one in columns(answer=[None, "3"])] == [None, {"answer": "3"}]
+
+
+def test_documents_of_trl_are_read_as_data_sets_keep_them() -> None:
+    rows = [[{"id": "a", "text": "t", "title": None, "uri": None}], None]
+    assert [one.documents for one in columns(documents=rows)] == [[Document("a", "t")], []]
+    for wrong in ([{"id": "a", "body": "t"}], "text", [7]):
+        with pytest.raises(RolloutError, match="documents: expected objects with id, text, title and uri, found"):
+            columns(documents=[wrong, None])

@@ -40,8 +40,8 @@ def rollouts(turn: int) -> tuple[list[Rollout], Known]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     scripts: dict[str, Any] = {
-        "right": Verdict(1.0, aspects={"part": 0.5}),
-        "grouped": Verdict(1.0),
+        "right": lambda item: Verdict(1.0, aspects={"part": 0.5}),
+        "grouped": lambda item: Verdict(1.0),
         "again": lambda item: Fault("busy", retryable=True) if item.attempt == 1 else Verdict(1.0),
     }
     with FakeServer(scripts, group_verifiers=("grouped",), aspects=("part",)) as server:

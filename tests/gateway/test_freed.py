@@ -39,7 +39,7 @@ ANSWERED, REJECTED = Recipe(rewards=(Reward("main", "v"),)), Recipe(rewards=(Rew
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with FakeServer({"v": Verdict(1.0)}) as server:
+    with FakeServer({"v": lambda item: Verdict(1.0)}) as server:
         yield server.address
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client import AsyncRewardClient, Endpoints, Recipe, Rollout
+from trainer_client import AsyncRewardClient, Endpoints, Recipe, Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
 from trainer_client.adapters.methods import advantages_of, check_method
 from trainer_client.adapters.missing import (
@@ -92,6 +92,9 @@ def group_scorer(
     async def score(
         prompt: Any, completions: Sequence[Any], reference: Any = None, task: str = ""
     ) -> ScoredGroup | None:
+        if isinstance(completions, str) or not isinstance(completions, Sequence):
+            # The letters of a text would be a group.
+            raise RolloutError(f"expected a list of completions, found {type(completions).__name__}", "completions")
         refuse_other_tasks(scoring.recipe, [task])
         known = reference_of(reference)
         rollouts = [

@@ -73,6 +73,10 @@ class SingleScorer:
         fault_limit: largest share of the latest samples without a reward; beyond it `FaultRateError` is raised.
         method_remedy: where a method goes that the recipe asks for: see `missing.refuse_advantages`.
 
+    Attributes:
+        client: asks the servers.
+        on_missing: the rule.
+
     Raises:
         RecipeError: the recipe cannot be used for single samples.
         OSError: the recipe's file cannot be read.
@@ -95,13 +99,13 @@ class SingleScorer:
             self.client = RewardClient(recipe, endpoints)
         refuse_sibling_rules(self.client.recipe, _REMEDY)
         refuse_advantages(self.client.recipe, method_remedy)
-        self._rule = check_on_missing(on_missing)
+        self.on_missing = check_on_missing(on_missing)
         self._breaker = Breaker(fault_limit)
         self._parts: Parts | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"client": self.client, "_rule": self._rule, "_breaker": self._breaker}
+        return {"client": self.client, "on_missing": self.on_missing, "_breaker": self._breaker}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state, _parts=None, _lock=threading.Lock())
@@ -158,7 +162,7 @@ class SingleScorer:
     def _told(self, result: RolloutResult, parts: Parts) -> SingleReward:
         missing = result.reward is None
         self._breaker.count(missing, "; ".join(reasons_of(result).values()) if missing else "")
-        return SingleReward(reward_or_rule(result, self._rule), not missing, result, parts)
+        return SingleReward(reward_or_rule(result, self.on_missing), not missing, result, parts)
 
 
 def numeric(on_missing: OnMissing, trainer: str) -> OnMissing:

@@ -29,6 +29,8 @@ from trainer_client.adapters.singles import RecipeLike, SingleReward, SingleScor
 
 VALID = "assay_valid"
 """Key in a sample's metadata: whether its reward is one."""
+_BY_GROUP = ("grpo", "gspo", "cispo", "reinforce_plus_plus_baseline")
+"""Estimators before which slime takes the mean of a group off its rewards, where they are to be normalised."""
 NUMBERS = "assay"
 """Key in a sample's metadata: its scores and the parts of its verdicts, for a log function of one's own."""
 
@@ -65,11 +67,32 @@ def custom_rm_of(
 
     async def custom_rm(args: Any, sample: Any, **_: Any) -> Any:
         samples = sample if isinstance(sample, list) else [sample]
+        if scorer.on_missing == "none":
+            _refuse_own_mean(args)
         told = await scorer.score_all_async([_rollout(one) for one in samples], step=_step(args, samples))
         answers = [_answer(args, one, reward) for one, reward in zip(samples, told, strict=True)]
         return answers if isinstance(sample, list) else answers[0]
 
     return custom_rm
+
+
+def _refuse_own_mean(args: Any) -> None:
+    """Refuse to mark samples that slime's own mean of a group would count, with 0.0 as their reward.
+
+    Raises:
+        RecipeError: slime normalises rewards itself.
+    """
+    estimator = getattr(args, "advantage_estimator", None)
+    if (
+        estimator in _BY_GROUP
+        and getattr(args, "rewards_normalization", False)
+        and not getattr(args, "custom_reward_post_process_path", None)
+    ):
+        raise RecipeError(
+            f"slime's own mean of a group ({estimator}) counts the 0.0 of a sample that has no reward; give "
+            '--custom-reward-post-process-path a hook of post_process_of(), or set "error" or a number that you choose',
+            "on_missing",
+        )
 
 
 def _rollout(sample: Any) -> Rollout:

@@ -122,6 +122,7 @@ def reward_function(
         table = await make.table(given)
         rewards, mask = table.rewards, table.mask
         if shapes:
+            _refuse_parts_of_a_batch(client.recipe)
             signal = table.estimate()
             assert signal.rewards is not None  # the method shapes rewards
             rewards, mask = signal.rewards, mask & signal.valid & signal.keep
@@ -230,9 +231,29 @@ def _shapes_rewards(recipe: Recipe, group_size: int | None) -> bool:
             'advantage = "none"',
             "advantage",
         )
-    if group_size is None and getattr(recipe.estimator(), "needs", "row") != "row":
+    estimator = recipe.estimator()
+    if keeps_state(estimator):
+        raise RecipeError(
+            f"{recipe.advantage} remembers earlier steps, which TRL's checkpoints do not hold", "advantage"
+        )
+    if group_size is None and getattr(estimator, "needs", "row") != "row":
         raise RecipeError("reads groups; pass group_size=num_generations to reward_function", "advantage")
     return True
+
+
+def _refuse_parts_of_a_batch(recipe: Recipe) -> None:
+    """Refuse a method that reads the whole batch where each of several processes is handed a part of it.
+
+    Raises:
+        RecipeError: there are several.
+    """
+    processes = int(os.environ.get("WORLD_SIZE") or 1)
+    if processes > 1 and getattr(recipe.estimator(), "needs", "row") == "batch":
+        raise RecipeError(
+            f"reads the whole batch, and TRL hands each of {processes} processes a part of it; train in one process, "
+            "or take a method that reads groups",
+            "advantage",
+        )
 
 
 def _client_of(recipe: Recipe | str | os.PathLike[str] | AnyClient, endpoints: Endpoints | None) -> AnyClient:

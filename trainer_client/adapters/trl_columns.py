@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer_client import Document, Rollout, RolloutError, ScoreTable
-from trainer_client.adapters.fields import ANSWERS, read_cell
+from trainer_client.adapters.fields import ANSWERS, read_cell, reference_of
+
+_DOCUMENT = frozenset({"id", "text", "title", "uri"})
 
 
 class Columns:
@@ -49,7 +51,7 @@ class Columns:
                 reference=references[row],
                 metadata=read_cell(metadata[row]),
                 token_ids=token_ids[row],
-                documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
+                documents=_documents(documents[row]),
             )
             for row in range(len(prompts))
         ]
@@ -59,11 +61,12 @@ class Columns:
             columns = {key: self._column(column, given) for key, column in self._reference.items()}
             return [{key: values[row] for key, values in columns.items()} for row in range(count)]
         if self._reference is not None or "reference" in given:
-            found = [read_cell(value) for value in self._column(self._reference or "reference", given)]
-            return [{"answer": value} if isinstance(value, str | int | float) else value for value in found]
-        for column in ANSWERS:
-            if column in given:
-                return [{"answer": value} for value in given[column]]
+            return [reference_of(value) for value in self._column(self._reference or "reference", given)]
+        # Data sets that were put together hold one row's answer in one column, and another's in another.
+        answers = [given[column] for column in ANSWERS if column in given]
+        if answers:
+            found = [next((value for value in row if value is not None), None) for row in zip(*answers, strict=True)]
+            return [None if value is None else {"answer": value} for value in found]
         self._unread = tuple(sorted(given))
         return [None] * count
 
@@ -103,6 +106,24 @@ class Columns:
                 number += 1
             numbers.append(number)
         return numbers
+
+
+def _documents(cell: Any) -> list[Document]:
+    """The documents of a row, without what a data set fills in where a row lacks a key.
+
+    Raises:
+        RolloutError: one is no document.
+    """
+    found = []
+    for one in cell or ():
+        known = one if isinstance(one, Document) else read_cell(one)
+        if not isinstance(known, Document):
+            if not isinstance(known, Mapping) or not {"id", "text"} <= known.keys() <= _DOCUMENT:
+                held = ", ".join(map(str, known)) if isinstance(known, Mapping) else type(known).__name__
+                raise RolloutError(f"expected objects with id, text, title and uri, found {held}", "documents")
+            known = Document(**known)
+        found.append(known)
+    return found
 
 
 def _check_lengths(count: int, given: Mapping[str, Any]) -> None:

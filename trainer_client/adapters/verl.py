@@ -167,8 +167,9 @@ def _estimator_of(name: str) -> Callable[..., tuple[Any, Any]]:
 
         with torch.no_grad():
             mask = response_mask.to(torch.float64)
-            kept = torch.where(mask > 0, token_level_rewards.to(torch.float64), 0.0)
-            rewards = kept.sum(-1).cpu().numpy()
+            # All of a row, as verl's own methods sum it: the reward stands at the last token, which a row that ends
+            # with what a tool said has masked.
+            rewards = token_level_rewards.to(torch.float64).sum(-1).cpu().numpy()
             valid = np.isfinite(rewards)
             if index is None:
                 raise RecipeError("verl's batch holds no uid, so it is not known which rows answer one prompt", "uid")
