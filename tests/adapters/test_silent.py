@@ -20,6 +20,11 @@ from trainer_client.adapters.trl_columns import Columns
 EXACT = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n'
 
 
+def run(work: Any) -> Any:
+    """Wait for what an adapter gives."""
+    return asyncio.run(work)
+
+
 def states(*texts: str) -> list[dict[str, Any]]:
     return [
         {"prompt": "p", "completion": text, "answer": "2", "trajectory": [{"reward": None, "advantage": None}]}
@@ -83,11 +88,11 @@ def test_slime_takes_no_mean_over_what_is_left_out(server: str) -> None:
     args, sample = Normalising(), Sample("p", "2", 0)
     sample.label = "2"
     with pytest.raises(RecipeError, match="custom-reward-post-process-path"):
-        asyncio.run(slime.custom_rm_of(Recipe.loads(EXACT), server)(args, sample))
+        run(slime.custom_rm_of(Recipe.loads(EXACT), server)(args, sample))
     stating = slime.custom_rm_of(Recipe.loads(EXACT), server, on_missing=0.0)
-    assert asyncio.run(stating(args, sample)) == 1.0
+    assert run(stating(args, sample)) == 1.0
     args.custom_reward_post_process_path = "my_rewards.post_process"
-    assert asyncio.run(slime.custom_rm_of(Recipe.loads(EXACT), server)(args, sample)) == 1.0
+    assert run(slime.custom_rm_of(Recipe.loads(EXACT), server)(args, sample)) == 1.0
 
 
 def test_verls_reward_counts_where_the_last_token_is_not_the_policys(modules: Any) -> None:
@@ -112,26 +117,23 @@ def test_verls_reward_counts_where_the_last_token_is_not_the_policys(modules: An
 def test_the_letters_of_a_text_are_no_group(server: str, given: Any) -> None:
     score = atropos.group_scorer(Recipe.loads(EXACT), server)
     with pytest.raises(RolloutError, match=f"expected a list of completions, found {type(given).__name__}"):
-        asyncio.run(score("p", given, "2"))
-
-
-SHAPED = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n'
+        run(score("p", given, "2"))
 
 
 def test_trl_keeps_no_state_of_a_method(server: str) -> None:
-    recipe = Recipe.loads(f'advantage = "running_reward_scale"\n{SHAPED}')
+    recipe = Recipe.loads(f'advantage = "running_reward_scale"\n{EXACT}')
     with pytest.raises(RecipeError, match="remembers earlier steps, which TRL's checkpoints do not hold"):
         reward_function(recipe, server, group_size=2)
 
 
 def test_trl_hands_each_process_a_part_of_the_batch(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = Recipe.loads(f'advantage = "grpo_lambda"\n{SHAPED}')
+    recipe = Recipe.loads(f'advantage = "grpo_lambda"\n{EXACT}')
     given = {"prompts": ["p"] * 2, "completions": ["2", "3"], "answer": ["2", "2"], "completion_ids": [[1], [1, 2]]}
     ask = reward_function(recipe, server, group_size=2, token_ids=True)
-    assert len(asyncio.run(ask(**given))) == 2
+    assert len(run(ask(**given))) == 2
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(RecipeError, match="TRL hands each of 2 processes a part of it"):
-        asyncio.run(ask(**given))
+        run(ask(**given))
 
 
 def columns(**given: Any) -> list[Any]:
