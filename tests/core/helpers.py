@@ -31,6 +31,9 @@ from reward_servers.core import (
 )
 from tests.core import unruly
 
+PATIENCE = 240.0
+"""Seconds that results may take on a machine that does much besides."""
+
 
 @asynccontextmanager
 async def scoring(
@@ -113,10 +116,10 @@ def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, res
 
 
 async def scored(scorer: Scorer, asked: Asked) -> list[Result]:
-    """The results of a request, in order; fails when they do not come within a minute."""
+    """The results of a request, in order; fails when they do not come within minutes."""
     results: dict[int, Result] = {}
     call = opened(scorer, asked, results.__setitem__)
-    await asyncio.wait_for(call.wait(), 60)
+    await asyncio.wait_for(call.wait(), PATIENCE)
     return [results[position] for position in sorted(results)]
 
 

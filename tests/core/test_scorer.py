@@ -12,6 +12,7 @@ import pytest
 
 from reward_servers.core import (
     Evaluation,
+    ItemLimits,
     Outcome,
     OverloadedError,
     Party,
@@ -116,14 +117,20 @@ async def test_the_seed_follows_from_run_rollout_and_verifier_alone() -> None:
 
 
 async def test_a_deadline_skips_what_is_not_finished_and_stops_it() -> None:
-    unruly.CANCELLED.clear()
-    async with scoring(unruly.wait) as scorer:
-        quick, slow = await outcomes(scorer, request("test/wait", group("0", "0.9"), timeout=0.3))
-        await asyncio.sleep(0.05)
-        assert scorer.admission.items == 0
+    patient = replace(unruly.wait, limits=ItemLimits(wall_s=600.0))
+    async with scoring(patient) as scorer:
+        # On a busy machine a deadline may pass before anything is judged; then there is more time.
+        for seconds in (0.3, 3.0, 30.0):
+            unruly.CANCELLED.clear()
+            quick, slow = await outcomes(scorer, request("test/wait", group("0", "500"), timeout=seconds))
+            assert as_skip(slow).reason is SkipReason.DEADLINE
+            if isinstance(quick, Verdict):
+                break
+        async with asyncio.timeout(60):
+            while scorer.admission.items or not unruly.CANCELLED:
+                await asyncio.sleep(0.01)
     assert as_verdict(quick).score == 1.0
-    assert as_skip(slow).reason is SkipReason.DEADLINE
-    assert unruly.CANCELLED == ["0.9"]
+    assert unruly.CANCELLED == ["500"]
 
 
 async def test_waiting_too_long_on_the_loop_is_a_fault_of_that_item() -> None:

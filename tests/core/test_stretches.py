@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from reward_servers.core import Fault, ItemLimits, Outcome, PlainVerdicts, Result, Scorer, Skip, Verifier
-from tests.core.helpers import AsBytes, Asked, as_fault, as_verdict, group, request, scoring
+from tests.core.helpers import PATIENCE, AsBytes, Asked, as_fault, as_verdict, group, request, scoring
 from tests.core.unruly import pid, unruly
 
 
@@ -46,7 +46,7 @@ class _Judged:
             self._take(position, result)
 
     async def outcomes(self) -> list[Outcome]:
-        await asyncio.wait_for(self.call.wait(), 60)
+        await asyncio.wait_for(self.call.wait(), PATIENCE)
         return [self.results[position].outcome for position in sorted(self.results)]
 
 

@@ -210,6 +210,32 @@ async def patient(rollout: Rollout) -> float:
     return 1.0
 
 
+@verifier("test/told", version="1", limits=ItemLimits(wall_s=600.0), concurrency=8, deterministic=False)
+async def told(rollout: Rollout) -> float:
+    """Wait until the response is among what a test has told, on the loop of the test; nothing is told at once."""
+    while rollout.response and rollout.response not in TOLD:
+        await asyncio.sleep(0.005)
+    return 1.0
+
+
+@verifier("test/gated", version="1", limits=ItemLimits(wall_s=600.0), score_range=(0, 1e9))
+def gated(rollout: Rollout) -> Score:
+    """Which process judged, once the file is there that the response names; who waits for it is noted beside it."""
+    gate = Path(rollout.response)
+    with open(f"{gate}.waiting", "a") as file:
+        file.write(f"{os.getpid()}\n")
+    while not gate.exists():
+        time.sleep(0.005)
+    return Score(1.0, evidence={"pid": os.getpid()})
+
+
+def waiting_at(gate: Path) -> list[int]:
+    """The processes that have come to a gate, each as often as it came."""
+    noted = Path(f"{gate}.waiting")
+    return [int(line) for line in noted.read_text().split("\n")[:-1]] if noted.exists() else []
+
+
+TOLD: set[str] = set()
 LEAKED: list[bytearray] = []
 JUDGED: list[str] = []
 CANCELLED: list[str] = []

@@ -42,7 +42,7 @@ async def test_where_no_process_can_be_started_again_the_server_drains_and_its_i
     asked = pb.ScoreRequest(evaluations=[types.Evaluation(verifier="test/batch")])
     asked.groups.add(group_id="g").rollouts.add(index=0, response=types.Content(text="unplug"))
     async with grpc.aio.insecure_channel(address) as channel:
-        answer = await stub_of(channel).Score(asked, timeout=60.0)
+        answer = await stub_of(channel).Score(asked, timeout=240.0)
     fault = answer.results[0].fault
     assert (fault.code, fault.retryable) == ("workers_unavailable", True)
     assert "no device was found" in fault.message

@@ -54,7 +54,7 @@ def _samples(text: str) -> dict[str, float]:
 
 async def _metrics(address: str, path: str = "/metrics") -> str:
     def get() -> str:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=20) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=120) as answer:
             return str(answer.read().decode())
 
     return await asyncio.to_thread(get)

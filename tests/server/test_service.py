@@ -16,12 +16,16 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from reward_servers.config import load_config
 from reward_servers.core import SettingsError, VerifierNotFoundError
 from reward_servers.server import Running, running
+from tests.core.unruly import TOLD
 from tests.typed import stub_of
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
 from trainer_client.contract.v1 import types_pb2 as types
 
-_NAMES = ("tests.core.unruly:equal", "tests.core.unruly:unruly", "tests.core.unruly:wait", "tests.core.unruly:patient")
+_NAMES = (
+    "tests.core.unruly:equal", "tests.core.unruly:unruly", "tests.core.unruly:wait", "tests.core.unruly:patient",
+    "tests.core.unruly:told",
+)  # fmt: skip
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -147,14 +151,17 @@ async def test_a_full_server_says_when_to_come_back() -> None:
 
 async def test_a_stream_answers_each_item_when_it_is_done() -> None:
     chunks = _chunks(
-        _request(_group("0.5", "0", name="one"), verifier="test/wait"),
-        pb.ScoreRequest(groups=[_group("0", first=2, name="two")]),
+        _request(_group("the first", "", name="one"), verifier="test/told"),
+        pb.ScoreRequest(groups=[_group("", first=2, name="two")]),
     )
     order: list[int] = []
     headers = 0
+    TOLD.clear()
     async with _serving() as (_, stub):
         async for response in stub.ScoreStream(chunks):
             order += [one.index for one in response.results]
+            # What it waits for comes after all others have.
+            TOLD.update({"the first"} if len(order) == 2 else ())
             headers += bool(response.verifiers)
     assert sorted(order) == [0, 1, 2]
     assert order[-1] == 0
@@ -170,7 +177,7 @@ async def test_messages_far_beyond_four_mebibytes_work() -> None:
 
 async def test_a_deadline_gives_what_is_done_and_skips_the_rest() -> None:
     async with _serving() as (_, stub):
-        response = await stub.Score(_request(_group("0", "300"), verifier="test/patient"), timeout=5)
+        response = await stub.Score(_request(_group("0", "300"), verifier="test/patient"), timeout=10)
     assert [one.WhichOneof("outcome") for one in response.results] == ["verdict", "skip"]
     assert response.results[1].skip.reason == types.SKIP_REASON_DEADLINE
 
