@@ -106,6 +106,6 @@ class Member:
         """End it as users do, or at least end it."""
         if self.process.is_alive():
             self._pipe.send(None)
-            self.process.join(20)
+            self.process.join(120)
         self.process.kill()
         self.process.join()

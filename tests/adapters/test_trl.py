@@ -57,7 +57,7 @@ def address() -> Iterator[str]:
     else:
         pytest.fail(f"the server did not start: {''.join(said)}")
     process.terminate()
-    process.wait(20)
+    process.wait(120)
     process.stdout.close()
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., str]
+PATIENCE = 240.0
+"""Seconds that an answer may take on a machine that does much besides; httpx waits for five where it is not told."""
+post, get = functools.partial(httpx.post, timeout=PATIENCE), functools.partial(httpx.get, timeout=PATIENCE)
 
 
 class Processes:
@@ -46,7 +51,7 @@ class Processes:
         """End them, the last first."""
         for process in reversed(self._running):
             process.terminate()
-            process.wait(30)
+            process.wait(240)
             assert process.stdout is not None
             process.stdout.close()
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.adapters.page import lines_of
-from tests.gateway.conftest import ANSWERS, Start
+from tests.gateway.conftest import ANSWERS, Start, post
 
 QUESTION = {"role": "user", "content": "1+1?"}
 
@@ -22,28 +21,28 @@ def test_a_reward_lambda_passes_its_event_on(url: str) -> None:
         event("a", "2", reference_answer={"answer": "2"}),
         event("b", [{"type": "text", "text": "3"}], reference_answer="2"),
     ]
-    told = httpx.post(f"{url}/aws", json=events).json()
+    told = post(f"{url}/aws", json=events).json()
     assert [(one["id"], one["aggregate_reward_score"]) for one in told] == [("a", 1.5), ("b", 0.5)]
     assert told[0]["metrics_list"] == [
         {"name": "correct", "value": 1.0, "type": "Reward"},
         {"name": "short", "value": 1.0, "type": "Reward"},
         {"name": "valid", "value": 1.0, "type": "Metric"},
     ]
-    assert httpx.post(f"{url}/aws", json={"trajectories": events}).json() == told
-    assert httpx.post(f"{url}/aws", json=events[0]).json() == told[:1]
-    assert httpx.post(f"{url}/aws", json=[]).json() == []
+    assert post(f"{url}/aws", json={"trajectories": events}).json() == told
+    assert post(f"{url}/aws", json=events[0]).json() == told[:1]
+    assert post(f"{url}/aws", json=[]).json() == []
 
 
 def test_a_reward_that_is_missing_follows_the_rule(url: str, gateway: Start) -> None:
     events = [event("a", "2")]
-    refused = httpx.post(f"{url}/aws", json=events)
+    refused = post(f"{url}/aws", json=events)
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "no_reward")
     stated = gateway(ANSWERS, "--on-missing", "-1")
-    (told,) = httpx.post(f"{stated}/aws", json=events).json()
+    (told,) = post(f"{stated}/aws", json=events).json()
     assert told["aggregate_reward_score"] == -1.0
     assert told["metrics_list"][-1] == {"name": "valid", "value": 0.0, "type": "Metric"}
     body = {"messages": [QUESTION, {"role": "assistant", "content": "2"}]}
-    answer = httpx.post(f"{stated}/fireworks", json=body).json()
+    answer = post(f"{stated}/fireworks", json=body).json()
     assert (answer["score"], answer["is_score_valid"]) == (-1.0, False)
     assert "correct: missing_reference" in answer["reason"]
     metric = {"score": 0.0, "is_score_valid": False, "reason": "missing_reference", "success": False}
@@ -58,7 +57,7 @@ def test_a_remote_evaluator(url: str) -> None:
         {"role": "assistant", "content": "2"},
     ]
     body = {"messages": tools, "original_messages": [QUESTION], "ground_truth": "2", "metadata": {"n": 1}}
-    answer = httpx.post(f"{url}/fireworks", json=body).json()
+    answer = post(f"{url}/fireworks", json=body).json()
     assert (answer["score"], answer["is_score_valid"], answer["reason"]) == (1.5, True, "")
     assert answer["metrics"]["correct"] == {
         "score": 1.0, "is_score_valid": True, "reason": "accepted", "success": True,
@@ -70,8 +69,8 @@ def test_what_the_reward_kit_sends_without_a_reference_is_none(url: str) -> None
     messages = [QUESTION, {"role": "assistant", "content": "2"}]
     body = {"messages": messages, "ground_truth": messages[:-1], "reference_answer": "2"}
     headers = {"Content-Type": "application/json", "Authorization": ""}
-    assert httpx.post(f"{url}/fireworks", json=body, headers=headers).json()["score"] == 1.5
-    refused = httpx.post(f"{url}/fireworks", json={**body, "reference_answer": None}, headers=headers)
+    assert post(f"{url}/fireworks", json=body, headers=headers).json()["score"] == 1.5
+    refused = post(f"{url}/fireworks", json={**body, "reference_answer": None}, headers=headers)
     assert refused.status_code == 503
     assert "correct: missing_reference" in refused.json()["error"]["message"]
 
@@ -99,6 +98,6 @@ def test_the_pages_lambda(url: str) -> None:
     ],
 )
 def test_what_is_wrong_is_named(url: str, path: str, body: Any, field: str | None) -> None:
-    refused = httpx.post(url + path, json=body)
+    refused = post(url + path, json=body)
     assert refused.status_code == 422, refused.text
     assert refused.json()["error"].get("field") == field

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.conftest import FRAIL, Start
+from tests.gateway.conftest import FRAIL, Start, get
 
 PARAMS: dict[str, Any] = {
     "background": None, "include": None, "instructions": None, "max_output_tokens": 256, "metadata": {}, "model": None,
@@ -45,7 +45,7 @@ def asked(written: str, **more: Any) -> dict[str, Any]:
 
 
 def post(url: str, path: str, body: Any) -> Any:
-    response = httpx.post(url + path, json=body, cookies={"session": "abc"}, timeout=30)
+    response = httpx.post(url + path, json=body, cookies={"session": "abc"}, timeout=240)
     assert response.status_code == 200, response.text
     return response.json()
 
@@ -93,4 +93,4 @@ def test_an_answer_that_was_cut_off_or_is_a_call_alone(url: str) -> None:
     told = post(url, "/verify", cut)
     assert told["reward"] == 0.5
     assert told["mask_sample"] is False
-    assert httpx.get(f"{url}/reverify_mode").json() == "stateless"
+    assert get(f"{url}/reverify_mode").json() == "stateless"

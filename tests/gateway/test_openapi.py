@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
-from tests.gateway.conftest import Start
+from tests.gateway.conftest import Start, get
 
 PATHS = (
     "/v1/score", "/openrlhf", "/slime", "/slime/number", "/evaluate", "/verify", "/seed_session", "/aggregate_metrics",
@@ -25,7 +24,7 @@ CHECKS = (not_a_server_error, response_schema_conformance, status_code_conforman
 def description(gateway: Start) -> schemathesis.schemas.BaseSchema:
     rewards = '[rewards.correct]\nverifier = "length"\noptions = { max = 100 }\n'
     url = gateway(rewards, "--on-missing", "0", settings="fault_limit = 1.0\n")
-    told = httpx.get(f"{url}/openapi.json").json()
+    told = get(f"{url}/openapi.json").json()
     assert set(told["paths"]) == set(PATHS)
     schema = schemathesis.openapi.from_dict(told)
     schema.config.update(base_url=url)

@@ -54,7 +54,7 @@ def test_who_is_waited_for() -> None:
 def taken(url: str) -> bool:
     """Whether the only place is taken."""
     try:
-        return httpx.get(f"{url}/health", timeout=30).status_code == 503
+        return httpx.get(f"{url}/health", timeout=240).status_code == 503
     except httpx.TransportError:
         return True
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.conftest import ANSWERS, FRAIL, Start
+from tests.gateway.conftest import ANSWERS, FRAIL, Start, get
 
 GYM = {
     "responses_create_params": {"input": [{"role": "user", "content": [{"type": "input_text", "text": "1+1?"}]}]},
@@ -31,7 +31,7 @@ GYM = {
 
 def post(url: str, path: str, body: Any, **options: Any) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(url + path, content=content, timeout=30, **options)
+    return httpx.post(url + path, content=content, timeout=240, **options)
 
 
 def answered(url: str, path: str, body: Any) -> Any:
@@ -259,8 +259,8 @@ def test_what_cannot_be_used_is_named(url: str) -> None:
         response = post(url, path, body)
         assert response.status_code == status, (path, response.text)
         assert response.json()["error"].get("field", "") == field
-    assert httpx.get(url + "/nothing").json()["error"]["code"] == "not_found"
-    assert httpx.get(url + "/slime").status_code == 405
+    assert get(url + "/nothing").json()["error"]["code"] == "not_found"
+    assert get(url + "/slime").status_code == 405
     assert answered(url, "/v1/score", {"rollouts": []})["items"] == []
 
 

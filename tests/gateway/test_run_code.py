@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sandbox import SandboxError, open_sandbox
-from tests.gateway.conftest import ANSWERS, Start
+from tests.gateway.conftest import ANSWERS, Start, post
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +70,6 @@ def test_what_cannot_be_run_is_named(url: str) -> None:
         "language": {"language": "verilog"}, "files.a": {"files": {"a": "%"}}, "fetch_files": {"fetch_files": ["a"]},
     }  # fmt: skip
     for field, more in cases.items():
-        response = httpx.post(f"{url}/run_code", json={"code": "", **more})
+        response = post(f"{url}/run_code", json={"code": "", **more})
         assert response.status_code == 422
         assert response.json()["error"]["field"] == field

@@ -17,7 +17,7 @@ from trainer_client.contract.v1 import hosting_service_pb2 as pb
 from trainer_client.contract.v1 import hosting_service_pb2_grpc as rpc
 
 REGISTER, SCORE = "r" * 20, "s" * 20
-QUICK = Retries(unavailable_timeout_s=2.0)
+PATIENT = Retries(unavailable_timeout_s=120.0)
 PLAN = """
 import time
 
@@ -48,7 +48,7 @@ class Host:
 
     def config(self, **registration: Any) -> ServerConfig:
         """Settings of a server that takes modules of the folder."""
-        told = {"folders": [self.folder], "timeout_s": 20.0, **registration}
+        told = {"folders": [self.folder], "timeout_s": 120.0, **registration}
         base = load_config(None, workers=1).model_dump(exclude_unset=True)
         return ServerConfig.model_validate({**base, "auth": {"tokens": self.tokens}, "registration": told})
 
@@ -79,13 +79,13 @@ async def _ask(address: str, method: str, request: Any, token: str) -> Any:
     metadata = (("authorization", f"Bearer {token}"),) if token else ()
     async with grpc.aio.insecure_channel(address) as channel:
         stub: Any = rpc.HostingServiceStub(channel)
-        return await getattr(stub, method)(request, metadata=metadata, timeout=60)
+        return await getattr(stub, method)(request, metadata=metadata, timeout=240)
 
 
 def client(address: str, verifier: str = "acme/plan", **more: Any) -> AsyncRewardClient:
     """A client of one verifier."""
     recipe = Recipe((Reward("r", verifier),), servers=(Server("s", (verifier.partition("@")[0],)),))
-    return AsyncRewardClient(recipe, {"s": address}, retries=QUICK, token=SCORE, **more)
+    return AsyncRewardClient(recipe, {"s": address}, retries=PATIENT, token=SCORE, **more)
 
 
 def rollouts(count: int = 8) -> list[Rollout]:

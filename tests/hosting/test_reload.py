@@ -15,7 +15,7 @@ from tests.hosting.conftest import Host, client, scores
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what follows a change."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         while not condition():
             await asyncio.sleep(0.05)
 

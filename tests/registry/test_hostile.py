@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,7 +20,7 @@ from reward_servers.config import ServerConfig, load_config
 from reward_servers.core import SettingsError
 from reward_servers.registry import serving
 from reward_servers.server import running
-from tests.registry.test_fleet import QUICK, RECIPE, listed, rollouts, server_settings, until
+from tests.registry.test_fleet import QUICK, RECIPE, listed, rollouts, said, server_settings, until
 from trainer_client import TLS, AsyncRewardClient, IncompleteBatchError, RewardError
 from trainer_client.contract.v1 import registry_service_pb2 as pb
 from trainer_client.contract.v1 import registry_service_pb2_grpc as rpc
@@ -153,9 +154,10 @@ async def test_a_lease_of_nothing_makes_no_server_announce_itself_without_end() 
     registry = Foreign()
     async with foreign(registry) as address, running(server_settings(address), ["exact"]):
         await until(lambda: _reached(registry, 1))
-        before = registry.announced
+        began, before = time.monotonic(), registry.announced
         await asyncio.sleep(0.2)
-        assert registry.announced - before <= 1
+        # Twice a second at most.
+        assert registry.announced - before <= 1 + (time.monotonic() - began) / 0.5
 
 
 async def _reached(registry: Foreign, count: int) -> bool:
@@ -200,7 +202,7 @@ async def test_a_server_says_why_an_encrypted_registry_cannot_be_told(
             (wrong, "not signed by the authorities in"),
         ):
             async with running(config, ["exact"]):
-                await until(partial(_said, caplog, words))
+                await until(partial(said, caplog, words))
         right = told.model_copy(update={"client": told.client.model_validate({"tls": {"ca": files["ca"]}})})
         async with running(right, ["exact"]) as server:
             client = AsyncRewardClient(RECIPE, f"registry://{registry}", retries=QUICK)
@@ -213,7 +215,3 @@ async def test_a_server_says_why_an_encrypted_registry_cannot_be_told(
                 await client.score(rollouts(8))
             await client.close()
             assert server.address
-
-
-async def _said(caplog: pytest.LogCaptureFixture, words: str) -> bool:
-    return words in caplog.text

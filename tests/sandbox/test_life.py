@@ -78,7 +78,7 @@ def test_mixed_runs_leave_nothing() -> None:
         for number in range(_RUNS):
             _one(box, _MIXED[number % len(_MIXED)])
         _one(box, _MIXED[0])
-        assert not settled(before, _uids(box), 2.0)
+        assert not settled(before, _uids(box), 60.0)
         growth = _own_memory() - memory
         assert growth <= max(0.02 * memory, _MIB)
     assert not _ours()
@@ -101,7 +101,7 @@ def test_processes_made_ahead_do_not_outlive_the_program(made: int) -> None:
             result = box.run(prepared, stdin=b"%d" % number, limits=Limits())
             assert result.stdout == b"%d\n" % number**2
         box.discard(prepared)
-        assert not settled(before, _uids(box), 2.0)
+        assert not settled(before, _uids(box), 60.0)
 
 
 def test_close_leaves_nothing() -> None:
@@ -109,7 +109,7 @@ def test_close_leaves_nothing() -> None:
     for _ in range(3):
         with sandbox.open_sandbox() as box:
             _one(box, _MIXED[0])
-    assert not settled(before, frozenset(), 2.0)
+    assert not settled(before, frozenset(), 60.0)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_killed_owner_leaves_nothing() -> None:
     owner.kill()
     owner.wait()
     owner.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while (left := _ours()) or any(_groups(owner.pid)):
         assert time.monotonic() < deadline, left
         while _reap():
@@ -182,7 +182,7 @@ def test_killed_zygote_is_replaced_and_no_request_lost() -> None:
 
 
 def _wait_for_the_end_of(pids: list[int]) -> None:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline and any(state_of(pid) not in ("", "Z", "X") for pid in pids):
         time.sleep(0.01)
 
