@@ -25,7 +25,7 @@ def all_said(result: RolloutResult) -> dict[str, Any]:
     return {"id": result.rollout_id, "reward": result.reward, "cells": told}
 
 
-def told_or_error(futures: Sequence[Future[RolloutResult]], timeout: float = 60.0) -> list[Any]:
+def told_or_error(futures: Sequence[Future[RolloutResult]], timeout: float = 200.0) -> list[Any]:
     """What each result says, or what kind of error it is, in what words."""
     found: list[Any] = []
     for future in futures:
@@ -93,7 +93,7 @@ class Member:
     def do(self, kind: str, given: Any = None) -> Any:
         """Tell it something and wait for what it says."""
         self._pipe.send((kind, given))
-        assert self._pipe.poll(90), f"no answer to {kind!r}"
+        assert self._pipe.poll(280), f"no answer to {kind!r}"
         return self._pipe.recv()
 
     def score(self, rollouts: Sequence[Rollout]) -> list[Any]:
