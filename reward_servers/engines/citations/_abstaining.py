@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from reward_servers.engines.citations._words import Rule, spelt
+
 _SEEK = r"(?:find|verify|confirm|determine|locate|establish|identify|answer|retrieve|discover)"
 _SOUGHT = r"(?:found|verified|confirmed|determined|located|established|identified|answered|retrieved|discovered)"
 _SOURCES = (
@@ -40,16 +42,39 @@ _NOT_FOUND_ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 
-ABSTAINING: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
-    (
+ABSTAINING = (
+    Rule(
         _NOT_FOUND,
-        ("no", "n't", "n’t", "unable", "impossible", "never", "fail", "neither", "unsure", "uncertain", "insuff"),
+        (
+            spelt(
+                "not never fail fails failed none neither no insufficient unsure uncertain unable cannot impossible "
+                "donot doesnot didnot couldnot t"
+            ),
+            spelt(
+                "document documents source sources page pages passage passages article articles text texts "
+                "result results snippet snippets context search searches reference references material "
+                "materials information evidence mention data answer record records sure unsure uncertain i "
+                "find verify confirm determine locate establish identify retrieve discover found verified "
+                "confirmed determined located established identified answered retrieved discovered"
+            ),
+        ),
     ),
-    (_NOT_FOUND_ELSEWHERE, ("nicht", "kein", "ne ", "n'", "n’", "no ", "não", "没", "未", "无法", "ません")),
+    Rule(
+        _NOT_FOUND_ELSEWHERE,
+        (
+            spelt(
+                "dokumente dokumenten quelle quellen texte texten unterlagen suchergebnisse suchergebnissen "
+                "artikel artikeln ich document documents source sources textes résultat résultats article "
+                "articles je documento documentos fuente fuentes fonte fontes texto textos resultado "
+                "resultados artículo artículos artigo artigos podido pude puedo consegui encontré encontrei"
+            ),
+        ),
+        "没未无ん",
+    ),
 )
-"""What says that something was not found, each with letters of which every match holds some."""
+"""What says that something was not found."""
 
 
 def says_not_found(prose: str) -> bool:
     """Whether a statement says that something could not be found, or is not known."""
-    return any(rule.search(prose) is not None for rule, _ in ABSTAINING)
+    return any(rule.matches(prose) for rule in ABSTAINING)

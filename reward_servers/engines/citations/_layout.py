@@ -25,6 +25,7 @@ _MARK = re.compile(r"\[\^(?P<label>[^\]\s]{1,40})\]")
 _IMAGE = re.compile(
     r"!\[(?P<alt>[^\]\n]{0,500})\](?:\([^()\n]{0,2000}(?:\([^()\n]{0,200}\)[^()\n]{0,2000})?\)|\[[^\]\n]{0,100}\])|<img\b[^>]{0,2000}>"
 )
+_NO_LINE_END = re.compile(r"[^\n]")
 _ADDRESS_ONLY = re.compile(r"^[(<]?(?:view-source:)?https?://\S+[)>]?\s*$", re.IGNORECASE)
 
 
@@ -47,12 +48,15 @@ class Layout:
 
 def blanked(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:
     """The text with spans replaced by marks, line ends kept."""
-    marks = list(text)
-    for start, end in spans:
-        for at in range(start, end):
-            if marks[at] != "\n":
-                marks[at] = mark
-    return "".join(marks)
+    parts: list[str] = []
+    at = 0
+    for start, end in sorted(spans):
+        if end <= at:
+            continue
+        covered = text[max(start, at) : end]
+        parts += [text[at:start], _NO_LINE_END.sub(mark, covered) if "\n" in covered else mark * len(covered)]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _is_rule(line: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reward_servers.engines.citations._layout import blanked
 from reward_servers.engines.citations._notation import is_notation, math_spans
@@ -47,6 +47,7 @@ _AUTHOR = r"(?P<author>[A-ZÀ-ÖØ-Þ][\w'’-]+)(?P<others>\s+et\s+al\.?|\s+(?:
 _AUTHOR_YEAR = re.compile(
     rf"(?:see\s+|e\.g\.,?\s+|cf\.\s+)?{_AUTHOR},?\s+(?P<year>(?:1[5-9]|20)\d\d)[a-z]?(?:,\s*pp?\.?\s*[\d–-]+)?"
 )
+_AND_OTHERS = re.compile(r"et(?<!\wet)\s+al\b")
 _YEAR_BEHIND = re.compile(rf"{_AUTHOR}\s+[(\[](?P<year>(?:1[5-9]|20)\d\d)[a-z]?[)\]]")
 _SPACED = re.compile(r"\^?\d{1,3}(?:\s+\^?\d{1,3})+")
 _RANGE = re.compile(r"\^?(?P<prefix>[^\W\d][\w.-]*?)?(?P<first>\d{1,6})\s*[-–—−‒]\s*\^?(?P=prefix)?(?P<last>\d{1,6})")
@@ -58,8 +59,7 @@ _NUMBERED = re.compile(
 _LOCATOR = re.compile(r"(?:pp?|pages?|sec|section|ch|chapter|para|line|lines|§+|fig|table)\.?\s*[\d–-]+", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Marker:
+class Marker(NamedTuple):
     """One citation.
 
     Attributes:
@@ -78,13 +78,14 @@ class Marker:
 
 
 def _settle(start: int, end: int, targets: list[tuple[str, str | None]], index: Index) -> Marker:
-    return Marker(
-        start,
-        end,
-        tuple(dict.fromkeys(found for _, found in targets if found is not None)),
-        tuple(dict.fromkeys(name for name, found in targets if found is None)),
-        any(found is None and index.is_own_memory(name) for name, found in targets),
-    )
+    return Marker(start, end, *_settled(targets, index))
+
+
+def _settled(targets: list[tuple[str, str | None]], index: Index) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """The documents of targets, those that name none, and whether one is the model's own memory."""
+    named = tuple(dict.fromkeys([found for _, found in targets if found is not None]))
+    missing = tuple(dict.fromkeys([name for name, found in targets if found is None]))
+    return named, missing, any(index.is_own_memory(name) for name in missing)
 
 
 def _expanded(part: str, index: Index) -> list[tuple[str, str | None]] | None:
@@ -175,7 +176,7 @@ def _inline_code(text: str) -> list[tuple[int, int]]:
     """Spans of inline code (CommonMark, section 6.1): from a run of backticks to the next run as long, on its line."""
     spans: list[tuple[int, int]] = []
     at = 0
-    for line in text.splitlines(keepends=True):
+    for line in text.splitlines(keepends=True) if "`" in text else ():
         runs = [(at + run.start(), at + run.end()) for run in re.finditer(r"`+", line)]
         waiting: dict[int, list[int]] = {}
         for number in range(len(runs) - 1, -1, -1):
@@ -217,6 +218,8 @@ def _listed(content: str, index: Index) -> list[tuple[str, str | None]]:
 
 
 def _links(text: str, index: Index) -> Iterator[Marker]:
+    if "](" not in text:
+        return
     closings = _closings(text)
     for match in _LINK.finditer(text):
         end = closings.get(match.end() - 1)
@@ -246,15 +249,16 @@ def _links(text: str, index: Index) -> Iterator[Marker]:
 
 
 def _sources(text: str, index: Index) -> Iterator[Marker]:
-    closings = _closings(text)
-    for match in _SOURCE.finditer(text):
+    found = list(_SOURCE.finditer(text))
+    closings = _closings(text) if found else {}
+    for match in found:
         end = closings.get(match.start())
         if end is not None and (content := text[match.end() : end - 1].strip()):
             yield _settle(match.start(), end, _targets(content, index) or [(content, None)], index)
 
 
 def _addresses(text: str, index: Index) -> Iterator[Marker]:
-    for match in URL.finditer(text):
+    for match in URL.finditer(text) if "://" in text else ():
         url = trimmed_url(match[0])
         start, end = match.start(), match.start() + len(url)
         while start and end < len(text) and text[start - 1] + text[end] in ("()", "[]", "<>", "【】"):
@@ -266,31 +270,40 @@ def _is_subscript(text: str, start: int, subscripts: set[int]) -> bool:
     """Whether a number in brackets is an index: it touches a single letter, a program's name, or such a bracket."""
     if start in subscripts:
         return True
-    before = text[max(0, start - 60) : start]
-    if not before or before[-1].isspace():
+    if not start or text[start - 1].isspace():
         return False
+    before = text[max(0, start - 60) : start]
     return _SUBSCRIPTED.fullmatch(_NO_WORD.sub("", before.split()[-1])) is not None
 
 
 def _brackets(text: str, index: Index) -> Iterator[Marker]:
     subscripts: set[int] = set()
+    known: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool] | None] = {}
     for match in _BRACKETS.finditer(text):
-        content = next(group for group in match.groups() if group is not None)
-        numeric = text[match.start()] == "[" and _INDICES.fullmatch(content) is not None
-        if numeric and _is_subscript(text, match.start(), subscripts):
-            subscripts.add(match.end())
+        (start, end), content = match.span(), _held(match)
+        numeric = text[start] == "[" and _INDICES.fullmatch(content) is not None
+        if numeric and _is_subscript(text, start, subscripts):
+            subscripts.add(end)
             continue
-        targets = _targets(content, index)
-        resolves = targets is not None and all(found is not None for _, found in targets)
-        if numeric and is_notation(text, match.start(), match.end(), content, resolves):
+        if content not in known:
+            targets = _targets(content, index)
+            known[content] = _settled(targets, index) if targets is not None else None
+        settled = known[content]
+        resolves = settled is not None and not settled[1]
+        if numeric and is_notation(text, start, end, content, resolves):
             continue
-        if targets is not None:
-            yield _settle(match.start(), match.end(), targets, index)
+        if settled is not None:
+            yield Marker(start, end, *settled)
+
+
+def _held(match: re.Match[str]) -> str:
+    """What a bracket holds, whichever its form."""
+    return match[match.lastindex or 0]
 
 
 def _authors(text: str, index: Index) -> Iterator[Marker]:
     """Author and year: ``(Lewis et al., 2020)``, ``[Smith and Jones, 2019; Lewis, 2020]``, ``Lewis et al. (2020)``."""
-    if not index.may_name_authors and not re.search(r"\bet\s+al\b", text):
+    if not index.may_name_authors and _AND_OTHERS.search(text) is None:
         return
     for match in _YEAR_BEHIND.finditer(text):
         found = index.by_author(match["author"], match["year"])
@@ -300,8 +313,7 @@ def _authors(text: str, index: Index) -> Iterator[Marker]:
             yield _settle(start, match.end(), [(match[0], found)], index)
     for pattern in (_BRACKETS, _PARENTHESES):
         for match in pattern.finditer(text):
-            content = next(group for group in match.groups() if group is not None)
-            parts = [_AUTHOR_YEAR.fullmatch(part.strip()) for part in content.split(";")]
+            parts = [_AUTHOR_YEAR.fullmatch(part.strip()) for part in _held(match).split(";")]
             targets = []
             for part in parts:
                 if part is None:
@@ -325,7 +337,7 @@ def _parentheses(text: str, index: Index) -> Iterator[Marker]:
 
 
 def _raised(text: str, index: Index) -> Iterator[Marker]:
-    for match in _RAISED_RUN.finditer(text):
+    for match in _RAISED_RUN.finditer(text) if "<" in text or not text.isascii() else ():
         before = re.search(r"[^\s]*$", text[max(0, match.start() - 60) : match.start()])
         word = before[0] if before is not None else ""
         if word and re.fullmatch(r".*?(?:\d|(?<![^\W\d_])[^\W\d_]{1,2})", word):

@@ -39,6 +39,8 @@ def math_spans(text: str) -> Iterator[tuple[int, int]]:
     """
     for match in _MATRIX.finditer(text):
         yield match.span()
+    if "$" not in text and "\\" not in text:
+        return
     for match in _LATEX_MATH.finditer(text):
         yield match.span()
     for match in _DOLLARS.finditer(text):
@@ -57,7 +59,7 @@ def is_notation(text: str, start: int, end: int, content: str, resolves: bool) -
         resolves: Whether each of them means a document.
     """
     before = text[max(0, start - 60) : start]
-    if before.rstrip(" ").endswith(("=", ":=", "∈")):
+    if before.rstrip(" ").endswith(("=", "∈")):
         return True
     if content.isdecimal() or len(numbers := re.findall(r"\d+", content)) < 2:
         return False

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from typing import NamedTuple
 
 from reward_servers.engines.citations._abstaining import says_not_found
 from reward_servers.engines.citations._assertions import code_line_states, entry_states
@@ -19,8 +21,7 @@ from reward_servers.engines.citations._urls import URL
 from reward_servers.engines.text import Marks, visible
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """A sentence or a table row.
 
     Attributes:
@@ -99,7 +100,7 @@ class Report:
 
 
 def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one for group in groups for one in group))
+    return tuple(dict.fromkeys(chain.from_iterable(groups)))
 
 
 def check_citations(
@@ -128,9 +129,7 @@ def check_citations(
     context = Context(question)
     for start, end in split_statements(layout, markers):
         own = markers[bisect_left(starts, start) : bisect_left(starts, end)]
-        statement = _statement(layout.text, start, end, own, is_head=start in layout.heads, question=question)
-        whole = context.complete(statement.prose, is_head=start in layout.heads)
-        statement = statement if whole is statement.prose else replace(statement, prose=whole)
+        statement = _statement(layout.text, start, end, own, context, is_head=start in layout.heads, question=question)
         statements.append(statement)
         if statement.needs_citation:
             quotes += find_quotes(layout.text, start, end, own, grounds)
@@ -157,18 +156,17 @@ def _asides(layout: Layout, index: Index) -> Iterator[Statement]:
 
 
 def _statement(
-    text: str, start: int, end: int, markers: Sequence[Marker], *, is_head: bool, question: str
+    text: str, start: int, end: int, markers: Sequence[Marker], context: Context, *, is_head: bool, question: str
 ) -> Statement:
-    prose, at = "", start
+    parts, at = [], start
     for marker in markers:
-        prose += text[at : marker.start]
+        parts.append(text[at : marker.start])
         at = max(at, marker.end)
-    prose += text[at:end]
-    shown = text[start:end].strip()
+    prose, shown = "".join([*parts, text[at:end]]), text[start:end].strip()
     return Statement(
         shown,
         needs_citation(shown, prose, is_head=is_head, question=question),
         _unique([marker.documents for marker in markers]),
         _unique([marker.unresolved for marker in markers]),
-        prose,
+        context.complete(prose, is_head=is_head),
     )

@@ -14,6 +14,7 @@ from reward_servers.engines.citations._assertions import (
 )
 from reward_servers.engines.citations._layout import Layout, blanked
 from reward_servers.engines.citations._markers import Marker
+from reward_servers.engines.citations._words import Rule, parts_of, spelt
 
 _M = "\ue000"
 """Written in place of each character of a marker while sentences are cut."""
@@ -247,11 +248,12 @@ def _opens_sentence(text: str, at: int, end: int) -> bool:
 
 
 def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> bool:
-    following = _FOLLOWING.match(text, cut, min(end, cut + 40))
-    before = _WORD_BEFORE.search(text, max(start, dot - 20), dot)
-    word = before[0] if before is not None else ""
+    word = _word_before(text, max(start, dot - 20), dot)
+    if not word:
+        return False
     if word.casefold() == "al" and _BEHIND_AL.match(text, cut, min(end, cut + 4)):
         return True
+    following = _FOLLOWING.match(text, cut, min(end, cut + 40))
     if following is None:
         return False
     if len(word) == 1 and re.match(r"\s?(?:\w\.|Chr\b)", text[cut : min(end, cut + 5)]):
@@ -271,41 +273,43 @@ def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> boo
     return initial and following[1][0].isupper() and following[1].casefold() not in _STARTERS
 
 
-_EXEMPT: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
+def _word_before(text: str, start: int, end: int) -> str:
+    """The word that ends at a place, full stops within it included."""
+    last = text[start:end].split()[-1:] if end > start and not text[end - 1].isspace() else []
+    if not last or last[0].isalnum():
+        return last[0] if last else ""
+    before = _WORD_BEFORE.search(last[0])
+    return before[0] if before is not None else ""
+
+
+EXEMPT = (
     *ABSTAINING,
-    (
+    Rule(
         _TO_THE_GRADER,
         (
-            *(
-                "grad",
-                "evaluator",
-                "rubric",
-                "marks",
-                "answer",
-                "response",
-                "reply",
-                "award",
-                "give",
-                "assign",
-                "grant",
+            spelt(
+                "grader grading evaluator rubric rubrics mark marks answer response reply point points score "
+                "credit reward dear attention note"
             ),
-            *("dear", "attention", "note"),
         ),
     ),
-    (
+    Rule(
         _ON_NOTATION,
         (
-            *("notation", "legend", "abbreviat", "convention", "key", "citation", "reference", "marker", "number"),
-            *("bracket", "superscript", "denote", "stands"),
+            spelt(
+                "notation legend abbreviation abbreviations convention conventions key citation citations "
+                "reference references marker markers number numbers bracket brackets superscript superscripts "
+                "denote denotes stands abbreviate abbreviates"
+            ),
         ),
     ),
-    (
+    Rule(
         _LEAD_IN,
-        ("sure", "certainly", "course", "ok", "hello", "hi", "thank", "welcome", "hope", "here", "below", "follow"),
+        (spelt("sure certainly course okay ok hello hi thank thanks welcome helps here below following"),),
     ),
 )
-"""What makes a sentence no statement, each with letters of which every match holds some: a quick test before."""
-_HINT = re.compile("|".join(sorted({re.escape(hint) for _, hints in _EXEMPT for hint in hints})))
+"""What makes a sentence no statement."""
+_EXEMPTING = frozenset().union(*(rule.words[0] for rule in EXEMPT))
 
 
 def needs_citation(statement: str, prose: str, *, is_head: bool, question: str = "") -> bool:
@@ -326,10 +330,7 @@ def needs_citation(statement: str, prose: str, *, is_head: bool, question: str =
         return question_states(prose, question)
     if ended.endswith((":", "：")):
         return lead_in_states(prose, question)
-    folded = prose.casefold()
-    if _HINT.search(folded) is None:
+    if prose.isascii() and _EXEMPTING.isdisjoint(parts_of(prose)):
         return True
-    exempt = next(
-        (rule for rule, hints in _EXEMPT if any(hint in folded for hint in hints) and rule.search(prose)), None
-    )
+    exempt = next((rule.pattern for rule in EXEMPT if rule.matches(prose)), None)
     return exempt is None or remark_states(prose, exempt, question)

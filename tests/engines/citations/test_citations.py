@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_servers.engines.citations import Report, Source, check_citations
-from reward_servers.engines.citations._statements import _EXEMPT
 from tests.citation_cases.__main__ import cases_of, difference
 
 DATA = Path(__file__).parents[2] / "data" / "citations"
@@ -235,18 +233,3 @@ def test_another_marker_never_takes_a_citation_away(marker: str, times: int) -> 
     after = _check(f"The tower is tall [1]{marker * times}.")
     assert set(before.cited) <= set(after.cited)
     assert after.coverage == before.coverage
-
-
-WORDS = st.sampled_from(
-    re.findall(
-        r"\S+",
-        "I we it the documents do not n't say state found no information could be verified grader rubric award this "
-        "answer full marks notation here denotes number refer to sure of course below are unable none sources there is",
-    )
-)
-
-
-@given(st.lists(WORDS, max_size=12).map(" ".join))
-def test_a_quick_test_passes_whatever_its_rule_matches(text: str) -> None:
-    for rule, hints in _EXEMPT:
-        assert rule.search(text) is None or any(hint in text.casefold() for hint in hints)

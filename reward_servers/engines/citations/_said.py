@@ -1,0 +1,144 @@
+"""What a text says, in the form in which statements and documents are compared."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property, lru_cache
+
+from reward_servers.engines.citations._figures import UNIT_WORDS, Figure, figures, plain_figures
+from reward_servers.engines.citations._words import WORD, spelt, words_of
+
+_NAME = re.compile(r"[A-ZÀ-ÖØ-Þ](?<!\w[A-ZÀ-ÖØ-Þ])[\w'’-]*[^\W\d_]")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+")
+_CONTRACTED = re.compile(r"n['’]t$|^n['’]")
+_SIGNS, _NO_DENYING_SIGN = "不没未無无", "(?![久来论論])"
+_NOT = re.compile(f"[{_SIGNS}]{_NO_DENYING_SIGN}")
+# The first letter is read before all else, so that what begins with no such letter is passed over quickly.
+_NEGATION = re.compile(
+    rf"[nNwWcCfFrRdDkK\u212apPjJaAнН{_SIGNS}](?:(?<=[{_SIGNS}]){_NO_DENYING_SIGN}|(?i:(?<=n)['’]t\b|(?<!\w\w)(?:"
+    r"(?<=n)(?:ot(?:hing)?|o(?:ne|r|body)?|ever|either)|(?<=w)ithout|(?<=c)annot|(?<=f)ail(?:ed|s)|(?<=r)efused"
+    # German, French, Italian, Portuguese and Spanish, Russian; a hyphen behind makes another word.
+    r"|(?<=d)enie[ds]|(?<=n)(?:icht|ie(?:mals)?|on(?!-)|ão|unca)|(?<=k)ein(?:e[nmrs]?)?|(?<=p)as|(?<=j)amais|(?<=a)ucune?"
+    r"|(?<=н)ет?)\b))"
+)
+_NO_DENIAL = re.compile(
+    r"[nN](?i:['’]t(?:\s+(?:until|only|just)\b|\b[^.]{0,40}\buntil\b)|(?<!\w\w)(?:"
+    r"ot(?:\s+(?:only|just|merely|until|before|least|unlike|uncommon)\b|\b[^.]{0,40}\buntil\b)"
+    r"|o(?:\s+(?:longer|later|earlier|less|more|fewer|doubt|other|one\s+but)\b|\.\s*\d)|othing\s+but\b))"
+)
+_DENYING = spelt(
+    "not never no none neither nor without cannot nobody nothing failed fails refused denied denies nicht "
+    "kein keine keinen keinem keiner keines nie niemals pas jamais aucun aucune non não nunca не нет"
+)
+_DENYING_MARKS = re.compile(rf"[nN]['’][tT]|[{_SIGNS}]")
+"""What every denial holds: one of these words or marks."""
+_COMMON = UNIT_WORDS.union(
+    re.findall(
+        r"\w+",
+        "the a an of in on at by to for from with and or as is are was were be been it its he she they his her their "
+        "this that these those which who whom whose has have had also then there ne",
+    ),
+    _DENYING,
+)
+_FUNCTION = _COMMON.union(
+    re.findall(
+        r"\w+",
+        "after before during when while although though because since if but so we you i one two first second later "
+        "according however today both each every some many most all several other another january february march april "
+        "may june july august september october november december monday tuesday wednesday thursday friday saturday "
+        "sunday",
+    )
+)
+STEM = 5
+
+
+class Said:
+    """What a text says.
+
+    Attributes:
+        text: The text.
+        stems: Its content words, without endings.
+        told: How many figures it has.
+        exact: Their values with their units, whatever it says of their exactness.
+    """
+
+    def __init__(self, text: str) -> None:
+        words, parts = words_of(text)
+        found = plain_figures(text, parts)
+        self.text = text
+        self.stems = _stems(text, words)
+        self.told = len(found)
+        self.exact = frozenset(found)
+        self._may_deny = _may_deny(text, parts)
+        self._named: frozenset[str] | None = None
+        self._denies: bool | None = None
+
+    @property
+    def denies(self) -> bool:
+        """Whether it denies something, an odd number of times."""
+        if self._denies is None:
+            self._denies = self._may_deny and _denies(self.text)
+        return self._denies
+
+    @cached_property
+    def figures(self) -> list[Figure]:
+        """Its figures, in order."""
+        return figures(self.text)
+
+    @cached_property
+    def holds_denial(self) -> bool:
+        """Whether something in it is a denial, for itself."""
+        return self._may_deny and _NEGATION.search(self.text) is not None
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Words that are written as names."""
+        if self._named is None:
+            self._named = frozenset([name.casefold() for name in _NAME.findall(self.text)]) - _FUNCTION
+        return self._named
+
+    def only_named(self) -> frozenset[str]:
+        """Words that are written as names, and never as common words."""
+        lower = {word for word in WORD.findall(self.text) if word.islower()}
+        return frozenset({name.casefold() for name in _NAME.findall(self.text)} - lower)
+
+
+@lru_cache(maxsize=256)
+def said_by(statement: str) -> Said:
+    """What a statement says; it is asked of several documents."""
+    return Said(statement)
+
+
+@lru_cache(maxsize=256)
+def stems(text: str) -> frozenset[str]:
+    """The content words of a text, without endings."""
+    return _stems(text, words_of(text)[0])
+
+
+def sense(sentence: str) -> tuple[frozenset[str], bool]:
+    """The content words of a sentence, and whether it denies."""
+    words, parts = words_of(sentence)
+    return _stems(sentence, words), _may_deny(sentence, parts) and _denies(sentence)
+
+
+def _stems(text: str, words: set[str]) -> frozenset[str]:
+    kept = words - _COMMON
+    if "'" in text or "’" in text:
+        kept = {word for word in kept if not _CONTRACTED.search(word)}
+    found = frozenset([word[:STEM] for word in kept if len(word) > 1])
+    if text.isascii() or not (runs := _UNSPACED.findall(_NOT.sub("", text.casefold()))):
+        return found
+    # Scripts that put no space between words: each two characters that follow each other.
+    pairs = {run[at : at + 2] for run in runs for at in range(max(1, len(run) - 1))}
+    return frozenset(word for word in found if not _UNSPACED.search(word)) | pairs
+
+
+def _may_deny(text: str, parts: set[str]) -> bool:
+    """Whether a text holds a word or mark that every denial holds one of."""
+    if not parts.isdisjoint(_DENYING):
+        return True
+    return not (text.isascii() and "'" not in text) and _DENYING_MARKS.search(text) is not None
+
+
+def _denies(text: str) -> bool:
+    return len(_NEGATION.findall(_NO_DENIAL.sub(" ", text))) % 2 == 1

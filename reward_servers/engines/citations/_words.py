@@ -1,0 +1,63 @@
+"""The words of a text, as they are compared: without case, and those of a compound also one by one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from functools import lru_cache
+from typing import NamedTuple
+
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_PART = re.compile(r"[^\W\d_]+")
+_KEPT = "".join(chr(code).lower() if chr(code).isalpha() or chr(code) in "-'" else " " for code in range(128))
+"""What ASCII becomes where words are all that counts; the signs stay that may join them."""
+
+
+def words_of(text: str) -> tuple[set[str], set[str]]:
+    """The words of a text and their parts: `twenty-one` is one word of two parts."""
+    if not text.isascii():
+        folded = text.casefold()
+        return set(WORD.findall(folded)), set(_PART.findall(folded))
+    # The same without a search, but of what holds a sign.
+    words = set(text.translate(_KEPT).split())
+    if "-" not in text and "'" not in text:
+        return words, words
+    signed = {word for word in words if not word.isalpha()}
+    plain = words - signed
+    return plain.union(*map(WORD.findall, signed)), plain.union(*map(_PART.findall, signed))
+
+
+def spelt(words: str) -> frozenset[str]:
+    """Words that are written with spaces between them."""
+    return frozenset(words.split())
+
+
+@lru_cache(maxsize=256)
+def parts_of(statement: str) -> Set[str]:
+    """The parts of the words of a statement; several rules ask for them."""
+    return words_of(statement)[1]
+
+
+class Rule(NamedTuple):
+    """A pattern that is searched for only where it can be.
+
+    Attributes:
+        pattern: The pattern.
+        words: Sets of parts of words, without case: every match holds one of each; or
+        signs: signs of writing without spaces of which it holds one.
+    """
+
+    pattern: re.Pattern[str]
+    words: tuple[frozenset[str], ...]
+    signs: str = ""
+
+    def may_match(self, text: str) -> bool:
+        """Whether a text holds what every match does."""
+        parts = parts_of(text)
+        if not any(words.isdisjoint(parts) for words in self.words):
+            return True
+        return bool(self.signs) and not text.isascii() and not frozenset(self.signs).isdisjoint(text)
+
+    def matches(self, text: str) -> bool:
+        """Whether the pattern is somewhere in a text."""
+        return self.may_match(text) and self.pattern.search(text) is not None
