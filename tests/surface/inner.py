@@ -35,7 +35,7 @@ READERS = {
     "tests/core/test_turns.py": _FAULT,
     "tests/core/test_worker_faults.py": _FAULT,
     "tests/e2e/test_docs.py": _LIST,
-    "tests/engines/citations/test_citations.py": _LIST,
+    "tests/engines/citations/test_quick.py": _PROPERTY,
     "tests/engines/citations/test_refuting.py": _PROPERTY,
     "tests/engines/code/test_compare.py": _STEP,
     "tests/engines/code/test_convert.py": _STEP,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Set
 from typing import NamedTuple
 
 from reward_servers.engines.citations._words import words_of
@@ -51,7 +51,7 @@ _IN_WORDS = (
     rf"\b(?=(?ai:[zotfsen]))(?P<word>(?ai:{'|'.join(_WORDS)}))"
     r"(?:[\s-](?P<second>(?ai:one|two|three|four|five|six|seven|eight|nine)))?\b"
 )
-_DIGITS_ALONE = re.compile(f"{_IN_DIGITS}(?P<word>(?P<second>(?!)))?")
+_DIGITS_ALONE = re.compile(_IN_DIGITS)
 _DEGREES = {"celsius": "°c", "c": "°c", "fahrenheit": "°f", "f": "°f"}
 UNIT_WORDS = frozenset({*_UNITS, *(f"{name}s" for name in _UNITS), *_DEGREES, "degree", "degrees"})
 _FIGURE = re.compile(f"{_IN_DIGITS}|{_IN_WORDS}")
@@ -115,7 +115,7 @@ def figures(text: str) -> list[Figure]:
     ]
 
 
-def plain_figures(text: str, words: set[str]) -> list[tuple[float, str]]:
+def plain_figures(text: str, words: Set[str]) -> list[tuple[float, str]]:
     """Values and units of a text's figures, in order, whatever it says of their exactness.
 
     Args:
@@ -125,20 +125,28 @@ def plain_figures(text: str, words: set[str]) -> list[tuple[float, str]]:
     return [(value, unit) for _, value, unit, _, _ in _found(text, words)]
 
 
-def _found(text: str, words: set[str]) -> Iterator[tuple[int, float, str, int, bool]]:
+def _found(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]]:
     """Place, value, unit and span of each figure, and whether it is in words."""
+    found: list[tuple[int, float, str, int, bool]] = []
     in_words = not words.isdisjoint(_WORDS)
     if not in_words and _DIGIT.search(text) is None:
-        return
+        return found
     for match in (_FIGURE if in_words else _DIGITS_ALONE).finditer(text):
-        digits, ordinal, decade, word, second = match.group("digits", "ordinal", "decade", "word", "second")
-        if ordinal and _CENTURY.match(text, match.end()):
+        last, end = match.lastgroup, match.end()
+        if last == "digits":
+            value = _value(match[1])
+        elif last in ("ordinal", "decade"):
+            if last == "decade" or _CENTURY.match(text, end) is None:
+                value = _value(match["digits"])
+                found.append((match.start(), value, "", 10 if last == "decade" and value >= 1000 else 0, False))
             continue
-        value = _WORDS[word.casefold()] + _WORDS.get((second or "").casefold(), 0.0) if word else _value(digits)
-        scale, unit = ("", "") if ordinal or decade else _behind(text, match.end())
+        else:
+            value = _WORDS[match["word"].casefold()] + _WORDS.get((match["second"] or "").casefold(), 0.0)
+        scale, unit = _behind(text, end)
         if scale:
             value *= _SCALES.get(scale) or _CHARACTER_SCALES[scale]
-        yield match.start(), value, unit, 10 if decade and value >= 1000 else 0, bool(word)
+        found.append((match.start(), value, unit, 0, last != "digits"))
+    return found
 
 
 def _is_hedged(text: str, at: int) -> bool:

@@ -52,8 +52,7 @@ def first_questions(report: Report) -> Iterator[Question]:
 def further_questions(report: Report, known: Mapping[Question, bool]) -> Iterator[Question]:
     """What must then be known: whether each of several citations supports its claim alone, and what the others do."""
     for place, claim in enumerate(report.claims):
-        whole = frozenset(claim.citations)
-        if len(whole) > 1 and known[place, whole]:
+        if len(claim.citations) > 1 and known[place, (whole := frozenset(claim.citations))]:
             for one in claim.citations:
                 yield place, frozenset((one,))
                 yield place, whole - {one}
@@ -111,15 +110,14 @@ def measured_by(report: Report, supports: Supports, documents: Collection[str]) 
         documents: Ids of all documents.
     """
     claims = report.claims
-    known = {(place, names): supports(names, claims[place]) for place, names in first_questions(report)}
+    known = {question: supports(question[1], claims[question[0]]) for question in first_questions(report)}
+    wrong = [place for (place, _), supported in known.items() if not supported]
     for place, names in further_questions(report, known):
         known[place, names] = supports(names, claims[place])
     elsewhere = {
         place
-        for place, claim in enumerate(claims)
-        if claim.citations
-        and not known[place, frozenset(claim.citations)]
-        and any(supports((name,), claim) for name in documents if name not in claim.citations)
+        for place in wrong
+        if any(supports((name,), claims[place]) for name in documents if name not in claims[place].citations)
     }
     return measure(report, known, elsewhere, len(documents))
 

@@ -69,6 +69,11 @@ class Grounds:
         return any(self.hold(name, fragment) for name in self._documents)
 
 
+def holds_quotes(text: str) -> bool:
+    """Whether a text may hold a quotation at all."""
+    return any(mark in text for mark in '"“«„')
+
+
 def quotes_words(said: str, text: str, least: int = 2) -> bool:
     """Whether a text between quotation marks, of some words at least, occurs in another text."""
     wanted = _normal(text)

@@ -46,7 +46,7 @@ class Evidence:
             names: Ids of the documents.
             prose: The statement without its markers.
         """
-        named = tuple(sorted(set(names)))
+        named = _ordered(names)
         return self._against(named, [self.page(name) for name in named], said_by(prose)) if named else "no_document"
 
     def _against(self, named: tuple[str, ...], pages: list[_Page], said: Said) -> str:
@@ -68,7 +68,7 @@ class Evidence:
         if not (wanted or told):
             # What says nothing is supported by nothing.
             return False
-        named = tuple(sorted(set(names)))
+        named = _ordered(names)
         pages = [self.page(name) for name in named]
         held = pages[0].stems if len(pages) == 1 else frozenset().union(*[page.stems for page in pages])
         if len(wanted & held) + told < _HELD * (len(wanted) + told):
@@ -116,6 +116,11 @@ class Evidence:
         return figure.value in self._derived[named]
 
 
+def _ordered(names: Iterable[str]) -> tuple[str, ...]:
+    found = tuple(names)
+    return found if len(found) < 2 else tuple(sorted(set(found)))
+
+
 class _Page(Said):
     """One document."""
 
@@ -139,6 +144,8 @@ class _Page(Said):
 
     def turns(self, statement: Said) -> bool:
         """Whether a sentence says nearly the same and, unlike a statement, denies it, or the other way round."""
+        if not (statement.may_deny or self.may_deny):
+            return False
         wanted = statement.stems
         if len(wanted) < 3 or len(wanted & self.stems) < _SAME_SENTENCE * len(wanted):
             return False

@@ -14,7 +14,7 @@ from reward_servers.engines.citations._assertions import code_line_states, entry
 from reward_servers.engines.citations._context import Context
 from reward_servers.engines.citations._layout import Layout, lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
-from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
+from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes, holds_quotes
 from reward_servers.engines.citations._sources import Index, Source
 from reward_servers.engines.citations._statements import needs_citation, split_statements
 from reward_servers.engines.citations._urls import URL
@@ -100,7 +100,7 @@ class Report:
 
 
 def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(chain.from_iterable(groups)))
+    return tuple(groups[0]) if len(groups) == 1 else tuple(dict.fromkeys(chain.from_iterable(groups)))
 
 
 def check_citations(
@@ -126,12 +126,12 @@ def check_citations(
     starts = [marker.start for marker in markers]
     statements: list[Statement] = []
     quotes: list[Quote] = []
-    context = Context(question)
+    context, may_quote = Context(question), holds_quotes(layout.text)
     for start, end in split_statements(layout, markers):
         own = markers[bisect_left(starts, start) : bisect_left(starts, end)]
         statement = _statement(layout.text, start, end, own, context, is_head=start in layout.heads, question=question)
         statements.append(statement)
-        if statement.needs_citation:
+        if may_quote and statement.needs_citation:
             quotes += find_quotes(layout.text, start, end, own, grounds)
     statements += _asides(layout, index)
     return Report(

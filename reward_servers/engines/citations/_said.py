@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from functools import cached_property, lru_cache
 
 from reward_servers.engines.citations._figures import UNIT_WORDS, Figure, figures, plain_figures
-from reward_servers.engines.citations._words import WORD, spelt, words_of
+from reward_servers.engines.citations._words import WORD, spelt, words_of, words_of_statement
 
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ](?<!\w[A-ZÀ-ÖØ-Þ])[\w'’-]*[^\W\d_]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+")
@@ -60,16 +61,17 @@ class Said:
         stems: Its content words, without endings.
         told: How many figures it has.
         exact: Their values with their units, whatever it says of their exactness.
+        may_deny: Whether it holds a word or mark that every denial holds one of.
     """
 
-    def __init__(self, text: str) -> None:
-        words, parts = words_of(text)
+    def __init__(self, text: str, *, is_statement: bool = False) -> None:
+        words, parts = words_of_statement(text) if is_statement else words_of(text)
         found = plain_figures(text, parts)
         self.text = text
         self.stems = _stems(text, words)
         self.told = len(found)
         self.exact = frozenset(found)
-        self._may_deny = _may_deny(text, parts)
+        self.may_deny = _may_deny(text, parts)
         self._named: frozenset[str] | None = None
         self._denies: bool | None = None
 
@@ -77,7 +79,7 @@ class Said:
     def denies(self) -> bool:
         """Whether it denies something, an odd number of times."""
         if self._denies is None:
-            self._denies = self._may_deny and _denies(self.text)
+            self._denies = self.may_deny and _denies(self.text)
         return self._denies
 
     @cached_property
@@ -88,7 +90,7 @@ class Said:
     @cached_property
     def holds_denial(self) -> bool:
         """Whether something in it is a denial, for itself."""
-        return self._may_deny and _NEGATION.search(self.text) is not None
+        return self.may_deny and _NEGATION.search(self.text) is not None
 
     @property
     def named(self) -> frozenset[str]:
@@ -106,7 +108,7 @@ class Said:
 @lru_cache(maxsize=256)
 def said_by(statement: str) -> Said:
     """What a statement says; it is asked of several documents."""
-    return Said(statement)
+    return Said(statement, is_statement=True)
 
 
 @lru_cache(maxsize=256)
@@ -121,7 +123,7 @@ def sense(sentence: str) -> tuple[frozenset[str], bool]:
     return _stems(sentence, words), _may_deny(sentence, parts) and _denies(sentence)
 
 
-def _stems(text: str, words: set[str]) -> frozenset[str]:
+def _stems(text: str, words: Set[str]) -> frozenset[str]:
     kept = words - _COMMON
     if "'" in text or "’" in text:
         kept = {word for word in kept if not _CONTRACTED.search(word)}
@@ -133,7 +135,7 @@ def _stems(text: str, words: set[str]) -> frozenset[str]:
     return frozenset(word for word in found if not _UNSPACED.search(word)) | pairs
 
 
-def _may_deny(text: str, parts: set[str]) -> bool:
+def _may_deny(text: str, parts: Set[str]) -> bool:
     """Whether a text holds a word or mark that every denial holds one of."""
     if not parts.isdisjoint(_DENYING):
         return True

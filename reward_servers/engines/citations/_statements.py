@@ -14,7 +14,7 @@ from reward_servers.engines.citations._assertions import (
 )
 from reward_servers.engines.citations._layout import Layout, blanked
 from reward_servers.engines.citations._markers import Marker
-from reward_servers.engines.citations._words import Rule, parts_of, spelt
+from reward_servers.engines.citations._words import Rule, spelt, words_of_statement
 
 _M = "\ue000"
 """Written in place of each character of a marker while sentences are cut."""
@@ -330,7 +330,7 @@ def needs_citation(statement: str, prose: str, *, is_head: bool, question: str =
         return question_states(prose, question)
     if ended.endswith((":", "：")):
         return lead_in_states(prose, question)
-    if prose.isascii() and _EXEMPTING.isdisjoint(parts_of(prose)):
+    if prose.isascii() and _EXEMPTING.isdisjoint(words_of_statement(prose)[1]):
         return True
     exempt = next((rule.pattern for rule in EXEMPT if rule.matches(prose)), None)
     return exempt is None or remark_states(prose, exempt, question)

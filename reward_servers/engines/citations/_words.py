@@ -13,7 +13,7 @@ _KEPT = "".join(chr(code).lower() if chr(code).isalpha() or chr(code) in "-'" el
 """What ASCII becomes where words are all that counts; the signs stay that may join them."""
 
 
-def words_of(text: str) -> tuple[set[str], set[str]]:
+def words_of(text: str) -> tuple[Set[str], Set[str]]:
     """The words of a text and their parts: `twenty-one` is one word of two parts."""
     if not text.isascii():
         folded = text.casefold()
@@ -32,10 +32,8 @@ def spelt(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-@lru_cache(maxsize=256)
-def parts_of(statement: str) -> Set[str]:
-    """The parts of the words of a statement; several rules ask for them."""
-    return words_of(statement)[1]
+words_of_statement = lru_cache(maxsize=256)(words_of)
+"""The same for a statement: several rules and comparisons ask for them."""
 
 
 class Rule(NamedTuple):
@@ -53,7 +51,7 @@ class Rule(NamedTuple):
 
     def may_match(self, text: str) -> bool:
         """Whether a text holds what every match does."""
-        parts = parts_of(text)
+        parts = words_of_statement(text)[1]
         if not any(words.isdisjoint(parts) for words in self.words):
             return True
         return bool(self.signs) and not text.isascii() and not frozenset(self.signs).isdisjoint(text)
