@@ -18,6 +18,7 @@ from reward_servers.core.executors._process_tree import descendants_of
 from reward_servers.registry import serving as registry_serving
 from reward_servers.server import running
 from tests.hosting.conftest import REGISTER, SCORE, Host, client, register, retire, rollouts, scores
+from tests.typed import changed
 from trainer_client import RequestRejectedError, describe_server
 
 PERMISSION, UNKNOWN = grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.NOT_FOUND
@@ -236,7 +237,7 @@ async def test_registering_the_same_at_once_hosts_it_once(host: Host) -> None:
 
 async def test_a_registry_tells_clients_of_what_came_and_went(host: Host) -> None:
     host.write("plan_j")
-    async with registry_serving(host.config().model_copy(update={"auth": ServerConfig().auth})) as registry:
+    async with registry_serving(changed(host.config(), auth=ServerConfig().auth)) as registry:
         told = host.config().with_registry([registry], "")
         async with running(told, ["exact"]) as server, client(f"registry://{registry}/acme/plan") as asker:
             await register(server.address, "plan_j:plan")

@@ -23,7 +23,7 @@ from reward_servers.observe import set_up_logging
 from reward_servers.rpc import Clients
 from reward_servers.rpc._scan import check_density
 from reward_servers.server import Running, running
-from tests.typed import stub_of
+from tests.typed import changed, stub_of
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
 
@@ -35,12 +35,7 @@ _SERVICE = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
 @asynccontextmanager
 async def _serving(tokens: Path | None = None, **limits: int) -> AsyncIterator[tuple[Running, Any]]:
     config = load_config(workers=1)
-    config = config.model_copy(
-        update={
-            "limits": config.limits.model_copy(update=limits),
-            "auth": config.auth.model_copy(update={"tokens": tokens}),
-        }
-    )
+    config = changed(config, limits=changed(config.limits, **limits), auth=changed(config.auth, tokens=tokens))
     async with (
         running(config, _NAMES) as server,
         grpc.aio.insecure_channel(server.address, options=_OPTIONS) as channel,

@@ -17,7 +17,7 @@ from reward_servers.config import load_config
 from reward_servers.core import SettingsError, VerifierNotFoundError
 from reward_servers.server import Running, running
 from tests.core.unruly import TOLD
-from tests.typed import stub_of
+from tests.typed import changed, stub_of
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
 from trainer_client.contract.v1 import types_pb2 as types
@@ -33,8 +33,8 @@ _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 async def _serving(
     names: Sequence[str] = _NAMES, **limits: int
 ) -> AsyncIterator[tuple[Running, rpc.RewardServiceAsyncStub]]:
-    assert limits.keys() <= type(load_config().limits).model_fields.keys()
-    config = load_config(workers=2).model_copy(update={"limits": load_config().limits.model_copy(update=limits)})
+    config = load_config(workers=2)
+    config = changed(config, limits=changed(config.limits, **limits))
     async with running(config, names) as server, grpc.aio.insecure_channel(server.address, options=_OPTIONS) as channel:
         yield server, stub_of(channel)
 

@@ -16,7 +16,7 @@ from reward_servers.config import ServerConfig, load_config
 from reward_servers.core import find
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer, Said
-from tests.typed import stub_of
+from tests.typed import changed, stub_of
 from tests.verifiers.harness import CASES
 from trainer_client import AsyncRewardClient, Recipe, Rollout
 from trainer_client.contract.v1 import reward_service_pb2 as pb
@@ -46,7 +46,7 @@ async def serving(config: ServerConfig, *names: str) -> AsyncIterator[tuple[str,
 
 
 def config(**sections: Any) -> ServerConfig:
-    return load_config(workers=1).model_copy(update=sections)
+    return changed(load_config(workers=1), **sections)
 
 
 def request(verifier: str, *responses: str, reference: dict[str, Any]) -> pb.ScoreRequest:
