@@ -23,11 +23,12 @@ from reward_servers.observe import set_up_logging
 from reward_servers.rpc import Clients
 from reward_servers.rpc._scan import check_density
 from reward_servers.server import Running, running
+from tests.server.gated import BEGUN, GATES, PLACES
 from tests.typed import changed, stub_of
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
 
-_NAMES = ("tests.core.unruly:equal", "tests.core.unruly:wait", "tests.core.unruly:patient")
+_NAMES = ("tests.server.gated:gated", "tests.core.unruly:equal", "tests.core.unruly:wait", "tests.core.unruly:patient")
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 _SERVICE = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
 
@@ -246,17 +247,26 @@ def test_a_file_of_tokens_that_is_wrong_is_said_to_be(tmp_path: Path, text: str,
 async def test_calls_of_one_client_have_one_turn_among_those_of_others(tmp_path: Path) -> None:
     file, tokens = tmp_path / "tokens.toml", {"many": "many-calls-at-once", "one": "one-single-call-here"}
     _write_tokens(file, **tokens)
-    request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier="test/wait")])
-    for place in range(40):
-        request.groups.add().rollouts.add(index=place, response=types.Content(text="0.05"))
-    async with _serving(file) as (_, channel):
+    BEGUN.clear()
+    GATES.append(asyncio.Event())
+
+    async with _serving(file) as (server, channel):
         stub = stub_of(channel)
 
-        def send(name: str) -> Any:
-            return stub.Score(request, metadata=(("authorization", f"Bearer {tokens[name]}"),))
+        async def send(name: str, admitted: int) -> asyncio.Future[Any]:
+            """Send forty items, and wait until so many are admitted."""
+            request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier="test/gated")])
+            for place in range(40):
+                request.groups.add().rollouts.add(index=place, response=types.Content(text=name))
+            call = asyncio.ensure_future(stub.Score(request, metadata=(("authorization", f"Bearer {tokens[name]}"),)))
+            while server.scorer.admission.items < admitted:
+                assert not call.done(), await call
+                await asyncio.sleep(0.01)
+            return call
 
-        calls = [asyncio.ensure_future(send("many")) for _ in range(8)]
-        await asyncio.sleep(0.1)
-        await send("one")
-        assert sum(call.done() for call in calls) <= 2
+        calls = [await send("many", 40 * (number + 1)) for number in range(8)]
+        calls.append(await send("one", 360))
+        GATES[-1].set()
         await asyncio.gather(*calls)
+    # What ran already when the single call came, and then one of the others' for each of its own.
+    assert BEGUN[: PLACES + 2 * 40 + PLACES].count("one") == 40
