@@ -325,6 +325,8 @@ def _address_remedy(target: str) -> str:
             f'; that is a URL, and reward servers speak gRPC: write "{where}" where `assay serve` runs. What speaks '
             "HTTP, such as a model, is named in the settings of the verifier that asks it"
         )
+    if target.endswith(".json"):
+        return f'; a file of addresses, as `assay up --endpoints-file` writes it, is "file:{target}"'
     return "; an IPv6 host is written in brackets" if target.count(":") > 1 else ""
 
 

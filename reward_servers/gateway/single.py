@@ -15,6 +15,7 @@ from reward_servers.gateway.scoring import Judged, Scoring
 from reward_servers.gateway.wire import reply
 from trainer_client import Rollout
 from trainer_client.adapters.fields import response_of
+from trainer_client.adapters.numbers import numbers_of
 
 
 class OpenRlhfBody(BaseModel):
@@ -64,7 +65,7 @@ def routes(scoring: Scoring) -> APIRouter:
         rollouts = _of_openrlhf(await read_object(request, scoring.config), scoring.config.openrlhf.strip_end)
         judged = await scoring.all(request, rollouts, details=False)
         rewards = [one.reward for one in judged]
-        return reply({"rewards": rewards, "scores": rewards, "extra_logs": _logs(scoring, judged)})
+        return reply({"rewards": rewards, "scores": rewards, "extra_logs": _logs(judged)})
 
     @router.post("/slime", response_model=SlimeAnswer, **described(SlimeBody))
     async def slime(request: Request) -> Response:
@@ -119,11 +120,7 @@ def _of_slime(body: dict[str, Any]) -> Rollout:
     return sample_of(body["prompt"], body["response"], body.get("label"), body.get("metadata"))
 
 
-def _logs(scoring: Scoring, judged: list[Judged]) -> dict[str, list[float]]:
-    """Columns of one set of keys, numbers only: a score that is missing is 0 here, and `NAME/valid` says so."""
-    logs: dict[str, list[float]] = {"valid": [float(one.valid) for one in judged]}
-    for name in scoring.client.recipe.columns:
-        scores = [one.result.scores[name] for one in judged]
-        logs[name] = [0.0 if score is None else score for score in scores]
-        logs[f"{name}/valid"] = [float(score is not None) for score in scores]
-    return logs
+def _logs(judged: list[Judged]) -> dict[str, list[float]]:
+    """Columns of one set of keys, as the adapter gives them: see `numbers_of`."""
+    rows = [numbers_of(one.valid, one.result.scores, {}, {}) for one in judged]
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}

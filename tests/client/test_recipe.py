@@ -216,6 +216,11 @@ def test_what_is_no_address_is_refused_before_anything_waits_for_it(address: str
         RewardClient(SMALL, {"math": ["127.0.0.1:1", address]})
 
 
+def test_the_file_of_addresses_says_that_it_is_one() -> None:
+    with pytest.raises(RecipeError, match=r'is "file:endpoints\.json"'):
+        RewardClient(SMALL, "endpoints.json")
+
+
 @pytest.mark.parametrize("address", ["h:1", "[::1]:1", "grpc://h:1", "grpcs://h:1", "unix:/run/assay", "dns:///h:1"])
 def test_addresses_take_the_forms_that_grpc_knows(address: str) -> None:
     RewardClient(SMALL, address).close()

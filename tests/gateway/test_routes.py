@@ -95,7 +95,13 @@ def test_openrlhf(url: str) -> None:
     assert told == {
         "rewards": [1.5],
         "scores": [1.5],
-        "extra_logs": {"valid": [1.0], "correct": [1.0], "correct/valid": [1.0], "short": [1.0], "short/valid": [1.0]},
+        "extra_logs": {
+            "valid": [1.0],
+            "score/correct": [1.0],
+            "valid/correct": [1.0],
+            "score/short": [1.0],
+            "valid/short": [1.0],
+        },
     }
     refused = post(url, "/openrlhf", {"query": ["other"], "prompts": ["p"], "labels": [None]})
     assert refused.status_code == 422
@@ -196,7 +202,7 @@ def test_a_reward_that_is_missing_follows_the_stated_rule(gateway: Start, rule: 
         "reward": stated, "valid": False, "scores": {"good": None}, "codes": {"good": "judge_unavailable"},
     }  # fmt: skip
     assert rlhf.json()["rewards"] == [stated]
-    assert rlhf.json()["extra_logs"] == {"valid": [0.0], "good": [0.0], "good/valid": [0.0]}
+    assert rlhf.json()["extra_logs"] == {"valid": [0.0], "score/good": [0.0], "valid/good": [0.0]}
     assert gym.json()["mask_sample"] is True
     assert gym.json()["reward"] == (stated or 0.0)
     assert gym.json()["_ng_failure_class"] == "judge_failed"

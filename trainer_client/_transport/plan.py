@@ -243,6 +243,10 @@ def pack(work: Chunk, max_items: int, max_bytes: int) -> Iterator[Chunk]:
     A group is split only when it does not fit into one call and no reward judges it as a whole.
     """
     asked = work.asked
+    if work.items <= max_items and sum(group.all_bytes for group, _ in work.parts) <= max_bytes:
+        # Most batches are a call: nothing is cut, and no group is looked at twice.
+        yield work.successor(work.parts, asked)
+        return
     open_parts: list[tuple[EncodedGroup, list[int]]] = []
     items = size = 0
     for group, rows in work.parts:

@@ -93,9 +93,9 @@ def content_id(*parts: Any) -> str:
     for part in parts:
         # Texts, which are long, as they are; what separates parts says how long each is, and of which kind.
         try:
-            kind, text = ("t", part) if type(part) is str else ("v", repr(part))
+            text = part if type(part) is str else repr(part)
         except RecursionError:
             raise RolloutError("holds a value that is nested too deeply") from None
-        pieces += (kind, str(len(text)), ":", text)
+        pieces.append(f"{'t' if text is part else 'v'}{len(text)}:{text}")
     data = "".join(pieces).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(data, digest_size=12).hexdigest()
