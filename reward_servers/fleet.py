@@ -9,6 +9,9 @@ from pathlib import Path
 from reward_servers.supervisor import ServerProcess
 from trainer_client import Server
 
+REPLICA = "{replica}"
+"""Stands in a variable of a server's environment for the number of the replica, from 0 on: each has its own device."""
+
 
 def addresses_elsewhere(servers: Iterable[Server], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Where the servers are that run elsewhere, by name: where the command line says, else where the recipe does."""
@@ -72,7 +75,7 @@ def programs_of(
                     insecure,
                     number,
                     plain,
-                    env=server.env,
+                    env={name: value.replace(REPLICA, str(replica)) for name, value in server.env.items()},
                     import_path=(os.path.abspath(folder),) if written else (),
                 )
             )

@@ -40,7 +40,8 @@ class Server:
         config: settings file for the server, for commands that start it.
         replicas: how many to start.
         env: variables of its environment besides those of the command that starts it, such as
-            ``CUDA_VISIBLE_DEVICES``. A recipe is read by many and is no place for secrets.
+            ``CUDA_VISIBLE_DEVICES``; ``{replica}`` in a value is the number of the replica, from 0. A recipe is read by
+            many and is no place for secrets.
         workers: worker processes of each replica, for commands that start it; None for what its settings say.
         tls: files for asking this server encrypted, where it runs elsewhere; it goes before what is said for all.
         token: the same of the file with its bearer token, ``"file:PATH"``.
