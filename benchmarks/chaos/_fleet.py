@@ -220,7 +220,7 @@ async def _interrupt_client(fleet: Fleet, draw: random.Random) -> None:
     await client.stdout.readline()
     await asyncio.sleep(0.3)
     client.send_signal(signal.SIGINT)
-    async with asyncio.timeout(20.0):
+    async with asyncio.timeout(120.0):
         await client.wait()
 
 

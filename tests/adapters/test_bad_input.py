@@ -84,7 +84,7 @@ def test_a_server_that_is_down_at_the_start(unused_tcp_port: int) -> None:
 def test_a_server_that_goes_in_the_middle_of_a_run(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     address = processes.start("serve", "exact", "--port", "0", "--workers", "1")
-    function = reward_function(Recipe.loads(REWARD + "deadline_s = 2.0\n"), address, fault_limit=1.0)
+    function = reward_function(Recipe.loads(REWARD + "deadline_s = 10.0\n"), address, fault_limit=1.0)
     given: dict[str, Any] = {"prompts": ["p"], "completions": ["a"], "completion_ids": [[1]], "answer": ["a"]}
     assert run(function, given) == [1.0]
     (process,) = processes._running

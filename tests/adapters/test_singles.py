@@ -161,7 +161,7 @@ def test_areal_in_processes_of_a_pool(server: str, tmp_path: Path, method: str) 
     context = multiprocessing.get_context(method)
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
         told = [pool.submit(reward, "1+1?", text, [1], [2], answer="2") for text in ("2", "3", "2", "4")]
-        assert [one.result(60) for one in told] == [1.0, 0.0, 1.0, 0.0]
+        assert [one.result(240) for one in told] == [1.0, 0.0, 1.0, 0.0]
     with pytest.raises(RecipeError, match="no column 'answer'; it has gold"):
         reward("1+1?", "2", [1], [2], gold="2")
 

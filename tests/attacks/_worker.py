@@ -71,8 +71,11 @@ class Case:
         judgement = self._planted_case()
         if judgement.status is Status.PASS and self._slot.report.proc == "fresh":  # containers are the engine's
             gone = _GONE_S if "0.5 s" in line["probe"]["pass_if"]["pass"] else _SETTLE_S
-            if difference := settled(before, self._uids, gone):
-                judgement = fail(f"left on the host: {difference}")
+            if settled(before, self._uids, gone):
+                # As much longer as the host is slower than an idle one, and not at all where it is not.
+                longer = gone * (self._slot.slowness() - 1)
+                if difference := settled(before, self._uids, longer):
+                    judgement = fail(f"left on the host: {difference}")
         if complaint := self._hello(self._slot):
             return fail(f"hello after: {complaint}")
         return judgement

@@ -66,7 +66,7 @@ async def test_metrics_count_what_happened(caplog: pytest.LogCaptureFixture) -> 
             told = " ".join(record.getMessage() for record in caplog.records)
             (address,) = re.findall(r"http://(\S+)/metrics", told)
             await stub.Score(_request("test/equal", "a", "b", "a"))
-            await stub.Score(_request("test/unruly", "fault", "sleep 0.2", "abort"))
+            await stub.Score(_request("test/unruly", "fault", "sleep 1.2", "abort"))
             with pytest.raises(grpc.aio.AioRpcError):
                 await stub.Score(_request("nobody", "a"))
             found = _samples(await _metrics(address))
@@ -85,7 +85,7 @@ async def test_metrics_count_what_happened(caplog: pytest.LogCaptureFixture) -> 
     assert found['assay_client_items_total{client="addr:127.0.0.1"}'] == 7
     assert found["assay_items_in_flight"] == 0
     assert found["assay_received_bytes_total"] > 0 < found["assay_sent_bytes_total"]
-    assert [one["why"] for one in slow if one["rollout_id"] == "r1"] == ["waiting"]
+    assert [one["why"] for one in slow if (one["verifier"], one["rollout_id"]) == ("test/unruly", "r1")] == ["waiting"]
 
 
 async def test_what_is_judged_at_once_is_counted_as_well() -> None:
@@ -102,7 +102,7 @@ async def test_what_is_judged_at_once_is_counted_as_well() -> None:
 
 async def test_the_state_of_a_server_tells_what_verifiers_did_and_who_asks() -> None:
     async with _serving() as (_, stub):
-        await stub.Score(_request("test/wait", "0.1", run="r", step=7, request_id="q"))
+        await stub.Score(_request("test/wait", "0.4", run="r", step=7, request_id="q"))
         info = await stub.GetServerInfo(pb.GetServerInfoRequest(with_activity=True))
         plain = await stub.GetServerInfo(pb.GetServerInfoRequest())
     assert {one.verifier: one.verdicts for one in info.activity}["test/wait"] == 1
