@@ -125,9 +125,9 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
         }
         recipe = recipe_of(run)
         if run.method:
-            trainer = grpo_trainer(recipe, endpoints, seed=seed, fault_limit=1.0, **given)
+            trainer = grpo_trainer(recipe, endpoints, seed=seed, max_missing=1.0, **given)
         else:
-            reward: Any = reward_function(recipe, endpoints, seed=seed, on_missing=run.on_missing, fault_limit=1.0)  # type: ignore[arg-type]
+            reward: Any = reward_function(recipe, endpoints, seed=seed, on_missing=run.on_missing, max_missing=1.0)  # type: ignore[arg-type]
             trainer = GRPOTrainer(reward_funcs=reward, **given)
         trainer.remove_callback(PrinterCallback)
         trainer.train()

@@ -32,7 +32,7 @@ _COMPARED = (
     "show_transcript",
     "show_reasoning",
     "show_images",
-    "least_mass",
+    "min_mass",
     "model",
     "max_reasks",
     "on_provoked",
@@ -94,23 +94,23 @@ def plan_audit(
     Raises:
         AuditError: Nothing can be audited.
     """
-    given = dict(options or {})
-    if given.get("protocol") in ("pairwise", "arena", "best_of"):
-        raise AuditError(f"options: protocol {given['protocol']} compares; audit a protocol that judges one response")
-    usable = [one for one in rollouts if isinstance(one.response, str) and one.response.strip()]
+    asked = dict(options or {})
+    if asked.get("protocol") in ("pairwise", "arena", "best_of"):
+        raise AuditError(f"options: protocol {asked['protocol']} compares; audit a protocol that judges one response")
+    usable = [rollout for rollout in rollouts if isinstance(rollout.response, str) and rollout.response.strip()]
     if not usable:
         raise AuditError("no rollout has a response that is a text")
     _check_labels(usable)
     chosen = sorted(usable, key=_lot)[:items]
     rewards = [
-        Reward("score", verifier, options=given, tasks=("plain", "planted"), deadline_s=_DEADLINE),
-        Reward("again", verifier, options={**given, "sample": 1}, tasks=("plain",), deadline_s=_DEADLINE),
+        Reward("score", verifier, options=asked, tasks=("plain", "planted"), deadline_s=_DEADLINE),
+        Reward("again", verifier, options={**asked, "sample": 1}, tasks=("plain",), deadline_s=_DEADLINE),
     ]
     rewards += [
-        Reward(f"model.{name}", verifier, options={**given, "model": name}, tasks=("plain",), deadline_s=_DEADLINE)
+        Reward(f"model.{name}", verifier, options={**asked, "model": name}, tasks=("plain",), deadline_s=_DEADLINE)
         for name in models
     ]
-    compared: dict[str, Any] = {name: given[name] for name in _COMPARED if name in given}
+    compared: dict[str, Any] = {name: asked[name] for name in _COMPARED if name in asked}
     rewards += [
         Reward(
             f"pair.{place}",
@@ -141,17 +141,17 @@ def _add_pairs(audit: Audit) -> None:
         groups.setdefault(rollout.group_id or repr(rollout.prompt), []).append(place)
     for places in groups.values():
         for first, second in pairwise(places):
-            one, other = audit.bases[first], audit.bases[second]
-            if one.response == other.response:
+            base, other = audit.bases[first], audit.bases[second]
+            if base.response == other.response:
                 continue
-            known = one.reference if isinstance(one.reference, Mapping) else {"answer": one.reference}
-            audit.add("pair", first, replace(one, reference={**known, "opponent": other.response}))
+            known = base.reference if isinstance(base.reference, Mapping) else {"answer": base.reference}
+            audit.add("pair", first, replace(base, reference={**known, "opponent": other.response}))
 
 
 def _check_labels(rollouts: Sequence[Rollout]) -> None:
     """Refuse labels that cannot be read: passed over, they would be missing from the figures without a word."""
-    for one in rollouts:
-        label_of(one)
+    for rollout in rollouts:
+        label_of(rollout)
 
 
 def label_of(rollout: Rollout) -> float | None:

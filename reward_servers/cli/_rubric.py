@@ -32,7 +32,7 @@ def rubric(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Rubric file (JSON) to write; mpo refines the one that is there.")
     ] = None,
-    least: Annotated[
+    min_prompts: Annotated[
         int, typer.Option(help="Prompts that a rule must come from; a single one plants none.", min=1)
     ] = 2,
     check: Annotated[
@@ -61,16 +61,17 @@ def rubric(
             print(f"{what} is version {rubric.version} again, with {len(rubric.criteria)} criteria")
             return 0
         if action != "generate" or what not in METHODS:
-            said = f"WHAT: {what!r} makes no rubric" if action == "generate" else f"ACTION: {action!r} is none"
-            raise UserError(f"{said}; there is generate with {', '.join(METHODS)}, and rollback with a rubric's file")
+            bad = f"WHAT: {what!r} makes no rubric" if action == "generate" else f"ACTION: {action!r} is none"
+            raise UserError(f"{bad}; there is generate with {', '.join(METHODS)}, and rollback with a rubric's file")
         if source is None or config is None or out is None:
             missing = "IN" if source is None else "--config" if config is None else "--out"
             raise UserError(
                 f"{missing}: is missing; give assay rubric generate {what} IN --config server.toml --out rules.json, "
                 f"where IN holds {METHODS[what]}"
             )
-        given = {"score": score, "least": least, "check": check, "each": each, "frozen": frozen, "most": max_criteria}
-        return _generate(what, source, _settings(config, out, max_calls), Versions(out), given, seed)
+        chosen = {"score": score, "check": check, "each": each, "frozen": frozen}
+        chosen |= {"min_prompts": min_prompts, "max_criteria": max_criteria}
+        return _generate(what, source, _settings(config, out, max_calls), Versions(out), chosen, seed)
     except RubricFileError as error:
         raise UserError(str(error)) from None
 
@@ -117,23 +118,27 @@ def _generate(
     except (CasesError, RowsError) as error:
         raise UserError(str(error)) from None
     current = versions.read()
-    held = [] if current is None else [one.model_dump(mode="json", exclude_defaults=True) for one in current.criteria]
+    held = (
+        []
+        if current is None
+        else [criterion.model_dump(mode="json", exclude_defaults=True) for criterion in current.criteria]
+    )
     try:
-        made, metered = asyncio.run(_made(method, items, held, frozen, settings, given, seed))
+        written_rubric, metered = asyncio.run(_made(method, items, held, frozen, settings, given, seed))
     except ModelUnavailableError as error:
         kept = settings.recording.path if settings.recording is not None else ""
         raise UserError(f"{error}. No rubric is written; what was answered is kept in {kept}: run it again") from None
-    _tell(made, metered)
-    if not made.criteria and not made.prompts:
+    _tell(written_rubric, metered)
+    if not written_rubric.criteria and not written_rubric.prompts:
         print("no criterion was left: no rubric is written")
         return EXIT_NO
-    if not made.better:
+    if not written_rubric.better:
         print(
-            f"the new rubric agrees with {made.facts['agreement']!s} of the frozen pairs, the old one with "
-            f"{made.facts['agreement_before']!s}: it is not put into use"
+            f"the new rubric agrees with {written_rubric.facts['agreement']!s} of the frozen pairs, the old one with "
+            f"{written_rubric.facts['agreement_before']!s}: it is not put into use"
         )
         return EXIT_NO
-    if current is not None and [*map(dict, made.criteria)] == held:
+    if current is not None and [*map(dict, written_rubric.criteria)] == held:
         print(f"{versions.path} stays as it is, version {current.version}")
         return 0
     about = {
@@ -141,16 +146,20 @@ def _generate(
         "source": _SOURCES[method],
         "from": {"items": len(items), "digest": digest_of(items)},
         "model": metered.model or settings.model,
-        "criteria": dict(zip([one["id"] for one in made.criteria], made.told, strict=False)),
-        "dropped": {name: count for name, count in made.dropped.items() if count},
+        "criteria": dict(
+            zip([criterion["id"] for criterion in written_rubric.criteria], written_rubric.told, strict=False)
+        ),
+        "dropped": {name: count for name, count in written_rubric.dropped.items() if count},
         "unreadable": dict(metered.lost),
-        **made.facts,
+        **written_rubric.facts,
     }
     # A refinement of the criteria for every prompt leaves those of single prompts as they are.
-    prompts = made.prompts or [one.model_dump(mode="json", exclude_defaults=True) for one in _prompts_of(current)]
-    new = {name: value for name, value in (("criteria", made.criteria), ("prompts", prompts)) if value}
+    prompts = written_rubric.prompts or [
+        criterion.model_dump(mode="json", exclude_defaults=True) for criterion in _prompts_of(current)
+    ]
+    new = {name: value for name, value in (("criteria", written_rubric.criteria), ("prompts", prompts)) if value}
     written = versions.write({**new, "made": about})
-    print(f"wrote {versions.path}: version {written.version}, {len(made.criteria)} criteria for every prompt"
+    print(f"wrote {versions.path}: version {written.version}, {len(written_rubric.criteria)} criteria for every prompt"
           + (f", and those of {len(prompts)} prompts" if prompts else ""))  # fmt: skip
     return 0
 
@@ -174,14 +183,14 @@ async def _made(
     backend = open_models(settings)[""]
     metered = MeteredModel(backend, seed, settings.total_timeout_s, send_seed=settings.send_seed)
     says = asyncio.create_task(_say(metered))
+    sizes = {name: given[name] for name in ("min_prompts", "max_criteria")}
     try:
         if method == "autorule":
-            work = autorule(items, metered, least=given["least"], check=given["check"], most=given["most"])
+            work = autorule(items, metered, check=given["check"], **sizes)
         elif method == "cdrrm":
             work = cdrrm(items, metered)
         else:
-            least, each, most = given["least"], given["each"], given["most"]
-            work = mpo(items, held, metered, each=each, least=least, most=most, frozen=frozen)
+            work = mpo(items, held, metered, each=given["each"], frozen=frozen, **sizes)
         return await work, metered
     finally:
         says.cancel()
@@ -196,16 +205,20 @@ async def _say(metered: MeteredModel) -> None:
         print_note(f"{metered.calls} replies so far, {metered.input_tokens + metered.output_tokens} tokens")
 
 
-def _tell(made: Made, metered: MeteredModel) -> None:
+def _tell(result: Made, metered: MeteredModel) -> None:
     from reward_servers.cli._console import print_note, print_table
 
-    if made.criteria:
+    if result.criteria:
         rows = [
-            [str(one["id"]), str(one.get("text") or one.get("pattern") or one.get("check")), told]
-            for one, told in zip(made.criteria, made.told, strict=True)
+            [
+                str(criterion["id"]),
+                str(criterion.get("text") or criterion.get("pattern") or criterion.get("check")),
+                remark,
+            ]
+            for criterion, remark in zip(result.criteria, result.told, strict=True)
         ]
         print_table(("criterion", "", "known"), rows)
-    left_out = [f"{name} {count}" for name, count in sorted(made.dropped.items()) if count]
+    left_out = [f"{name} {count}" for name, count in sorted(result.dropped.items()) if count]
     if left_out:
         print_note(f"proposals left out: {', '.join(left_out)}")
     if metered.lost:
@@ -213,5 +226,5 @@ def _tell(made: Made, metered: MeteredModel) -> None:
         print_note(f"questions without a usable reply, left out: {lost}")
     cost = f", cost {metered.cost:.4g}" if metered.cost else ""
     print_note(f"{metered.calls} replies, {metered.input_tokens} tokens read and {metered.output_tokens} written{cost}")
-    for name, value in made.facts.items():
+    for name, value in result.facts.items():
         print_note(f"{name.replace('_', ' ')}: {value}")

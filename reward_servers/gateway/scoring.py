@@ -60,7 +60,7 @@ class Scoring:
         self.client = client
         self.config = config
         self._rule: OnMissing = check_on_missing("none" if config.on_missing == "null" else config.on_missing)
-        self._breaker = Breaker(config.fault_limit)
+        self._breaker = Breaker(config.max_missing)
         self._under_way = 0
         self._singles_fit = False
         # How many scores may be missing is said beside them: a batch that lacks many is an answer, not an error.

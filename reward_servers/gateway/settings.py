@@ -1,7 +1,7 @@
 """Settings of the gateway: one TOML file, and what the command line adds.
 
 on_missing = "error"            # or "null", or a number: what a rollout without a reward becomes
-fault_limit = 0.2               # share of the latest rollouts without a reward from which all is refused; 1 never
+max_missing = 0.2               # share of the latest rollouts without a reward from which all is refused; 1 never
 
 [server]
 host = "127.0.0.1"
@@ -72,7 +72,7 @@ class GatewayConfig(Section):
     """All settings of a gateway; the sections are those of the file."""
 
     on_missing: Literal["error", "null"] | float = "error"
-    fault_limit: float = Field(default=0.2, ge=0, le=1)
+    max_missing: float = Field(default=0.2, ge=0, le=1)
     server: _Server = Field(default_factory=_Server)
     limits: _Limits = Field(default_factory=_Limits)
     auth: AuthConfig = Field(default_factory=AuthConfig)

@@ -27,33 +27,37 @@ _RULES = (
 
 
 async def autorule(
-    pairs: Sequence[Pair], metered: MeteredModel, *, least: int = 2, check: int = 8, most: int = 30
+    pairs: Sequence[Pair], metered: MeteredModel, *, min_prompts: int = 2, check: int = 8, max_criteria: int = 30
 ) -> Made:
     """Extract rules.
 
     Args:
         pairs: The preferences.
         metered: The model.
-        least: Prompts that a rule must come from, and must tell apart in the check. A single pair plants none.
+        min_prompts: Prompts that a rule must come from, and must tell apart in the check. A single pair plants none.
         check: Pairs on which each rule is tried, those that it does not come from first; 0 for none, as published. It
             must tell a third of them apart: pairs that were written to agree with each other plant none while they are
             few.
-        most: Rules at most, those from most prompts first.
+        max_criteria: Rules at most, those from most prompts first.
 
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    made = Made()
-    found = await asyncio.gather(*(_candidates(pair, place, metered, made.dropped) for place, pair in enumerate(pairs)))
-    rules = await merged([one for group in found for one in group], metered)
-    kept = [one for one in rules if len(one.prompts) >= least]
-    made.dropped["few_prompts"] += len(rules) - len(kept)
-    made.dropped["beyond_most"] += max(0, len(kept) - most)
-    checked = await asyncio.gather(*(_checked(rule, pairs, metered, least, check, made) for rule in kept[:most]))
-    good = [(rule, told) for rule, told in zip(kept[:most], checked, strict=True) if told is not None]
-    made.criteria = criteria_of([rule.text for rule, _ in good])
-    made.told = [told for _, told in good]
-    return made
+    result = Made()
+    groups = await asyncio.gather(
+        *(_candidates(pair, place, metered, result.dropped) for place, pair in enumerate(pairs))
+    )
+    rules = await merged([candidate for group in groups for candidate in group], metered)
+    kept = [rule for rule in rules if len(rule.prompts) >= min_prompts]
+    result.dropped["few_prompts"] += len(rules) - len(kept)
+    result.dropped["beyond_most"] += max(0, len(kept) - max_criteria)
+    checked = await asyncio.gather(
+        *(_checked(rule, pairs, metered, min_prompts, check, result) for rule in kept[:max_criteria])
+    )
+    good = [(rule, tally) for rule, tally in zip(kept[:max_criteria], checked, strict=True) if tally is not None]
+    result.criteria = criteria_of([rule.text for rule, _ in good])
+    result.told = [tally for _, tally in good]
+    return result
 
 
 async def _candidates(pair: Pair, place: int, metered: MeteredModel, dropped: Counter[str]) -> list[Candidate]:
@@ -62,17 +66,17 @@ async def _candidates(pair: Pair, place: int, metered: MeteredModel, dropped: Co
     shown = (pair.rejected, pair.chosen) if swapped else (pair.chosen, pair.rejected)
     task = _WHY.replace("{better}", "B" if swapped else "A").replace("{worse}", "A" if swapped else "B")
     material = {"PROMPT": pair.prompt, "RESPONSE A": shown[0], "RESPONSE B": shown[1]}
-    said = await metered.write(task, material, {"reasoning": "..."})
-    if said is None or not isinstance(said["reasoning"], str) or not said["reasoning"].strip():
+    reply = await metered.write(task, material, {"reasoning": "..."})
+    if reply is None or not isinstance(reply["reasoning"], str) or not reply["reasoning"].strip():
         return []
-    rules = await metered.write(_RULES, {"REASONING": said["reasoning"]}, {"rules": ["The response ...", "..."]})
+    rules = await metered.write(_RULES, {"REASONING": reply["reasoning"]}, {"rules": ["The response ...", "..."]})
     if rules is None:
         return []
     return taken(rules["rules"], pair.prompt, (pair.prompt, pair.chosen, pair.rejected), dropped)
 
 
 async def _checked(
-    rule: Candidate, pairs: Sequence[Pair], metered: MeteredModel, least: int, check: int, made: Made
+    rule: Candidate, pairs: Sequence[Pair], metered: MeteredModel, min_prompts: int, check: int, result: Made
 ) -> str | None:
     """What is known of a rule; None where the pairs speak against it."""
     support = f"from {len(rule.prompts)} prompts"
@@ -82,9 +86,9 @@ async def _checked(
     Random(metered.seed_of(rule.text)).shuffle(drawn)  # noqa: S311 - a sample of pairs is no secret
     drawn.sort(key=lambda pair: pair.prompt in rule.prompts)
     tried = drawn[:check]
-    needed = max(least, ceil(len({pair.prompt for pair in tried}) / 3))
+    needed = max(min_prompts, ceil(len({pair.prompt for pair in tried}) / 3))
     tally = await tally_of(rule.text, tried, metered)
     if tally.right < needed or tally.right <= tally.wrong:
-        made.dropped["tells_no_pairs_apart"] += 1
+        result.dropped["tells_no_pairs_apart"] += 1
         return None
     return f"{support}; right on {tally.right} and wrong on {tally.wrong} of {len(tried)} pairs"

@@ -36,8 +36,8 @@ async def mpo(
     metered: MeteredModel,
     *,
     each: int = 2,
-    least: int = 2,
-    most: int = 30,
+    min_prompts: int = 2,
+    max_criteria: int = 30,
     frozen: Sequence[Pair] = (),
 ) -> Made:
     """Refine a rubric.
@@ -47,50 +47,52 @@ async def mpo(
         items: Its criteria; none for a first version.
         metered: The meta-judge.
         each: Cases from the low, the middle and the high third of the scores.
-        least: Prompts whose refinements must hold an item; one response plants none.
-        most: Items at most.
+        min_prompts: Prompts whose refinements must hold an item; one response plants none.
+        max_criteria: Items at most.
         frozen: Pairs with which the new rubric must agree at least as often as the old one.
 
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    made = Made()
+    result = Made()
     chosen = sampled(cases, each, metered)
     scores = [case.score for case in cases]
     bounds = {"{low}": f"{min(scores):.4g}", "{high}": f"{max(scores):.4g}"}
-    texts = [str(one["text"]) for one in items if one.get("text") and not _is_fixed(one)]
-    found = await asyncio.gather(*(_proposal(case, texts, bounds, metered, made.dropped) for case in chosen))
-    rules = await merged([one for group in found for one in group], metered)
-    kept = [one for one in rules if len(one.prompts) >= least]
-    made.dropped["few_prompts"] += len(rules) - len(kept)
-    made.dropped["beyond_most"] += max(0, len(kept) - most)
-    proposed = {_key(one.text): one.text for one in kept[:most]}
+    texts = [str(item["text"]) for item in items if item.get("text") and not _is_fixed(item)]
+    proposals = await asyncio.gather(*(_proposal(case, texts, bounds, metered, result.dropped) for case in chosen))
+    rules = await merged([candidate for group in proposals for candidate in group], metered)
+    kept = [rule for rule in rules if len(rule.prompts) >= min_prompts]
+    result.dropped["few_prompts"] += len(rules) - len(kept)
+    result.dropped["beyond_most"] += max(0, len(kept) - max_criteria)
+    proposed = {_key(candidate.text): candidate.text for candidate in kept[:max_criteria]}
     same = _left(items, proposed)
-    new = [text for key, text in proposed.items() if key not in {_key(str(one.get("text", ""))) for one in items}]
-    used = {str(one["id"]) for one in items}
-    numbered = [one for one in criteria_of([""] * (len(new) + len(used)), "item") if one["id"] not in used]
-    made.criteria = [*same, *({**one, "text": text} for one, text in zip(numbered, new, strict=False))]
-    made.told = ["kept"] * len(same) + ["new"] * len(new)
-    made.facts |= {"cases": len(chosen), "removed": len(items) - len(same)}
-    if frozen and made.criteria:
-        after = await agreement_of(_judged(made.criteria), frozen, metered)
+    new = [text for key, text in proposed.items() if key not in {_key(str(item.get("text", ""))) for item in items}]
+    used = {str(item["id"]) for item in items}
+    numbered = [
+        criterion for criterion in criteria_of([""] * (len(new) + len(used)), "item") if criterion["id"] not in used
+    ]
+    result.criteria = [*same, *({**criterion, "text": text} for criterion, text in zip(numbered, new, strict=False))]
+    result.told = ["kept"] * len(same) + ["new"] * len(new)
+    result.facts |= {"cases": len(chosen), "removed": len(items) - len(same)}
+    if frozen and result.criteria:
+        after = await agreement_of(_judged(result.criteria), frozen, metered)
         before = await agreement_of(_judged(items), frozen, metered) if items else None
-        made.facts |= {"agreement": after, "agreement_before": before}
-        made.better = after is not None and after >= (0.5 if before is None else before)
-    return made
+        result.facts |= {"agreement": after, "agreement_before": before}
+        result.better = after is not None and after >= (0.5 if before is None else before)
+    return result
 
 
 def _key(text: str) -> str:
     return " ".join(words_of(text))
 
 
-def _is_fixed(one: Mapping[str, Any]) -> bool:
+def _is_fixed(criterion: Mapping[str, Any]) -> bool:
     """Whether an item is no matter for a meta-judge: what a pattern or a verifier decides, and what costs.
 
     It reads responses, which would be better off without a penalty.
     """
-    costs = one.get("kind") == "pitfall" or float(one.get("weight", 1.0)) < 0
-    return bool(not one.get("text") or one.get("pattern") or one.get("check") or costs)
+    costs = criterion.get("kind") == "pitfall" or float(criterion.get("weight", 1.0)) < 0
+    return bool(not criterion.get("text") or criterion.get("pattern") or criterion.get("check") or costs)
 
 
 def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[dict[str, Any]]:
@@ -98,14 +100,14 @@ def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[
 
     Those that are fixed, those that are proposed again word by word, and what these require.
     """
-    stays = {str(one["id"]) for one in items if _is_fixed(one) or _key(str(one["text"])) in proposed}
+    stays = {str(item["id"]) for item in items if _is_fixed(item) or _key(str(item["text"])) in proposed}
     waiting = list(stays)
-    needs = {str(one["id"]): [str(other) for other in one.get("requires", ())] for one in items}
+    needs = {str(item["id"]): [str(other) for other in item.get("requires", ())] for item in items}
     while waiting:
         more = [other for other in needs[waiting.pop()] if other not in stays]
         stays.update(more)
         waiting += more
-    return [dict(one) for one in items if str(one["id"]) in stays]
+    return [dict(item) for item in items if str(item["id"]) in stays]
 
 
 def sampled(cases: Sequence[Case], each: int, metered: MeteredModel) -> list[Case]:
@@ -124,17 +126,23 @@ async def _proposal(
     for mark, value in bounds.items():
         task = task.replace(mark, value)
     material = {"PROMPT": case.prompt, "RESPONSE": case.response, "RUBRIC": "\n".join(items) or _NONE}
-    said = await metered.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
-    if said is None:
+    reply = await metered.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
+    if reply is None:
         return []
-    known = {_key(one) for one in items}
-    listed = said["items"] if isinstance(said["items"], list) else []
-    own = [one for one in listed if isinstance(one, str) and _key(one) in known]
+    known = {_key(item) for item in items}
+    listed = reply["items"] if isinstance(reply["items"], list) else []
+    own = [item for item in listed if isinstance(item, str) and _key(item) in known]
     # What the rubric says already is not checked again.
-    kept = [Candidate(" ".join(one.split()), frozenset((case.prompt,))) for one in dict.fromkeys(own)]
-    return kept + taken([one for one in listed if one not in own], case.prompt, (case.prompt, case.response), dropped)
+    kept = [Candidate(" ".join(text.split()), frozenset((case.prompt,))) for text in dict.fromkeys(own)]
+    return kept + taken(
+        [item for item in listed if item not in own], case.prompt, (case.prompt, case.response), dropped
+    )
 
 
 def _judged(criteria: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The criteria that the judge decides by yes and no."""
-    return [one for one in criteria if one.get("text") and not one.get("pattern") and not one.get("check")]
+    return [
+        criterion
+        for criterion in criteria
+        if criterion.get("text") and not criterion.get("pattern") and not criterion.get("check")
+    ]

@@ -57,7 +57,7 @@ class JudgeReference(Reference):
     def others(self, protocol: str) -> tuple[Compared, ...]:
         """The other responses that a protocol compares with."""
         held = self.opponents if protocol == "best_of" else () if self.opponent is None else (self.opponent,)
-        return tuple(Compared(text=one) if isinstance(one, str) else one for one in held)
+        return tuple(Compared(text=response) if isinstance(response, str) else response for response in held)
 
 
 class JudgingOptions(Options):
@@ -77,7 +77,7 @@ class JudgingOptions(Options):
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     show_images: bool = Field(True, description="Whether it sees the pictures of prompt and response.")
-    least_mass: float = Field(
+    min_mass: float = Field(
         0.5, ge=0, le=1, description="What the probabilities of the verdicts must reach together, where they are known."
     )
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")

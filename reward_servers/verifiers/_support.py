@@ -31,7 +31,7 @@ class AskingOptions(Options):
         description="judge: the verifier `judge`. entailment: the verifier `similarity`, set up with a cross-encoder.",
     )
     ask: dict[str, Any] = Field(default_factory=dict, description="Options of the judge, such as its model.")
-    least: float = Field(
+    min_support: float = Field(
         0.5, ge=0, le=1, description="Score of the judge, or probability, from which on it is support."
     )
     max_characters: int = Field(
@@ -74,7 +74,7 @@ class Asking:
         Raises:
             FaultError: Some question got no verdict.
         """
-        open_ones = [one for one in dict.fromkeys(questions) if one not in self.known]
+        open_ones = [question for question in dict.fromkeys(questions) if question not in self.known]
         against = await asyncio.to_thread(
             lambda: [self._words.refutes(names, self._claims[place].prose) for place, names in open_ones]
         )
@@ -92,7 +92,7 @@ class Asking:
         if stopped is not None:
             return stopped
         for name, verdict in replies.verdicts.items():
-            self.known[asked[name]] = verdict.score >= self._options.least
+            self.known[asked[name]] = verdict.score >= self._options.min_support
         return None
 
     async def _ask(self, question: Question) -> Verdict:
@@ -103,22 +103,22 @@ class Asking:
         documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
         about = PromptContext(self._rollout.prompt_context.group_id, documents)
         # The seed and with it the token of the fence follow from the name.
-        one = Rollout(prose, about, f"{self._rollout.rollout_id}#{place}")
+        statement = Rollout(prose, about, f"{self._rollout.rollout_id}#{place}")
         if self._options.by == "entailment":
             reference = json.dumps({"answer": documents}).encode()
-            return await self._ctx.score("similarity", one, reference=reference)
+            return await self._ctx.score("similarity", statement, reference=reference)
         asked = {"criteria": _CRITERIA, "show_reference": False, "trust_prompt": False, **self._options.ask}
-        return await self._ctx.score("judge", one, options=asked)
+        return await self._ctx.score("judge", statement, options=asked)
 
 
 def said_of(words: Verdict) -> dict[str, Any] | Score:
     """The whole evidence of `citation`, asked for with ``full_evidence``; the floor where a limit leaves none of it."""
     if words.code == "limit":
         return Score.floor(words.code, words.note)
-    said: dict[str, Any] = json.loads(words.evidence)
-    if "cut" in said:
-        return Score.floor("limit", f"what it states is too long to be asked about: {said['cut']}")
-    return said
+    words_evidence: dict[str, Any] = json.loads(words.evidence)
+    if "cut" in words_evidence:
+        return Score.floor("limit", f"what it states is too long to be asked about: {words_evidence['cut']}")
+    return words_evidence
 
 
 def report_of(said: Mapping[str, Any]) -> Report:
@@ -128,7 +128,9 @@ def report_of(said: Mapping[str, Any]) -> Report:
         said: The evidence, with ``full_evidence``.
     """
     statements = [
-        Statement(one["text"], True, tuple(one["citations"]), tuple(one["unresolved"]), one["prose"])
-        for one in said["statements"]
+        Statement(
+            statement["text"], True, tuple(statement["citations"]), tuple(statement["unresolved"]), statement["prose"]
+        )
+        for statement in said["statements"]
     ]
     return Report(tuple(statements), tuple(said["cited"]), tuple(said["fabricated"]), tuple(said["own_memory"]), ())

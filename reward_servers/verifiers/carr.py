@@ -74,7 +74,7 @@ class CarrOptions(Options):
         True, description="Whether [k] may mean the k-th document when the response has no reference list."
     )
     model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
-    least_mass: float = Field(
+    min_mass: float = Field(
         0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
     )
     max_pages: int = Field(20, ge=1, le=1000, description="Cited documents that are shown, in the order of first use.")
@@ -82,7 +82,7 @@ class CarrOptions(Options):
 
     def for_judge(self) -> dict[str, Any]:
         """The options that the judge has too."""
-        return self.model_dump(include={"model", "least_mass"})
+        return self.model_dump(include={"model", "min_mass"})
 
 
 class _Asking:

@@ -54,7 +54,7 @@ async def _relevant(
 
     replies = await replies_to({str(place + 1): ask(place, claim) for place, claim in enumerate(claims)})
     stopped = replies.stop("questions about relevance")
-    return stopped or [replies.verdicts[str(place + 1)].score >= options.least for place in range(len(claims))]
+    return stopped or [replies.verdicts[str(place + 1)].score >= options.min_support for place in range(len(claims))]
 
 
 @verifier(

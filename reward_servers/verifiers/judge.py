@@ -132,7 +132,7 @@ class Judge:
         ctx: Context,
         argued: Mapping[str, Exchange] | None = None,
     ) -> Score:
-        exchange = Exchange(question, expected=options.expected, least_mass=options.least_mass, argued=argued or {})
+        exchange = Exchange(question, expected=options.expected, min_mass=options.min_mass, argued=argued or {})
         failure, said = await self._hold(exchange, name, options, ctx)
         if failure:
             return await self._without_verdict(failure, said, exchange, name, options, ctx)

@@ -20,7 +20,7 @@ def write_scorer(folder: Path, server: str) -> None:
     scorer = lines_of(SCORER, "my_scorer.py")
     asked = 'SingleScorer("recipe.toml", {"math": ["10.0.0.1:50051"]})'
     assert asked in scorer
-    ours = f'SingleScorer({str(folder / "recipe.toml")!r}, {{"all": {server!r}}}, fault_limit=1.0)'
+    ours = f'SingleScorer({str(folder / "recipe.toml")!r}, {{"all": {server!r}}}, max_missing=1.0)'
     (folder / "my_scorer.py").write_text(scorer.replace(asked, ours))
 
 

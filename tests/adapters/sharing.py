@@ -38,7 +38,7 @@ def told_or_error(futures: Sequence[Future[RolloutResult]], timeout: float = 200
 
 def _told_to_copies(client: SharedRewardClient) -> tuple[bool, str]:
     """Whether a forked child and a pickled copy in it are told the same through an adapter, and the child's role."""
-    scorer = SingleScorer(client, on_missing="none", fault_limit=1.0)
+    scorer = SingleScorer(client, on_missing="none", max_missing=1.0)
     samples = [rollout_of_sample("p", str(n), "1") for n in range(6)]
     expected = [scorer.score(one).reward for one in samples]
     ours, theirs = os.pipe()

@@ -24,7 +24,7 @@ def run(function: Any, given: dict[str, Any]) -> list[float | None]:
 
 
 def call(endpoints: Any, recipe: str = REWARD, *, other_tasks: bool = False, **columns: Any) -> list[float | None]:
-    function = reward_function(Recipe.loads(recipe), endpoints, other_tasks=other_tasks, fault_limit=1.0)
+    function = reward_function(Recipe.loads(recipe), endpoints, other_tasks=other_tasks, max_missing=1.0)
     given = {"prompts": ["p"] * 2, "completions": ["a", "b"], "completion_ids": [[1]] * 2, "answer": ["a", "a"]}
     return run(function, {**given, **columns})
 
@@ -84,7 +84,7 @@ def test_a_server_that_is_down_at_the_start(unused_tcp_port: int) -> None:
 def test_a_server_that_goes_in_the_middle_of_a_run(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     address = processes.start("serve", "exact", "--port", "0", "--workers", "1")
-    function = reward_function(Recipe.loads(REWARD + "deadline_s = 10.0\n"), address, fault_limit=1.0)
+    function = reward_function(Recipe.loads(REWARD + "deadline_s = 10.0\n"), address, max_missing=1.0)
     given: dict[str, Any] = {"prompts": ["p"], "completions": ["a"], "completion_ids": [[1]], "answer": ["a"]}
     assert run(function, given) == [1.0]
     (process,) = processes._running

@@ -185,7 +185,7 @@ def test_what_is_right_works(face: Named, server: str) -> None:
         (EXACT, "nonsense", {}, "is not an address such as"),
         (EXACT, "h:1", {"on_missing": "zero"}, "'zero' is neither 'error', 'none' nor a finite number"),
         (EXACT, "h:1", {"on_missing": float("nan")}, "nan is neither"),
-        (EXACT, "h:1", {"fault_limit": 20}, "20 is not a share between 0 and 1"),
+        (EXACT, "h:1", {"max_missing": 20}, "20 is not a share between 0 and 1"),
         ('advantage = "rloo"\n' + EXACT, "h:1", {}, r"advantage: the trainer makes advantages by itself"),
     ],
 )
@@ -212,14 +212,14 @@ def test_a_server_that_is_down_at_the_start(face: Named, unused_tcp_port: int) -
 
 async def test_a_group_that_no_server_answers_follows_the_rule(unused_tcp_port: int) -> None:
     recipe = Recipe.loads("[client.retries]\nunavailable_timeout_s = 0.5\n" + EXACT)
-    stating = atropos.group_scorer(recipe, f"127.0.0.1:{unused_tcp_port}", on_missing=-1.0, fault_limit=1.0)
+    stating = atropos.group_scorer(recipe, f"127.0.0.1:{unused_tcp_port}", on_missing=-1.0, max_missing=1.0)
     group = await stating("2", ["2", "3"], "2")
     assert group is not None
     assert (group.scores, group.valid) == ([-1.0, -1.0], [False, False])
 
 
 def test_a_task_that_no_reward_is_for(face: Named, server: str) -> None:
-    ask = face[1](Recipe.loads(ROUTED), server, on_missing=0.0, fault_limit=1.0)
+    ask = face[1](Recipe.loads(ROUTED), server, on_missing=0.0, max_missing=1.0)
     if face[0] in WITHOUT_TASKS:
         with pytest.raises(RolloutError, match="is for task ''; name it in a reward's `tasks`"):
             ask("2", "2")
@@ -231,7 +231,7 @@ def test_a_task_that_no_reward_is_for(face: Named, server: str) -> None:
 
 @pytest.mark.parametrize("label", [None, b"2", object(), float("nan")])
 def test_a_label_that_cannot_be_used_is_the_fault_of_its_item(face: Named, server: str, label: Any) -> None:
-    stated = face[1](Recipe.loads(EXACT), server, on_missing=0.25, fault_limit=1.0)
+    stated = face[1](Recipe.loads(EXACT), server, on_missing=0.25, max_missing=1.0)
     assert stated("2", label) == 0.25
     assert stated("2", "2") == 1.0
     with pytest.raises(MissingRewardError, match=r"correct: (missing|bad|invalid)_reference"):
@@ -240,7 +240,7 @@ def test_a_label_that_cannot_be_used_is_the_fault_of_its_item(face: Named, serve
 
 @pytest.mark.parametrize("response", [None, 7, b"2", [{"type": "text", "text": "2"}], {"role": "assistant"}])
 def test_a_response_that_is_no_text(face: Named, server: str, response: Any) -> None:
-    ask = face[1](Recipe.loads(EXACT), server, on_missing=0.25, fault_limit=1.0)
+    ask = face[1](Recipe.loads(EXACT), server, on_missing=0.25, max_missing=1.0)
     try:
         assert ask(response, "2") in (0.0, 0.25, 1.0)
     except RewardError as error:

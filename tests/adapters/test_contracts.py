@@ -29,7 +29,7 @@ STATED = [0.25 if one is None else one for one in EXPECTED]
 
 def test_nemo_rl(server: str, modules: Any) -> None:
     install_nemo_rl(modules)
-    made = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)({})
+    made = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, max_missing=1.0)({})
     logs = [[{"role": "user", "content": "p"}, {"role": "assistant", "content": text}] for text in TEXTS]
     told = made.step(logs, [{"ground_truth": "x"}] * 8)
     assert told.rewards.dtype == torch.float32
@@ -45,7 +45,7 @@ def test_nemo_rl(server: str, modules: Any) -> None:
     assert metrics["missing"] == pytest.approx(1 - len(kept) / 8)
     assert metrics.keys() == KEYS | {"accuracy", "missing"}
     assert metrics["aspect/main.half"] == pytest.approx(sum(kept) / len(kept) / 2)
-    apart = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0, components=True)()
+    apart = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, max_missing=1.0, components=True)()
     rewards = apart.step(logs, [{}] * 8).rewards
     assert list(rewards) == ["reward/main"]
     with pytest.raises(RecipeError, match="NeMo-RL cannot leave a sample out"):
@@ -54,7 +54,7 @@ def test_nemo_rl(server: str, modules: Any) -> None:
 
 def test_skyrl_in_threads_without_a_loop(server: str, modules: Any) -> None:
     install_skyrl(modules)
-    kind = skyrl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
+    kind = skyrl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, max_missing=1.0)
     environments = [kind(None, {"reward_spec": {"ground_truth": "x"}}) for _ in TEXTS]
     outputs: dict[int, Any] = {}
 
@@ -79,7 +79,7 @@ def test_skyrl_in_threads_without_a_loop(server: str, modules: Any) -> None:
 
 def test_open_instruct(server: str, modules: Any) -> None:
     install_open_instruct(modules)
-    made = open_instruct.verifier_of("Assay", Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)()
+    made = open_instruct.verifier_of("Assay", Recipe.loads(recipe()), server, on_missing=0.25, max_missing=1.0)()
     assert made.name == "assay"
     assert [made([1, 2], text, "x", "p").score for text in TEXTS] == STATED
 
@@ -101,7 +101,7 @@ class Tokenizer:
 
 def test_roll_keeps_the_order_of_a_chunk(server: str, modules: Any) -> None:
     install_roll(modules, Tokenizer())
-    kind = roll.worker_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
+    kind = roll.worker_of(Recipe.loads(recipe()), server, on_missing=0.25, max_missing=1.0)
     worker = kind(type("Config", (), {"model_args": None})())
     worker.initialize(None)
     batch = {"prompts": torch.full((8, 2), -1), "responses": torch.arange(8)[:, None].repeat(1, 3)}
@@ -118,7 +118,7 @@ def test_roll_keeps_the_order_of_a_chunk(server: str, modules: Any) -> None:
 
 def test_verifiers_leaves_a_broken_rollout_out_of_its_group(server: str, modules: Any) -> None:
     install_verifiers(modules)
-    rubric = verifiers.rubric(Recipe.loads(recipe()), server, fault_limit=1.0)
+    rubric = verifiers.rubric(Recipe.loads(recipe()), server, max_missing=1.0)
     states: list[dict[str, Any]] = [
         {
             "prompt": "p",

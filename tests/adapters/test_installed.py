@@ -30,8 +30,8 @@ def test_atropos_keeps_a_group_with_the_advantages_of_what_is_left(server: str) 
     loaded = Recipe.loads(recipe())
 
     async def both() -> list[ScoredGroup | None]:
-        dropping = group_scorer(loaded, server, fault_limit=1.0)
-        stating = group_scorer(loaded, server, on_missing=-1.0, fault_limit=1.0)
+        dropping = group_scorer(loaded, server, max_missing=1.0)
+        stating = group_scorer(loaded, server, on_missing=-1.0, max_missing=1.0)
         return [await dropping("p", TEXTS), await stating("p", TEXTS)]
 
     dropped, scored = asyncio.run(both())
@@ -67,7 +67,7 @@ class Arguments:
 def test_slime_singly_and_by_group(server: str, key: str | None) -> None:
     arguments = Arguments()
     arguments.reward_key = key
-    rm = custom_rm_of(Recipe.loads(recipe()), server, fault_limit=1.0)
+    rm = custom_rm_of(Recipe.loads(recipe()), server, max_missing=1.0)
     samples = [Sample("p", text, 0) for text in TEXTS]
 
     async def both() -> Any:
@@ -90,7 +90,7 @@ def test_slime_singly_and_by_group(server: str, key: str | None) -> None:
 
 
 def test_verl_gets_one_set_of_keys_whatever_happened(server: str) -> None:
-    score = compute_score_of(Recipe.loads(recipe()), server, on_missing="none", fault_limit=1.0)
+    score = compute_score_of(Recipe.loads(recipe()), server, on_missing="none", max_missing=1.0)
 
     async def all_of_them() -> list[dict[str, Any]]:
         given: dict[str, Any] = {"num_turns": None, "rollout_reward_scores": {}, "prompt": "p", "ids": np.arange(2)}
@@ -113,7 +113,7 @@ def test_verl_gets_one_set_of_keys_whatever_happened(server: str) -> None:
 
 def test_openrlhf_file(server: str) -> None:
     loaded = Recipe.loads(recipe())
-    function = reward_function(loaded, server, on_missing=0.5, fault_limit=1.0)
+    function = reward_function(loaded, server, on_missing=0.5, max_missing=1.0)
     for text, expected in zip(TEXTS, EXPECTED, strict=True):
         told = function([f"<s>p{text}</s>"], ["p"], ["x"])
         assert told["rewards"] == (0.5 if expected is None else expected)

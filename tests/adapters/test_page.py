@@ -32,7 +32,7 @@ def load(server: str, modules: Any, tmp_path: Path) -> Load:
     scorer = lines_of(HEADING, "my_scorer.py")
     asked = 'SingleScorer("recipe.toml", {"math": ["10.0.0.1:50051"]})'
     assert asked in scorer
-    ours = f'SingleScorer({str(path)!r}, {{"all": {server!r}}}, fault_limit=1.0)'
+    ours = f'SingleScorer({str(path)!r}, {{"all": {server!r}}}, max_missing=1.0)'
     modules("my_scorer", **_run(scorer.replace(asked, ours)))
     return lambda holds: _run(lines_of(HEADING, holds))
 
@@ -133,7 +133,7 @@ def test_tinker_cookbook(load: Load, modules: Any) -> None:
 
 
 def test_miles_calls_the_hook_of_slime_with_more(server: str) -> None:
-    rm = custom_rm_of(Recipe.loads(recipe()), server, fault_limit=1.0)
+    rm = custom_rm_of(Recipe.loads(recipe()), server, max_missing=1.0)
 
     def sample(text: str) -> Any:
         return SimpleNamespace(

@@ -32,7 +32,7 @@ def test_a_rate_of_faults_needs_enough_of_them() -> None:
         breaker.count(True)
     with pytest.raises(FaultRateError, match=r"100% of the latest rollouts .* the judge is gone"):
         breaker.count(True, "the judge is gone")
-    recovering = Breaker(0.2, window=40, least=10)
+    recovering = Breaker(0.2, window=40, min_count=10)
     for number in range(200):
         recovering.count(number % 5 == 4)  # a fifth is tolerated
     assert recovering.share == pytest.approx(0.2)
@@ -101,7 +101,7 @@ def test_means_are_over_what_is_there() -> None:
 
 
 def test_many_callers_travel_together_from_threads_and_loops(server: str) -> None:
-    scorer = SingleScorer(Recipe.loads(recipe()), server, on_missing="none", fault_limit=1.0)
+    scorer = SingleScorer(Recipe.loads(recipe()), server, on_missing="none", max_missing=1.0)
     expected = [drawn("p", str(number)) for number in range(64)]
 
     async def all_of_them() -> list[float | None]:

@@ -280,11 +280,11 @@ def test_an_outage_of_a_third_changes_no_surviving_advantage(server: str, tmp_pa
         if method == "trl":
             from trl import GRPOTrainer  # type: ignore[attr-defined]  # exported lazily
 
-            function = reward_function(Recipe.loads(recipe()), server, fault_limit=1.0)
+            function = reward_function(Recipe.loads(recipe()), server, max_missing=1.0)
             trainer = GRPOTrainer(reward_funcs=function, **arguments(tmp_path))  # type: ignore[arg-type]
         else:
             loaded = Recipe.loads(recipe(head=f'max_missing = 1.0\nadvantage = "{method}"'))
-            trainer = grpo_trainer(loaded, server, fault_limit=1.0, **arguments(tmp_path))
+            trainer = grpo_trainer(loaded, server, max_missing=1.0, **arguments(tmp_path))
         rewards, advantages = trained(trainer)
     assert trainer.state.global_step == 2
     missing = [one is None for one in rewards]

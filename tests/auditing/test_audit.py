@@ -123,7 +123,7 @@ def test_pairs_are_asked_as_single_responses_are(
         ("show_transcript", True),
         ("show_reasoning", True),
         ("show_images", False),
-        ("least_mass", 0.05),
+        ("min_mass", 0.05),
         ("max_reasks", 0),
         ("on_provoked", "fault"),
     ],

@@ -64,7 +64,7 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
     ('advantage = "dno"\n[rewards.a]\nverifier = "exact"', [(1, "advantage", "times = 6")]),
     (
         'advantage = "dno"\n[inputs]\nrewards = { from = "a", times = 4.0 }\n[rewards.a]\nverifier = "exact"',
-        [(3, "inputs.rewards", "counts rewards of at least least = 5")],
+        [(3, "inputs.rewards", "counts rewards of at least min_score = 5")],
     ),
     (
         'advantage = "c_grpo"\n[inputs]\nrubric_rewards = "a.lenght"\n[rewards.a]\nverifier = "length"\n'

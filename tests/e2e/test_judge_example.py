@@ -67,9 +67,9 @@ def scored(folder: Path, settings: str, recipe: str | None = None, example: Path
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def check_that_it_decides(folder: Path, model: Path, least_mass: float) -> None:
+def check_that_it_decides(folder: Path, model: Path, min_mass: float) -> None:
     """Score the example with a local model: what is checked is that it decides, not what it thinks."""
-    mass = f"least_mass = {least_mass}"
+    mass = f"min_mass = {min_mass}"
     recipe = (EXAMPLE / "recipe.toml").read_text().replace("options = {", f"options = {{ {mass},")
     recipe = recipe.replace('verifier = "pairwise"', f'verifier = "pairwise"\noptions = {{ {mass} }}')
     rows = scored(folder, f'[verifiers.judge]\npath = "{model}"\n', recipe)

@@ -34,9 +34,9 @@ def test_with_a_local_model_and_no_network(tmp_path: Path) -> None:
     # A random model would rather write something else: what is checked is that it decides, not what it thinks.
     recipe = (EXAMPLE / "recipe.toml").read_text()
     for name, options in (
-        ("citation_support", "ask = { least_mass = 0.0 }"),
-        ("rubric", "least_mass = 0.0"),
-        ("judge", "least_mass = 0.0"),
+        ("citation_support", "ask = { min_mass = 0.0 }"),
+        ("rubric", "min_mass = 0.0"),
+        ("judge", "min_mass = 0.0"),
     ):
         recipe = recipe.replace(f'verifier = "{name}"', f'verifier = "{name}"\noptions = {{ {options} }}')
     rows = scored(tmp_path, f'[verifiers.judge]\npath = "{model}"\n', recipe, example=EXAMPLE)

@@ -72,7 +72,7 @@ def test_what_data_sets_call_a_reference(url: str, name: str) -> None:
 
 
 def test_an_outage_of_a_third_changes_no_mean_and_no_advantage(gateway: Start) -> None:
-    url = gateway(FRAIL, "--on-missing", "null", settings="fault_limit = 1.0\n")
+    url = gateway(FRAIL, "--on-missing", "null", settings="max_missing = 1.0\n")
     answers = ["good", "down", "bad", "good", "down", "good"]
     told = [post(url, "/verify", asked(one, _ng_task_index=3)) for one in answers]
     failed = [one.get("_ng_failure_class") == "judge_failed" for one in told]

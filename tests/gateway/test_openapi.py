@@ -23,7 +23,7 @@ CHECKS = (not_a_server_error, response_schema_conformance, status_code_conforman
 @pytest.fixture(scope="module")
 def description(gateway: Start) -> schemathesis.schemas.BaseSchema:
     rewards = '[rewards.correct]\nverifier = "length"\noptions = { max = 100 }\n'
-    url = gateway(rewards, "--on-missing", "0", settings="fault_limit = 1.0\n")
+    url = gateway(rewards, "--on-missing", "0", settings="max_missing = 1.0\n")
     told = get(f"{url}/openapi.json").json()
     assert set(told["paths"]) == set(PATHS)
     schema = schemathesis.openapi.from_dict(told)

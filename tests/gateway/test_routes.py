@@ -187,7 +187,7 @@ def test_vllm_routes(gateway: Start) -> None:
 
 @pytest.mark.parametrize("rule", ["error", "null", "-1.5"])
 def test_a_reward_that_is_missing_follows_the_stated_rule(gateway: Start, rule: str) -> None:
-    url = gateway(FRAIL, "--on-missing", rule, settings="fault_limit = 1.0\n")
+    url = gateway(FRAIL, "--on-missing", rule, settings="max_missing = 1.0\n")
     slime = post(url, "/slime", {"prompt": "p", "response": "down", "label": None})
     rlhf = post(url, "/openrlhf", {"query": ["pdown"], "prompts": ["p"], "labels": [None]})
     gym = post(url, "/verify", {**GYM, "response": {"output": [{"type": "message", "content": "down"}]}})

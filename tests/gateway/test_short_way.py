@@ -82,7 +82,7 @@ async def answered(app: FastAPI, path: str, body: bytes) -> tuple[int, str, Any]
 async def test_both_ways_answer_the_same(
     client: AsyncRewardClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "gateway.toml").write_text("fault_limit = 1.0\n")
+    (tmp_path / "gateway.toml").write_text("max_missing = 1.0\n")
     config = load_gateway_config(tmp_path / "gateway.toml", on_missing="null")
     short = gateway_app.create_app(client, config)
     with monkeypatch.context() as patch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import inspect
 import re
 import subprocess
 import tomllib
@@ -13,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from tests.surface.inner import READERS
+from trainer_client.signals import methods
 
 ROOT = Path(__file__).parents[2]
 FILE_LINES = 400
@@ -171,6 +173,19 @@ def test_options_say_their_unit_and_that_they_are_a_maximum() -> None:
     }
     assert len(ends) >= 3
     assert [place for place, (name, units) in ends.items() if not name.endswith(units)] == []
+
+
+def test_a_minimum_and_a_maximum_are_called_min_and_max_everywhere() -> None:
+    options = [(place, name) for place, name, _ in _options()]
+    options += [
+        (f"{method.name}.{name}", name)
+        for method in methods()
+        for name, parameter in inspect.signature(method.target).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    assert len(options) > 500
+    other = re.compile(r"^(?:least|most|longest|largest|smallest)(?:_|$)|_limit$")
+    assert [place for place, name in options if other.search(name)] == []
 
 
 def test_the_client_has_eight_floors_at_most_and_each_module_stands_on_one() -> None:

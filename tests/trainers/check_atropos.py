@@ -21,7 +21,7 @@ def test_a_group_is_posted_and_read_back(server: str) -> None:
     texts = ["0", "1", "2", "3"]
 
     async def score() -> ScoredGroup | None:
-        return await group_scorer(Recipe.loads(recipe()), server, on_missing=0.0, fault_limit=1.0)("p", texts)
+        return await group_scorer(Recipe.loads(recipe()), server, on_missing=0.0, max_missing=1.0)("p", texts)
 
     scored = asyncio.run(score())
     assert scored is not None

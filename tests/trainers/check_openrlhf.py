@@ -25,7 +25,7 @@ def test_a_file_of_rewards(server: str, tmp_path: Path) -> None:
     file.write_text(
         "from trainer_client.adapters.openrlhf import reward_function\n"
         f"recipe, server = {str(tmp_path / 'recipe.toml')!r}, {server!r}\n"
-        "reward_func = reward_function(recipe, server, on_missing=0.5, fault_limit=1.0)\n"
+        "reward_func = reward_function(recipe, server, on_missing=0.5, max_missing=1.0)\n"
     )
     executor = agent.SingleTurnAgentExecutor([str(file)])
 
@@ -41,7 +41,7 @@ def test_the_gateway(server: str, tmp_path: Path) -> None:
     path, settings = tmp_path / "recipe.toml", tmp_path / "gateway.toml"
     servers = f'[servers.all]\nverifiers = {HOSTED}\nendpoints = ["{server}"]\n'
     path.write_text(f'{servers}[rewards.main]\nverifier = "test/outage"\n')
-    settings.write_text("fault_limit = 1.0\n")
+    settings.write_text("max_missing = 1.0\n")
     processes = Processes(tmp_path)
     try:
         url = processes.start("gateway", str(path), "--config", str(settings), "--port", "0", "--on-missing", "0.5")

@@ -31,7 +31,7 @@ def my_module(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_registered_and_stepped(server: str, my_module: Any) -> None:
-    my_module.Rewards = environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
+    my_module.Rewards = environment_of(Recipe.loads(recipe()), server, on_missing=0.25, max_missing=1.0)
     skyrl_gym.register(id="assay", entry_point="my_skyrl:Rewards")
     environments = [skyrl_gym.make("assay", env_config={}, extras=EXTRAS) for _ in TEXTS]
 
@@ -53,7 +53,7 @@ def test_registered_and_stepped(server: str, my_module: Any) -> None:
 
 
 def test_without_a_number_a_step_raises(server: str, my_module: Any) -> None:
-    my_module.Rewards = environment_of(Recipe.loads(recipe()), server, fault_limit=1.0)
+    my_module.Rewards = environment_of(Recipe.loads(recipe()), server, max_missing=1.0)
     skyrl_gym.register(id="assay-strict", entry_point="my_skyrl:Rewards")
     environment = skyrl_gym.make("assay-strict", env_config={}, extras=EXTRAS)
     environment.init("p")

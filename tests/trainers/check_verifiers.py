@@ -22,7 +22,7 @@ EXPECTED = [drawn("p", text) for text in TEXTS]
 
 
 def test_a_group_of_states(server: str) -> None:
-    made = rubric(Recipe.loads(recipe()), server, fault_limit=1.0)
+    made = rubric(Recipe.loads(recipe()), server, max_missing=1.0)
     assert isinstance(made, vf.Rubric)
     states: list[Any] = []
     for text in TEXTS:

@@ -60,7 +60,7 @@ def modules(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     lines = lines_of("verifiers and prime-rl", "my_rewards.py")
     asked = 'judge("recipe.toml", {"math": ["10.0.0.1:50051"]}'
     assert asked in lines
-    ours = f'judge({str(tmp_path / "recipe.toml")!r}, {{"all": {server!r}}}, fault_limit=1.0'
+    ours = f'judge({str(tmp_path / "recipe.toml")!r}, {{"all": {server!r}}}, max_missing=1.0'
     (tmp_path / "my_rewards.py").write_text(lines.replace(asked, ours))
     (tmp_path / "their_sums.py").write_text(TASKSET.replace("exported", "__all__"))
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -52,7 +52,7 @@ def data(number: int) -> Any:
 def test_the_reward_loop(server: str, tmp_path: Path, own: bool) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(recipe())
-    score = compute_score_of(str(path), server, on_missing="none", fault_limit=1.0)
+    score = compute_score_of(str(path), server, on_missing="none", max_missing=1.0)
 
     async def all_of_them() -> list[Any]:
         kind = reward_manager_of(score) if own else NaiveRewardManager

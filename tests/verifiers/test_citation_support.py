@@ -128,7 +128,7 @@ async def entails(one: Rollout, options: _Nothing) -> Score:
 async def test_an_entailment_model_is_asked_with_the_documents_as_the_premise() -> None:
     async with bench(citation_support, citation, entails) as running:
         right = await running.verdict("citation_support", answer(RIGHT), {"by": "entailment"})
-        strict = await running.verdict("citation_support", answer(RIGHT), {"by": "entailment", "least": 0.95})
+        strict = await running.verdict("citation_support", answer(RIGHT), {"by": "entailment", "min_support": 0.95})
     assert (right.score, strict.score) == (1.0, 0.0)
     assert evidence(right)["support"] == "by entailment"
 

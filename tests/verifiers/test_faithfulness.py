@@ -69,7 +69,7 @@ PRODUCT = {"measure": "product"}
         ("Its roof was gilded by the builder.", PRODUCT, 0.0, {"relevance": 1.0, "faithfulness": 0.0}),
         ("The tower was finished as promised. Its roof was gilded.", {"confident_below": 0.6}, 0.5,
          {"confident_unsupported": 1.0}),
-        (BOTH, {"least": 1.0}, 1.0, {}),
+        (BOTH, {"min_support": 1.0}, 1.0, {}),
     ],
 )  # fmt: skip
 async def test_figures(text: str, options: dict[str, Any], score: float, aspects: dict[str, float | None]) -> None:

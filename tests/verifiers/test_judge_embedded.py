@@ -15,7 +15,7 @@ from tests.engines.models.causal import causal
 from tests.typed import declared
 from tests.verifiers.harness import bench, evidence, group, rollout
 
-ANY = {"least_mass": 0.0}
+ANY = {"min_mass": 0.0}
 
 
 @pytest.fixture(scope="module")

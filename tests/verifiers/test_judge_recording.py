@@ -92,7 +92,7 @@ async def test_what_a_recording_lacks_is_a_fault_and_a_cache_asks_for_it(tmp_pat
 
 
 async def test_a_cache_keeps_nothing_of_another_model_at_the_same_path(tmp_path: Path) -> None:
-    file, options = tmp_path / "judge.jsonl", {"least_mass": 0.0}
+    file, options = tmp_path / "judge.jsonl", {"min_mass": 0.0}
     settings = {"path": str(causal(tmp_path / "model")), "recording": {"path": str(file), "mode": "cache"}}
     for _ in range(2):
         async with bench(bind(declared(Judge), settings)) as running:

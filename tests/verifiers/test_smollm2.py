@@ -24,7 +24,7 @@ from tests.e2e.test_judge_example import check_that_it_decides
 from tests.typed import declared
 from tests.verifiers.harness import bench, evidence, group, rollout
 
-LEAST = {"least_mass": 0.01}
+LEAST = {"min_mass": 0.01}
 
 
 @pytest.fixture(scope="module")

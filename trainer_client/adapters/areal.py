@@ -30,7 +30,7 @@ class RecipeReward:
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: ``"error"`` or a number.
-        fault_limit: share of the latest samples of a process without a reward from which an error is raised.
+        max_missing: share of the latest samples of a process without a reward from which an error is raised.
         label: column that holds the reference.
         timeout_seconds: AReaL's, when it was changed.
 
@@ -44,11 +44,11 @@ class RecipeReward:
         endpoints: Endpoints | None = None,
         *,
         on_missing: OnMissing = "error",
-        fault_limit: float = 0.2,
+        max_missing: float = 0.2,
         label: str = "answer",
         timeout_seconds: float = 15.0,
     ) -> None:
-        self._scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "AReaL"), fault_limit=fault_limit)
+        self._scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "AReaL"), max_missing=max_missing)
         self._label = label
         self.__name__ = "assay_reward"
         for reward in self._scorer.client.recipe.rewards:
@@ -63,8 +63,8 @@ class RecipeReward:
         """Score one sample."""
         if self._label not in data:
             raise RecipeError(f"the data has no column {self._label!r}; it has {', '.join(sorted(data))}", "label")
-        told = self._scorer.score(
+        result = self._scorer.score(
             rollout_of_sample(prompt, completions, data[self._label], task=str(data.get("task") or ""))
         )
-        assert told.reward is not None  # the rule gives a number or raises
-        return told.reward
+        assert result.reward is not None  # the rule gives a number or raises
+        return result.reward

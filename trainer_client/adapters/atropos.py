@@ -66,7 +66,7 @@ def group_scorer(
     *,
     method: str = "grpo",
     on_missing: OnMissing = "none",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> Callable[..., Awaitable[ScoredGroup | None]]:
     """Make a function that scores the completions of a prompt.
 
@@ -75,7 +75,7 @@ def group_scorer(
         endpoints: where the servers are; a client knows.
         method: gives the advantages; one that gives a number per rollout.
         on_missing: ``"none"`` drops a group in which a reward is missing, ``"error"`` raises, a number takes its place.
-        fault_limit: share of the latest rollouts without a reward from which an error is raised.
+        max_missing: share of the latest rollouts without a reward from which an error is raised.
 
     Returns:
         ``async (prompt, completions, reference=..., task=...) -> ScoredGroup``, or None for a group to be dropped.
@@ -87,7 +87,7 @@ def group_scorer(
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
     scoring = tolerant(client, " and pass method= to group_scorer()")
     declared = PartsOnce(scoring)
-    rule, breaker = check_on_missing(on_missing), Breaker(fault_limit)
+    rule, breaker = check_on_missing(on_missing), Breaker(max_missing)
 
     async def score(
         prompt: Any, completions: Sequence[Any], reference: Any = None, task: str = ""
@@ -98,8 +98,10 @@ def group_scorer(
         refuse_other_tasks(scoring.recipe, [task])
         known = reference_of(reference)
         rollouts = [
-            Rollout(f"{content_id(prompt, one, known)}-{n}", prompt, one, "group", task=task, reference=known)
-            for n, one in enumerate(completions)
+            Rollout(
+                f"{content_id(prompt, completion, known)}-{n}", prompt, completion, "group", task=task, reference=known
+            )
+            for n, completion in enumerate(completions)
         ]
         table = await scoring.score(rollouts)
         parts = await declared.of(table)
@@ -110,10 +112,10 @@ def group_scorer(
         if rule == "none" and not table.mask.all():
             return None
         groups = ["group"] * len(rollouts)
-        made = advantages_of(method, table.rewards, groups, table.mask, np.ones((len(rollouts), 1)))
+        advantages = advantages_of(method, table.rewards, groups, table.mask, np.ones((len(rollouts), 1)))
         stated = 0.0 if isinstance(rule, str) else rule
         scores = np.where(table.mask, table.rewards, stated)
-        told = means_of([numbers_of_row(table, row, parts) for row in range(len(rollouts))])
-        return ScoredGroup(scores.tolist(), table.mask.tolist(), made.tolist(), told)
+        numbers = means_of([numbers_of_row(table, row, parts) for row in range(len(rollouts))])
+        return ScoredGroup(scores.tolist(), table.mask.tolist(), advantages.tolist(), numbers)
 
     return score

@@ -39,10 +39,10 @@ class MissingRewardError(RewardError):
         self.reasons = reasons
 
     def __str__(self) -> str:
-        said = (
+        cause = (
             "; ".join(f"{name}: {reason}" for name, reason in self.reasons.items()) or "no reward applies to its task"
         )
-        return f"rollout {self.rollout_id!r} has no reward: {said}"
+        return f"rollout {self.rollout_id!r} has no reward: {cause}"
 
 
 class FaultRateError(RewardError):
@@ -63,41 +63,41 @@ class FaultRateError(RewardError):
         first = f"; the last one: {self.first}" if self.first else ""
         return (
             f"{self.share:.0%} of the latest rollouts have no reward, more than the {self.limit:.0%} tolerated{first}. "
-            "See what is down (`assay health`), or raise fault_limit"
+            "See what is down (`assay health`), or raise max_missing"
         )
 
 
 class Breaker:
     """Counts missing verdicts among the latest, and stops the run when they are too many.
 
-    Usable from any thread. One fault in a small batch is no rate, so nothing is said before ``least`` were counted.
+    Usable from any thread. One fault in a small batch is no rate, so nothing is said before ``min_count`` were counted.
 
     Args:
-        limit: largest tolerated share; 1 never stops.
+        max_missing: largest tolerated share; 1 never stops.
         window: how many of the latest count.
-        least: how many there must be before a share means something.
+        min_count: how many there must be before a share means something.
     """
 
-    def __init__(self, limit: float = 0.2, window: int = 512, least: int = 32) -> None:
-        if not 0 <= limit <= 1:
-            raise RecipeError(f"{limit} is not a share between 0 and 1", "fault_limit")
-        self._limit = limit
-        self._least = min(least, window)
+    def __init__(self, max_missing: float = 0.2, window: int = 512, min_count: int = 32) -> None:
+        if not 0 <= max_missing <= 1:
+            raise RecipeError(f"{max_missing} is not a share between 0 and 1", "max_missing")
+        self._max_missing = max_missing
+        self._min_count = min(min_count, window)
         self._latest: deque[bool] = deque(maxlen=window)
         self._missing = 0
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, float]:
-        return {"limit": self._limit, "window": self._latest.maxlen or 0, "least": self._least}
+        return {"max_missing": self._max_missing, "window": self._latest.maxlen or 0, "min_count": self._min_count}
 
     def __setstate__(self, state: dict[str, float]) -> None:
-        self.__init__(state["limit"], int(state["window"]), int(state["least"]))  # type: ignore[misc]
+        self.__init__(state["max_missing"], int(state["window"]), int(state["min_count"]))  # type: ignore[misc]
 
     @property
     def share(self) -> float:
         """Share of the latest that are missing; 0 while they are too few to say."""
         with self._lock:
-            return self._missing / len(self._latest) if len(self._latest) >= self._least else 0.0
+            return self._missing / len(self._latest) if len(self._latest) >= self._min_count else 0.0
 
     def count(self, missing: bool, reason: str = "") -> None:
         """Count a rollout.
@@ -112,8 +112,8 @@ class Breaker:
             self._missing += missing
             counted = len(self._latest)
             share = self._missing / counted
-        if missing and counted >= self._least and share > self._limit:
-            raise FaultRateError(share, self._limit, reason)
+        if missing and counted >= self._min_count and share > self._max_missing:
+            raise FaultRateError(share, self._max_missing, reason)
 
 
 def check_on_missing(value: OnMissing) -> OnMissing:
@@ -217,5 +217,5 @@ def refuse_sibling_rules(recipe: Recipe, remedy: str) -> None:
         dropping = "drop_group" in reward.on_missing.values()
         # A monitor changes no reward, whatever is missing of it.
         if dropping or (not reward.required and not reward.is_monitor):
-            said = "drops the group of a rollout without a score" if dropping else "is optional, the mean of its group"
-            raise RecipeError(f"{said}, and a part of a group may be elsewhere; {remedy}", f"rewards.{reward.name}")
+            rule = "drops the group of a rollout without a score" if dropping else "is optional, the mean of its group"
+            raise RecipeError(f"{rule}, and a part of a group may be elsewhere; {remedy}", f"rewards.{reward.name}")

@@ -35,7 +35,7 @@ def environment_of(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "error",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
     components: bool = False,
 ) -> type[Any]:
     """Make the class of an environment, to be wrapped by ``ray.remote``.
@@ -44,7 +44,7 @@ def environment_of(
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: ``"error"`` or a number.
-        fault_limit: share of the latest rollouts without a reward from which an error is raised.
+        max_missing: share of the latest rollouts without a reward from which an error is raised.
         components: whether rewards come apart, as ``reward/NAME``, for GDPO. All environments of a run must agree.
 
     Raises:
@@ -52,7 +52,7 @@ def environment_of(
     """
     from nemo_rl.environments.interfaces import EnvironmentInterface, EnvironmentReturn
 
-    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "NeMo-RL"), fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "NeMo-RL"), max_missing=max_missing)
     _refuse_what_is_lost(scorer.client.recipe, components=components)
 
     class AssayEnvironment(EnvironmentInterface):  # type: ignore[misc]
@@ -67,17 +67,17 @@ def environment_of(
 
             equal_lengths(message_log_batch=message_log_batch, metadata=metadata)
             rollouts = [_rollout(log, info or {}) for log, info in zip(message_log_batch, metadata, strict=True)]
-            told = scorer.score_all(rollouts)
-            rewards: Any = torch.tensor([one.reward for one in told], dtype=torch.float32)
+            results = scorer.score_all(rollouts)
+            rewards: Any = torch.tensor([result.reward for result in results], dtype=torch.float32)
             if components:
-                columns = _columns(told, scorer.client.recipe.columns, on_missing)
+                columns = _columns(results, scorer.client.recipe.columns, on_missing)
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             return EnvironmentReturn(
-                observations=[{"role": "environment", "content": _said(one)} for one in told],
-                metadata=[_noted(info or {}, one) for info, one in zip(metadata, told, strict=True)],
-                next_stop_strings=[None] * len(told),
+                observations=[{"role": "environment", "content": _said(result)} for result in results],
+                metadata=[_noted(info or {}, result) for info, result in zip(metadata, results, strict=True)],
+                next_stop_strings=[None] * len(results),
                 rewards=rewards,
-                terminateds=torch.ones(len(told), dtype=torch.bool),
+                terminateds=torch.ones(len(results), dtype=torch.bool),
                 answers=None,
             )
 
@@ -92,18 +92,18 @@ def environment_of(
     return AssayEnvironment
 
 
-def _noted(info: Mapping[str, Any], told: SingleReward) -> dict[str, Any]:
-    return {**info, "assay_valid": told.valid, NUMBERS: told.numbers()}
+def _noted(info: Mapping[str, Any], result: SingleReward) -> dict[str, Any]:
+    return {**info, "assay_valid": result.valid, NUMBERS: result.numbers()}
 
 
-def _said(told: SingleReward) -> str:
-    return f"reward {told.reward:g}" if told.valid else "no reward"
+def _said(result: SingleReward) -> str:
+    return f"reward {result.reward:g}" if result.valid else "no reward"
 
 
-def _columns(told: Sequence[SingleReward], names: Sequence[str], rule: OnMissing) -> dict[str, list[float]]:
+def _columns(results: Sequence[SingleReward], names: Sequence[str], rule: OnMissing) -> dict[str, list[float]]:
     """Scores by reward, with what is stated for a missing one."""
     stated = 0.0 if isinstance(rule, str) else rule
-    scores = {name: [one.result.scores[name] for one in told] for name in names}
+    scores = {name: [result.result.scores[name] for result in results] for name in names}
     return {
         f"reward/{name}": [stated if value is None else value for value in column] for name, column in scores.items()
     }
@@ -117,14 +117,18 @@ def _means(batch: Any) -> dict[str, float]:
     valid = valid if len(valid) == len(rewards) else [True] * len(rewards)
     kept = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
     missing = 1 - len(kept) / len(rewards) if rewards else 0.0
-    told = means_of([info[NUMBERS] for info in infos if (info or {}).get(NUMBERS)])
-    return {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {}) | told
+    means = means_of([info[NUMBERS] for info in infos if (info or {}).get(NUMBERS)])
+    return {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {}) | means
 
 
 def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:
     """A rollout of a conversation: what the assistant wrote is one text, as NeMo-RL's own environments read it."""
-    prompt = [{"role": one["role"], "content": one["content"]} for one in log if one["role"] in ("system", "user")]
-    response = "".join(text_of(one["content"], "response") for one in log if one["role"] == "assistant")
+    prompt = [
+        {"role": message["role"], "content": message["content"]}
+        for message in log
+        if message["role"] in ("system", "user")
+    ]
+    response = "".join(text_of(message["content"], "response") for message in log if message["role"] == "assistant")
     kinds = (str, int, float, bool, list, dict)
     metadata = {key: value for key, value in info.items() if isinstance(value, kinds) and key != NUMBERS}
     return rollout_of_sample(

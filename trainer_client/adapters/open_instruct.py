@@ -24,7 +24,7 @@ def verifier_of(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "error",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> type[Any]:
     """Make the class of a verifier.
 
@@ -33,14 +33,14 @@ def verifier_of(
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: ``"error"`` or a number.
-        fault_limit: share of the latest rollouts without a reward from which an error is raised.
+        max_missing: share of the latest rollouts without a reward from which an error is raised.
 
     Raises:
         RecipeError: the recipe cannot be used for single samples.
     """
     from open_instruct.ground_truth_utils import VerificationResult, VerifierFunction
 
-    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "open-instruct"), fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "open-instruct"), max_missing=max_missing)
 
     class AssayVerifier(VerifierFunction):  # type: ignore[misc]
         """A recipe's reward."""
@@ -70,9 +70,9 @@ def verifier_of(
             """Score a prediction."""
             return _result(await scorer.score_async(_rollout(tokenized_prediction, prediction, label, query)))
 
-    def _result(told: SingleReward) -> Any:
-        codes = ", ".join(f"{key}: {code}" for key, code in told.result.codes.items())
-        return VerificationResult(score=told.reward, cost=0.0, reasoning=codes)
+    def _result(result: SingleReward) -> Any:
+        codes = ", ".join(f"{key}: {code}" for key, code in result.result.codes.items())
+        return VerificationResult(score=result.reward, cost=0.0, reasoning=codes)
 
     return AssayVerifier
 

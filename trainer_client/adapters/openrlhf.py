@@ -27,7 +27,7 @@ def reward_function(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "error",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
     ends: Sequence[str] = ENDS,
 ) -> Callable[..., dict[str, Any]]:
     """Make the ``reward_func`` of a recipe.
@@ -36,13 +36,13 @@ def reward_function(
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: what a sample without a reward becomes; ``"none"`` is refused, since OpenRLHF makes a tensor of it.
-        fault_limit: share of the latest samples without a reward from which the function raises.
+        max_missing: share of the latest samples without a reward from which the function raises.
         ends: marks at the end of a response that are no part of it.
 
     Raises:
         RecipeError: the recipe cannot be used.
     """
-    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "OpenRLHF"), fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "OpenRLHF"), max_missing=max_missing)
 
     def reward_func(
         queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any] | None = None, **_: Any
@@ -58,9 +58,9 @@ def reward_function(
             if response is None:
                 raise RolloutError("the query does not hold the prompt whole (was it cut to max_len?)", "queries")
             rollouts.append(rollout_of_sample(prompt, response, label))
-        told = scorer.score_all(rollouts)
-        rewards = [one.reward for one in told]
-        logs = [one.numbers() for one in told]
+        results = scorer.score_all(rollouts)
+        rewards = [result.reward for result in results]
+        logs = [result.numbers() for result in results]
         return {
             "rewards": rewards if len(rewards) > 1 else rewards[0],
             "scores": rewards if len(rewards) > 1 else rewards[0],

@@ -32,7 +32,7 @@ def worker_of(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "error",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> type[Any]:
     """Make the class of a worker.
 
@@ -40,7 +40,7 @@ def worker_of(
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: ``"error"`` or a number.
-        fault_limit: share of the latest rollouts without a reward from which an error is raised.
+        max_missing: share of the latest rollouts without a reward from which an error is raised.
 
     Raises:
         RecipeError: the recipe cannot be used for single samples.
@@ -50,7 +50,7 @@ def worker_of(
     from roll.distributed.scheduler.protocol import DataProto
     from roll.models.model_providers import default_tokenizer_provider
 
-    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "ROLL"), fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "ROLL"), max_missing=max_missing)
 
     class AssayRewardWorker(Worker):  # type: ignore[misc]
         """Scores chunks by a recipe."""
@@ -74,14 +74,14 @@ def worker_of(
                 _rollout(prompt, response, {key: column[row] for key, column in data.non_tensor_batch.items()})
                 for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True))
             ]
-            found = scorer.score_all(rollouts)
-            told = torch.tensor([one.reward for one in found], dtype=torch.float32)
+            results = scorer.score_all(rollouts)
+            scores = torch.tensor([result.reward for result in results], dtype=torch.float32)
             tokens = torch.zeros(data.batch["responses"].shape, dtype=torch.float32)
-            rewards = {"token_level_rewards": tokens, "response_level_rewards": told, "scores": told.clone()}
-            made = DataProto.from_dict(tensors=rewards)
-            means = means_of([one.numbers() for one in found])
-            made.meta_info = {"metrics": {f"assay/{name}": value for name, value in means.items()}}
-            return made
+            rewards = {"token_level_rewards": tokens, "response_level_rewards": scores, "scores": scores.clone()}
+            output = DataProto.from_dict(tensors=rewards)
+            means = means_of([result.numbers() for result in results])
+            output.meta_info = {"metrics": {f"assay/{name}": value for name, value in means.items()}}
+            return output
 
     return AssayRewardWorker
 

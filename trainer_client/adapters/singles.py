@@ -70,7 +70,7 @@ class SingleScorer:
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: what a sample without a reward becomes: see `trainer_client.adapters.missing`.
-        fault_limit: largest share of the latest samples without a reward; beyond it `FaultRateError` is raised.
+        max_missing: largest share of the latest samples without a reward; beyond it `FaultRateError` is raised.
         method_remedy: where a method goes that the recipe asks for: see `missing.refuse_advantages`.
 
     Attributes:
@@ -88,7 +88,7 @@ class SingleScorer:
         endpoints: Endpoints | None = None,
         *,
         on_missing: OnMissing = "error",
-        fault_limit: float = 0.2,
+        max_missing: float = 0.2,
         method_remedy: str = "",
     ) -> None:
         if isinstance(recipe, RewardClient | SharedRewardClient):
@@ -100,7 +100,7 @@ class SingleScorer:
         refuse_sibling_rules(self.client.recipe, _REMEDY)
         refuse_advantages(self.client.recipe, method_remedy)
         self.on_missing = check_on_missing(on_missing)
-        self._breaker = Breaker(fault_limit)
+        self._breaker = Breaker(max_missing)
         self._parts: Parts | None = None
         self._lock = threading.Lock()
 

@@ -27,7 +27,7 @@ def environment_of(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "error",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> type[Any]:
     """Make the class of a single-turn environment.
 
@@ -35,14 +35,14 @@ def environment_of(
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
         on_missing: ``"error"`` or a number.
-        fault_limit: share of the latest steps without a reward from which an error is raised.
+        max_missing: share of the latest steps without a reward from which an error is raised.
 
     Raises:
         RecipeError: the recipe cannot be used for single samples.
     """
     from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
 
-    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "SkyRL"), fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "SkyRL"), max_missing=max_missing)
 
     class AssayEnv(BaseTextEnv):  # type: ignore[misc]
         """Ends after one answer, which a recipe scores."""
@@ -62,10 +62,14 @@ def environment_of(
             """Score the answer. May run on any thread."""
             spec = self._extras.get("reward_spec") or {}
             task = str(self._extras.get("data_source") or "")
-            told = scorer.score(rollout_of_sample(self._prompt, action, spec.get("ground_truth"), task=task))
-            self._told = {"reward": float(told.reward or 0.0), **told.numbers()}
+            result = scorer.score(rollout_of_sample(self._prompt, action, spec.get("ground_truth"), task=task))
+            self._told = {"reward": float(result.reward or 0.0), **result.numbers()}
             return BaseTextEnvStepOutput(
-                observations=[], reward=told.reward, done=True, metadata=dict(told.numbers()), postprocessed_action=None
+                observations=[],
+                reward=result.reward,
+                done=True,
+                metadata=dict(result.numbers()),
+                postprocessed_action=None,
             )
 
         def get_metrics(self) -> dict[str, float]:
@@ -81,7 +85,7 @@ def environment_of(
 
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    told = means_of([{name: value for name, value in one.items() if name != "reward"} for one in metrics])
-    kept = [one["reward"] for one in metrics if one.get("valid")]
+    means = means_of([{name: value for name, value in metric.items() if name != "reward"} for metric in metrics])
+    kept = [metric["reward"] for metric in metrics if metric.get("valid")]
     missing = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
-    return missing | ({"reward": sum(kept) / len(kept)} if kept else {}) | told
+    return missing | ({"reward": sum(kept) / len(kept)} if kept else {}) | means

@@ -40,7 +40,7 @@ def custom_rm_of(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "none",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> Callable[..., Awaitable[Any]]:
     """Make the ``custom_rm`` of a recipe.
 
@@ -49,7 +49,7 @@ def custom_rm_of(
         endpoints: where the servers are; a client knows.
         on_missing: ``"none"`` marks a sample without a reward, to be left out (its reward is 0.0, which slime needs as
             a number); ``"error"`` ends the run; a number is the reward.
-        fault_limit: share of the latest samples without a reward from which the run ends.
+        max_missing: share of the latest samples without a reward from which the run ends.
 
     Returns:
         A coroutine function that gives a number, or with ``--reward-key`` an object that holds it beside all scores.
@@ -61,7 +61,7 @@ def custom_rm_of(
         recipe,
         endpoints,
         on_missing=on_missing,
-        fault_limit=fault_limit,
+        max_missing=max_missing,
         method_remedy=" and give it to post_process_of()",
     )
 

@@ -16,7 +16,7 @@ that asks for one other than TRL's is refused here, so that nothing is dropped w
 A rollout without a reward is None, which TRL leaves out of its group's statistics where this is the sole reward
 function. Beside others it sums what is there, so that None would count as 0, and the first call is refused: put rules
 of your own into the recipe, as verifiers, and not into a second reward function; or say what stands for a missing
-reward (``on_missing``). When more than ``fault_limit`` of the latest rollouts have none, training stops. Checked with
+reward (``on_missing``). When more than ``max_missing`` of the latest rollouts have none, training stops. Checked with
 TRL 1.16.
 
 What a rollout consists of:
@@ -83,7 +83,7 @@ def reward_function(
     token_ids: bool = False,
     seed: int = 0,
     on_missing: OnMissing = "none",
-    fault_limit: float | None = None,
+    max_missing: float | None = None,
     other_tasks: bool = False,
 ) -> RewardFunction:
     """Make the reward function of a recipe.
@@ -101,7 +101,7 @@ def reward_function(
         token_ids: whether to send the completions' token ids, for verifiers that count tokens.
         seed: seed of verifiers that draw.
         on_missing: what a rollout without a reward becomes: see `trainer_client.adapters.missing`.
-        fault_limit: share of the latest rollouts without a reward from which training stops; the recipe's
+        max_missing: share of the latest rollouts without a reward from which training stops; the recipe's
             ``max_missing`` by default.
         other_tasks: whether the data has tasks that no reward is for, whose rollouts another reward function scores;
             they get None here. An error otherwise, at the first call.
@@ -116,7 +116,7 @@ def reward_function(
     client = _client_of(recipe, endpoints)
     shapes = _shapes_rewards(client.recipe, group_size)
     columns = Columns(reference, task, group_size, token_ids)
-    make = _Scorer(client, columns, seed, on_missing, fault_limit, other_tasks=other_tasks)
+    make = _Scorer(client, columns, seed, on_missing, max_missing, other_tasks=other_tasks)
 
     async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
         table = await make.table(given)
@@ -144,11 +144,11 @@ class _Scorer:
         columns: Columns,
         seed: int,
         on_missing: OnMissing,
-        fault_limit: float | None,
+        max_missing: float | None,
         joins: bool = False,
         other_tasks: bool = False,
     ) -> None:
-        limit = client.recipe.max_missing if fault_limit is None else fault_limit
+        limit = client.recipe.max_missing if max_missing is None else max_missing
         self._client = client.with_recipe(replace(client.recipe, max_missing=1.0))
         self._columns, self._seed = columns, seed
         self._rule = check_on_missing(on_missing)
@@ -183,10 +183,10 @@ class _Scorer:
 
     def told(self, table: ScoreTable, rewards: Sequence[float], mask: Sequence[bool]) -> list[float | None]:
         """The rewards, and the rule where there is none."""
-        told: list[float | None] = []
+        outcome: list[float | None] = []
         for row, (reward, ok) in enumerate(zip(rewards, mask, strict=True)):
             if self._other_tasks and (table.outcomes[row] == Outcome.NOT_ASKED).all():
-                told.append(None)
+                outcome.append(None)
                 continue
             # What a method leaves out on purpose is no fault.
             missing = not ok and not bool(table.mask[row])
@@ -194,8 +194,8 @@ class _Scorer:
             self._breaker.count(missing, reason)
             if missing and self._rule == "error":
                 raise MissingRewardError(table.rollout_ids[row], {"reward": reason})
-            told.append(reward if ok else None if isinstance(self._rule, str) or not missing else self._rule)
-        return told
+            outcome.append(reward if ok else None if isinstance(self._rule, str) or not missing else self._rule)
+        return outcome
 
 
 def _named(
@@ -329,7 +329,7 @@ def grpo_trainer(
     task: str = "",
     token_ids: bool = True,
     seed: int = 0,
-    fault_limit: float | None = None,
+    max_missing: float | None = None,
     **arguments: Any,
 ) -> Any:
     """Make a ``GRPOTrainer`` whose advantages are those of the recipe's method.
@@ -344,7 +344,7 @@ def grpo_trainer(
         task: task of every rollout.
         token_ids: whether to send token ids; methods that read lengths count them.
         seed: seed of verifiers that draw.
-        fault_limit: share of the latest rollouts without a reward from which training stops.
+        max_missing: share of the latest rollouts without a reward from which training stops.
         arguments: of ``GRPOTrainer``, without ``reward_funcs``.
 
     Raises:
@@ -365,7 +365,7 @@ def grpo_trainer(
     refuse_calls(client.recipe.plan)
     size = int(arguments["args"].num_generations)
     # Groups may span processes: their statistics are taken where all of them are together.
-    scorer = _Scorer(client, Columns(reference, task, None, token_ids), seed, "none", fault_limit, joins=True)
+    scorer = _Scorer(client, Columns(reference, task, None, token_ids), seed, "none", max_missing, joins=True)
 
     async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
         table = await scorer.table(given)

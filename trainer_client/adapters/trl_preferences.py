@@ -38,16 +38,16 @@ def preference_rows(
     Raises:
         RecipeError: the method makes no pairs, or weighs or softens them in a way that ``DPOTrainer`` has no slot for.
     """
-    made = table.estimate() if signal is None else signal
-    if made.pairs is None:
+    estimate = table.estimate() if signal is None else signal
+    if estimate.pairs is None:
         raise RecipeError('makes no preference pairs; set one that does, such as "on_policy_pairs"', "advantage")
-    if any(pair.label != 1.0 for pair in made.pairs):
+    if any(pair.label != 1.0 for pair in estimate.pairs):
         raise RecipeError(
             "softens its pairs; DPOTrainer has one label_smoothing for all: take the pairs of the signal", "advantage"
         )
     by_id = {rollout.rollout_id: rollout for rollout in rollouts}
     rows = []
-    for pair in made.pairs:
+    for pair in estimate.pairs:
         chosen, rejected = (by_id[table.rollout_ids[row]] for row in (pair.chosen, pair.rejected))
         rows.append(
             {
@@ -61,7 +61,7 @@ def preference_rows(
 
 def _alike(prompt: Any, chosen: Any, rejected: Any) -> dict[str, Any]:
     """The three as texts, or all as messages where one is: TRL takes no mixture."""
-    if all(isinstance(one, str) for one in (prompt, chosen, rejected)):
+    if all(isinstance(text, str) for text in (prompt, chosen, rejected)):
         return {"prompt": prompt, "chosen": chosen, "rejected": rejected}
     return {
         "prompt": _messages(prompt, "user"),
@@ -82,7 +82,7 @@ def online_dpo_function(
     task: str = "",
     seed: int = 0,
     on_missing: OnMissing = "error",
-    fault_limit: float | None = None,
+    max_missing: float | None = None,
 ) -> Callable[..., list[float | None]]:
     """Make the reward function of ``OnlineDPOTrainer``, which calls it and does not await.
 
@@ -95,7 +95,7 @@ def online_dpo_function(
         task: task of every rollout.
         seed: seed of verifiers that draw.
         on_missing: ``"error"``, or the number that a missing reward becomes; not ``"none"``.
-        fault_limit: share of the latest rollouts without a reward from which training stops.
+        max_missing: share of the latest rollouts without a reward from which training stops.
 
     Raises:
         RecipeError: the recipe cannot be used, or ``on_missing`` is ``"none"``.
@@ -109,7 +109,7 @@ def online_dpo_function(
         task=task,
         seed=seed,
         on_missing=on_missing,
-        fault_limit=fault_limit,
+        max_missing=max_missing,
     )
 
     def reward(**given: Any) -> list[float | None]:
@@ -120,5 +120,5 @@ def online_dpo_function(
 
 
 async def _result(asked: Callable[..., Any], given: Mapping[str, Any]) -> list[float | None]:
-    found: list[float | None] = await asked(**given)
-    return found
+    rewards: list[float | None] = await asked(**given)
+    return rewards

@@ -63,7 +63,7 @@ def rubric(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "none",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> Any:
     """Make a rubric of verifiers 0.1 of a recipe.
 
@@ -72,7 +72,7 @@ def rubric(
         endpoints: where the servers are; a client knows.
         on_missing: ``"none"`` gives a rollout without a reward an error of its own; ``"error"`` ends the run; a number
             is its reward.
-        fault_limit: share of the latest rollouts without a reward from which the run ends.
+        max_missing: share of the latest rollouts without a reward from which the run ends.
 
     Raises:
         RecipeError: the recipe cannot be used.
@@ -83,7 +83,7 @@ def rubric(
     scoring = tolerant(client)
     declared = PartsOnce(scoring)
     lone = _Lone(scoring)
-    rule, breaker = check_on_missing(on_missing), Breaker(fault_limit)
+    rule, breaker = check_on_missing(on_missing), Breaker(max_missing)
 
     class AssayRubric(vf.Rubric):  # type: ignore[misc]
         """A recipe's rewards."""
@@ -159,10 +159,13 @@ def _plain(content: Any, field: str) -> Any:
     if isinstance(content, str):
         return content
     if not isinstance(content, Sequence) or not all(
-        isinstance(one, Mapping) or hasattr(one, "role") for one in content
+        isinstance(part, Mapping) or hasattr(part, "role") for part in content
     ):
         raise RolloutError(f"expected text or a list of messages, found {type(content).__name__}", field)
-    return [one.model_dump(exclude_none=True) if hasattr(one, "model_dump") else dict(one) for one in content]
+    return [
+        message.model_dump(exclude_none=True) if hasattr(message, "model_dump") else dict(message)
+        for message in content
+    ]
 
 
 def task_reward(
@@ -172,7 +175,7 @@ def task_reward(
     label: str = "answer",
     name: str = "reward",
     weight: float = 1.0,
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> Callable[..., Awaitable[float]]:
     """Make a reward method for a task of verifiers v1.
 
@@ -182,7 +185,7 @@ def task_reward(
         label: field of the task's data that holds the reference; one that the data lack is none.
         name: under which v1 records it.
         weight: its factor in the trace's reward.
-        fault_limit: share of the latest traces without a reward from which an error says that something is down.
+        max_missing: share of the latest traces without a reward from which an error says that something is down.
 
     Returns:
         A method, to be assigned in a class of ``vf.Task``. Where there is no reward it raises; v1 then keeps the reward
@@ -193,7 +196,7 @@ def task_reward(
     """
     import verifiers.v1 as vf
 
-    score = _scorer_of_traces(recipe, endpoints, label, fault_limit)
+    score = _scorer_of_traces(recipe, endpoints, label, max_missing)
 
     async def reward(self: Any, task: Any, trace: Any) -> float:
         return await score(task, trace)
@@ -203,12 +206,12 @@ def task_reward(
 
 
 def judge(
-    recipe: RecipeLike, endpoints: Endpoints | None = None, *, label: str = "answer", fault_limit: float = 0.2
+    recipe: RecipeLike, endpoints: Endpoints | None = None, *, label: str = "answer", max_missing: float = 0.2
 ) -> type[Any]:
     """Make a class of ``vf.Judge`` of verifiers v1, to be plugged by a task's configuration: see `task_reward`."""
     import verifiers.v1 as vf
 
-    scorer = _scorer_of_traces(recipe, endpoints, label, fault_limit)
+    scorer = _scorer_of_traces(recipe, endpoints, label, max_missing)
 
     class AssayJudge(vf.Judge[float]):  # type: ignore[misc]
         """A recipe's reward."""
@@ -221,10 +224,10 @@ def judge(
 
 
 def _scorer_of_traces(
-    recipe: RecipeLike, endpoints: Endpoints | None, label: str, fault_limit: float
+    recipe: RecipeLike, endpoints: Endpoints | None, label: str, max_missing: float
 ) -> Callable[[Any, Any], Awaitable[float]]:
     """What gives the reward of a trace of v1, or raises: v1 then marks the trace with the error."""
-    scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
+    scorer = SingleScorer(recipe, endpoints, on_missing="error", max_missing=max_missing)
 
     async def score(task: Any, trace: Any) -> float:
         prompt, response = _of_trace(task, trace)
@@ -232,15 +235,15 @@ def _scorer_of_traces(
         trace.metrics.update(dict.fromkeys(map(score_key, scorer.client.recipe.columns), None))
         parts = await scorer.parts_async()
         trace.metrics.update(dict.fromkeys((part_key(name, part) for name in parts for part in parts[name]), None))
-        told = await scorer.score_async(rollout_of_sample(prompt, response, getattr(task, label, None)))
-        assert told.reward is not None  # otherwise the rule raises
-        for name, given in told.result.scores.items():
-            if given is not None:
-                trace.record_metric(score_key(name), given)
+        result = await scorer.score_async(rollout_of_sample(prompt, response, getattr(task, label, None)))
+        assert result.reward is not None  # otherwise the rule raises
+        for name, score in result.result.scores.items():
+            if score is not None:
+                trace.record_metric(score_key(name), score)
         for name, part in ((name, part) for name, names in parts.items() for part in names):
-            if (value := told.result.aspects(name).get(part)) is not None:
+            if (value := result.result.aspects(name).get(part)) is not None:
                 trace.record_metric(part_key(name, part), value)
-        return told.reward
+        return result.reward
 
     return score
 
@@ -256,7 +259,9 @@ def _of_trace(task: Any, trace: Any) -> tuple[Any, Any]:
     if first is None:
         raise RolloutError("the trace holds no reply of a model", "trace")
     prompt, written = nodes[:first], nodes[first:]
-    told = task.prompt if isinstance(task.prompt, str) else _plain([node.message for node in prompt], "prompt") or ""
+    prompt_text = (
+        task.prompt if isinstance(task.prompt, str) else _plain([node.message for node in prompt], "prompt") or ""
+    )
     if trace.root_reply is not None or len(written) == 1:
-        return told, trace.last_reply
-    return told, _plain([node.message for node in written], "completion")
+        return prompt_text, trace.last_reply
+    return prompt_text, _plain([node.message for node in written], "completion")

@@ -34,7 +34,7 @@ def compute_score_of(
     endpoints: Endpoints | None = None,
     *,
     on_missing: OnMissing = "error",
-    fault_limit: float = 0.2,
+    max_missing: float = 0.2,
 ) -> Callable[..., Awaitable[dict[str, Any]]]:
     """Make the ``compute_score`` of a recipe.
 
@@ -43,7 +43,7 @@ def compute_score_of(
             ``data_source``.
         endpoints: where the servers are; a client knows.
         on_missing: what a sample without a reward becomes. ``"none"`` is nan, for use with `register_advantages`.
-        fault_limit: share of the latest samples without a reward from which an error is raised.
+        max_missing: share of the latest samples without a reward from which an error is raised.
 
     Returns:
         A coroutine function. Its answer holds ``score``, which is trained on, ``valid``, and the score of each reward,
@@ -56,7 +56,7 @@ def compute_score_of(
         recipe,
         endpoints,
         on_missing=on_missing,
-        fault_limit=fault_limit,
+        max_missing=max_missing,
         method_remedy=" and give it to register_advantages(), for algorithm.adv_estimator=assay_NAME",
     )
 
@@ -76,9 +76,9 @@ def compute_score_of(
     return compute_score
 
 
-def _told(one: SingleReward) -> dict[str, Any]:
-    reward = math.nan if one.reward is None else one.reward
-    return {"score": reward, "acc": reward, **one.numbers()}
+def _told(result: SingleReward) -> dict[str, Any]:
+    reward = math.nan if result.reward is None else result.reward
+    return {"score": reward, "acc": reward, **result.numbers()}
 
 
 def plain(value: Any) -> Any:
@@ -114,16 +114,16 @@ def reward_manager_of(compute_score: Callable[..., Awaitable[dict[str, Any]]]) -
             item = data[-1]
             width = item.batch["prompts"].shape[-1]
             asked = item.batch["attention_mask"][:width].bool()
-            given = item.batch["attention_mask"][width:].bool()
+            attended = item.batch["attention_mask"][width:].bool()
             info = dict(item.non_tensor_batch.get("extra_info") or {})
             info.setdefault("prompt", self.tokenizer.decode(item.batch["prompts"][asked], skip_special_tokens=True))
-            told = await compute_score(
+            output = await compute_score(
                 data_source=item.non_tensor_batch.get("data_source"),
-                solution_str=self.tokenizer.decode(item.batch["responses"][given], skip_special_tokens=True),
+                solution_str=self.tokenizer.decode(item.batch["responses"][attended], skip_special_tokens=True),
                 ground_truth=(item.non_tensor_batch.get("reward_model") or {}).get("ground_truth"),
                 extra_info=info,
             )
-            return {"reward_score": told["score"], "reward_extra_info": told}
+            return {"reward_score": output["score"], "reward_extra_info": output}
 
     return AssayRewardManager
 
@@ -173,8 +173,8 @@ def _estimator_of(name: str) -> Callable[..., tuple[Any, Any]]:
             valid = np.isfinite(rewards)
             if index is None:
                 raise RecipeError("verl's batch holds no uid, so it is not known which rows answer one prompt", "uid")
-            made = advantages_of(name, rewards, list(map(str, index)), valid, response_mask=mask.cpu().numpy())
-            values = torch.as_tensor(made, device=token_level_rewards.device, dtype=token_level_rewards.dtype)
+            estimated = advantages_of(name, rewards, list(map(str, index)), valid, response_mask=mask.cpu().numpy())
+            values = torch.as_tensor(estimated, device=token_level_rewards.device, dtype=token_level_rewards.dtype)
             advantages = (values if values.ndim == 2 else values[:, None]) * response_mask
             return advantages, advantages
 

@@ -95,8 +95,8 @@ class Submission:
         """Find the program in the response of a model; `marks` are further pairs around its reasoning."""
         chosen = options or JudgeOptions()
         entry = (spec.entry or "").partition(".")[0] or None
-        found = extract(response, spec.language, blocks=chosen.blocks, entry=entry, bare=chosen.bare, marks=marks)
-        return cls(found.source, found, prompt)
+        extraction = extract(response, spec.language, blocks=chosen.blocks, entry=entry, bare=chosen.bare, marks=marks)
+        return cls(extraction.source, extraction, prompt)
 
 
 def judge(submission: Submission, spec: TestSpec, slots: Slots, options: JudgeOptions | None = None) -> Judgement:
@@ -146,8 +146,8 @@ class _Judging:
                 spec.tests, spec.setup, submission.prompt, split=options.split_checks, prelude=spec.prelude
             )
             self._tests: tuple[StdioTest | CallTest | PlannedTest, ...] = self._plan.tests
-            if len(self._tests) > spec.most_tests:
-                problem = f"holds {len(self._tests)} tests, above this server's {spec.most_tests}"
+            if len(self._tests) > spec.max_tests:
+                problem = f"holds {len(self._tests)} tests, above this server's {spec.max_tests}"
                 raise BadReferenceError("tests.code", problem, "Give fewer")
             self._note_names(self._plan)
         else:
@@ -195,10 +195,10 @@ class _Judging:
         """The program with the driver that test code talks to, made when it is needed."""
         if self._talks is None:
             program = as_program(prepared.program.source, self._spec, talks=True)
-            made = self._slots.program.prepare(program, self._spec.limits.compile, runs=len(self._tests))
-            if isinstance(made, CompileFailure):  # it compiled before, so it was near its limit
-                raise _NotCompiledError(made.message)
-            self._talks = made
+            again = self._slots.program.prepare(program, self._spec.limits.compile, runs=len(self._tests))
+            if isinstance(again, CompileFailure):  # it compiled before, so it was near its limit
+                raise _NotCompiledError(again.message)
+            self._talks = again
         return self._talks
 
     def _run_all(self, prepared: Prepared) -> Iterator[TestResult]:
@@ -276,13 +276,13 @@ class _Judging:
         case, limits = (test.stdin, test.expected), self._spec.limits.run
         if isinstance(tests, InteractiveTests):
             how = "interactive"
-            verdict, run, said = interact(self._slots, prepared, tests.interactor, case, limits)
+            verdict, run, details = interact(self._slots, prepared, tests.interactor, case, limits)
         elif validator is not None:
             how = "stdio"
-            verdict, run, said = validate(self._slots, prepared, validator, case, limits)
+            verdict, run, details = validate(self._slots, prepared, validator, case, limits)
         else:
             return None
-        return self._result(test, verdict, how, run, {**_shown_run(test, run), **said})
+        return self._result(test, verdict, how, run, {**_shown_run(test, run), **details})
 
     def _stdio(self, prepared: Prepared, test: StdioTest) -> TestResult:
         limits, compare = self._spec.limits.run, self._spec.compare
@@ -292,8 +292,8 @@ class _Judging:
         verdict = run_verdict(run)
         if verdict is None and compare.kind == "checker":
             answer = run.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
-            verdict, said = run_checker(self._slots, compare, test.stdin, answer, test.expected, limits)
-            detail.update(said)
+            verdict, details = run_checker(self._slots, compare, test.stdin, answer, test.expected, limits)
+            detail.update(details)
         elif verdict is None:
             right = compare_output(compare, run.stdout, test.expected)
             verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
@@ -316,12 +316,12 @@ class _Judging:
         detail["returned"] = _excerpt(_shown(outcome.value))
         verdict = run_verdict(calls.result)
         if verdict is None and compare.kind == "checker":
-            given = list(test.args)
-            verdict, said = run_checker(self._slots, compare, given, outcome.value, test.expected, limits)
-            detail.update(said)
+            arguments = list(test.args)
+            verdict, details = run_checker(self._slots, compare, arguments, outcome.value, test.expected, limits)
+            detail.update(details)
         elif verdict is None:
-            got = comparable(outcome.value, tests.return_type)
-            right = any(compare_value(compare, got, value) for value in (test.expected, *test.alternatives))
+            result = comparable(outcome.value, tests.return_type)
+            right = any(compare_value(compare, result, value) for value in (test.expected, *test.alternatives))
             verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
         return self._result(test, verdict, "calls", calls.result, detail)
 

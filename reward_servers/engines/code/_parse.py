@@ -60,8 +60,8 @@ def parse_reference(
     Raises:
         BadReferenceError: Something in it is missing, misspelt or contradictory.
     """
-    given = _decoded(reference, "reference")
-    fields = Fields(as_reference(given) if isinstance(given, Mapping) else given)
+    decoded = _decoded(reference, "reference")
+    fields = Fields(as_reference(decoded) if isinstance(decoded, Mapping) else decoded)
     name = fields.take("language", str, language or "python")
     known = canonical(name)
     if known is None:
@@ -83,7 +83,7 @@ def parse_reference(
         validator=validator,
         limits=parse_limits(fields, ceiling),
         setup=fields.take("setup", str, ""),
-        most_tests=ceiling.tests,
+        max_tests=ceiling.tests,
         prelude=_parse_prelude(fields, known, prelude),
     )
     fields.done(strict=False)
@@ -153,10 +153,10 @@ def _parse_judging(fields: Fields, name: str) -> JudgingProgram:
     """A program of a problem package: `language`, `code`, and if need be `files`, `args`, `style`, `passes`."""
     field = fields.path(name)
     body = Fields(fields.take(name, dict), field)
-    given = body.take("language", str, "python")
-    language = canonical(given)
+    language_name = body.take("language", str, "python")
+    language = canonical(language_name)
     if language is None:
-        raise body.error("language", f"is the unknown {given!r}", f"Known: {', '.join(ALIASES)}")
+        raise body.error("language", f"is the unknown {language_name!r}", f"Known: {', '.join(ALIASES)}")
     source, files, args = body.take("code", str), body.take("files", dict, {}), body.take("args", list, [])
     if not all(isinstance(text, str) for text in (*files.values(), *args)):
         raise body.error("files", "or args hold something else than strings", "Give strings")
@@ -218,8 +218,8 @@ def _parse_calls(tests: Fields) -> CallTests:
 
 
 def _parse_types(tests: Fields) -> tuple[str | None, ...]:
-    given = tests.take("arg_types", list, [])
-    return tuple(_parse_type(tests, kind, "arg_types") for kind in given)
+    types = tests.take("arg_types", list, [])
+    return tuple(_parse_type(tests, kind, "arg_types") for kind in types)
 
 
 def _parse_type(tests: Fields, kind: Any, field: str) -> str | None:

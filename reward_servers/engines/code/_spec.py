@@ -107,7 +107,7 @@ class TestSpec:
         compare: How answers are compared; for `CodeTests` the assertions themselves say it.
         limits: What one test may use, and what compiling may use.
         setup: Trusted Python source with helpers that the tests use. It runs beside the tests, never the program.
-        most_tests: How many tests the test code may turn out to hold.
+        max_tests: How many tests the test code may turn out to hold.
         prelude: Names that the program finds without importing them: `auto`, `none`, `leetcode`, or Python source.
         validator: For the comparison `validator`: the program that decides.
     """
@@ -119,7 +119,7 @@ class TestSpec:
     compare: Comparison
     limits: RunLimits
     setup: str = ""
-    most_tests: int = 1000
+    max_tests: int = 1000
     prelude: str = "auto"
     validator: JudgingProgram | None = None
 

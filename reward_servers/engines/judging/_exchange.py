@@ -61,7 +61,7 @@ class Exchange:
         output_tokens: Their tokens written.
         value: The verdict; None as long as there is none.
         expected: Whether the probabilities of the verdicts are needed.
-        least_mass: What they must reach together where they are known.
+        min_mass: What they must reach together where they are known.
         probabilities: Of the verdicts, where they are known.
         unweighed: Why they cannot be used, in a word.
         blamed: Places of the responses that provably made the judge fail.
@@ -78,7 +78,7 @@ class Exchange:
     output_tokens: int = 0
     value: Any = None
     expected: bool = False
-    least_mass: float = 0.5
+    min_mass: float = 0.5
     probabilities: dict[Any, float] = field(default_factory=dict)
     unweighed: str = ""
     blamed: tuple[int, ...] = ()
@@ -132,8 +132,8 @@ class Exchange:
                 await asyncio.to_thread(self._weigh, completion)
             if reply.status is Status.OK or _is_final(completion.finish_reason):
                 break
-            said: Message = {"role": "assistant", "content": _kept(completion.text) or "(nothing)"}
-            messages = [*opening, said, self.question.again()]
+            answer: Message = {"role": "assistant", "content": _kept(completion.text) or "(nothing)"}
+            messages = [*opening, answer, self.question.again()]
         return reply
 
     async def _read(self, completion: Completion) -> Reply:
@@ -158,14 +158,14 @@ class Exchange:
         if not completion.tokens or self.question.protocol.keyed:
             self.unweighed = "no_logprobs" if self.expected else ""
             return
-        found = probabilities(
+        chances = probabilities(
             completion.tokens, self.value, values_of(self.question.protocol, self.question.keys), self._value_of
         )
-        if found is None:
+        if chances is None:
             self.unweighed = "no_logprobs" if self.expected else ""
             return
-        self.probabilities = found
-        if self.mass < self.least_mass:
+        self.probabilities = chances
+        if self.mass < self.min_mass:
             self.unweighed = "unsure"
 
     def _value_of(self, text: str) -> Any:
@@ -178,7 +178,7 @@ class Exchange:
 
     def evidence(self) -> dict[str, Any]:
         """The exchange as data, with those in which arguments were asked for."""
-        argued = {name: one.told() for name, one in self.argued.items() if one is not self}
+        argued = {name: exchange.told() for name, exchange in self.argued.items() if exchange is not self}
         return {**self.told(), **({"argued": argued} if argued else {})}
 
     def told(self) -> dict[str, Any]:
@@ -221,8 +221,8 @@ class Exchange:
         if self.failure == "no_logprobs":
             return "the judge told no probabilities for the place of its verdict"
         if self.failure == "unsure":
-            return f"the verdicts have a probability of {self.mass:.3g} together, of at least {self.least_mass:g}"
-        statuses = ", ".join(one["status"] for one in self.replies)
+            return f"the verdicts have a probability of {self.mass:.3g} together, of at least {self.min_mass:g}"
+        statuses = ", ".join(reply["status"] for reply in self.replies)
         wanted = f"argument {self.question.argues}" if self.question.argues else "verdict"
         return f"no usable {wanted.replace('favour', 'in favour')} ({statuses})" if self.failure else ""
 

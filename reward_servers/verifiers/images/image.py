@@ -66,8 +66,8 @@ class ImageOptions(Options):
     distance: float = Field(
         40.0, ge=0, le=442, description="Distance in red, green and blue up to which a colour is met."
     )
-    least_palette: float = Field(0.9, ge=0, le=1, description="Share of pixels in the colours, for grade = 'all'.")
-    least_similarity: float = Field(0.9, ge=0, le=1, description="Structural similarity, for grade = 'all'.")
+    min_palette: float = Field(0.9, ge=0, le=1, description="Share of pixels in the colours, for grade = 'all'.")
+    min_similarity: float = Field(0.9, ge=0, le=1, description="Structural similarity, for grade = 'all'.")
 
 
 @lru_cache(maxsize=16)
@@ -137,7 +137,7 @@ def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score
     except MediaError as error:
         return Score(None, error.reason, aspects=nothing, note=str(error))
     found = _checks(picture, ref, options)
-    least = {"palette": options.least_palette, "similarity": options.least_similarity}
+    least = {"palette": options.min_palette, "similarity": options.min_similarity}
     held = all(value >= least.get(name, 1.0) for name, value in found.items())
     mean = sum(found.values()) / len(found) if found else 1.0
     aspects = {"width": float(picture.width), "height": float(picture.height), **dict.fromkeys(_CHECKS), **found}

@@ -25,7 +25,7 @@ class BehaviourOptions(Options):
     phrases: tuple[_PHRASE, ...] = Field(
         (), max_length=_MOST, description="Words that show it where they stand as whole words, in whatever case."
     )
-    least: int = Field(1, ge=1, le=1000, description="How many places must show it.")
+    min_places: int = Field(1, ge=1, le=1000, description="How many places must show it.")
 
     @model_validator(mode="after")
     def _check(self) -> BehaviourOptions:
@@ -54,9 +54,9 @@ def behaviour(rollout: Rollout, options: BehaviourOptions) -> Score:
     counts = {
         "tagged": sum(any(character.isalnum() for character in part) for part in inside),
         "coded": sum(map(_does_something, fenced(text))) if options.code else 0,
-        "phrased": sum(len(_whole(one).findall(text)) for one in options.phrases),
+        "phrased": sum(len(_whole(phrase).findall(text)) for phrase in options.phrases),
     }
-    shown = sum(counts.values()) >= options.least
+    shown = sum(counts.values()) >= options.min_places
     return Score(float(shown), "" if shown else "not_shown", aspects={name: float(n) for name, n in counts.items()})
 
 

@@ -32,18 +32,18 @@ _DEFECTIVE = Input("defective", "N", "bool", "text has a defect that disqualifie
     inputs=("rewards", "groups"),
     optional=(_DEFECTIVE, "references"),
     formula="score+ >= 5 and score+ - score- >= 2 (1 where + is a policy sample); all such pairs",
-    reaches="least",
+    reaches="min_score",
 )
-def dno(batch: SignalBatch, *, least: float = 5.0, margin: float = 2.0, sampled_margin: float = 1.0) -> Signal:
+def dno(batch: SignalBatch, *, min_score: float = 5.0, margin: float = 2.0, sampled_margin: float = 1.0) -> Signal:
     """DNO's pairs: good answers against clearly worse ones, by a judge that gives up to six points.
 
     Candidates of a prompt are samples of the policy and a teacher's answer (``references``). A ``defective`` answer is
     a negative to every positive. Pairs of earlier iterations are replayed in shares of 0.3, 0.15 and so on. The loss is
     DPO's with the present policy as the reference (beta 0.1 or 0.05).
     """
-    nothing = np.zeros(batch.rows, np.bool_)
-    sampled = ~batch["references"] if "references" in batch else ~nothing
-    bad = nothing
+    no_rows = np.zeros(batch.rows, np.bool_)
+    sampled = ~batch["references"] if "references" in batch else ~no_rows
+    bad = no_rows
     if "defective" in batch:
         bad = batch["defective"]
     pairs = large_margin_pairs(
@@ -52,7 +52,7 @@ def dno(batch: SignalBatch, *, least: float = 5.0, margin: float = 2.0, sampled_
         bad,
         batch.groups,
         batch.valid,
-        least=least,
+        min_score=min_score,
         margin=margin,
         sampled_margin=sampled_margin,
     )
@@ -66,13 +66,13 @@ def large_margin_pairs(
     groups: Groups,
     valid: BoolArray,
     *,
-    least: float = 5.0,
+    min_score: float = 5.0,
     margin: float = 2.0,
     sampled_margin: float = 1.0,
 ) -> list[Pair]:
     """Every pair of a good answer and one that is clearly worse.
 
-    A positive scores at least ``least``; a negative ``margin`` less, or ``sampled_margin`` when the positive was
+    A positive scores at least ``min_score``; a negative ``margin`` less, or ``sampled_margin`` when the positive was
     sampled from the policy. A defective answer is never a positive, and a negative to every positive, whatever it
     scores; such a pair's margin is at least 0.
 
@@ -83,7 +83,7 @@ def large_margin_pairs(
         score, own, bad = scores[members], sampled[members], defective[members]
         gap = score[:, None] - score[None, :]
         needed = np.where(own, sampled_margin, margin)[:, None]
-        better = ((score >= least) & ~bad)[:, None] & (bad[None, :] | (gap >= needed))
+        better = ((score >= min_score) & ~bad)[:, None] & (bad[None, :] | (gap >= needed))
         for i, j in np.argwhere(better).tolist():
             pairs.append(Pair(int(members[i]), int(members[j]), margin=max(float(gap[i, j]), 0.0)))
     return pairs

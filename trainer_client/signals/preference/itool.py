@@ -59,13 +59,19 @@ def itool_steps(batch: SignalBatch) -> Signal:
     source="iTool, zeng-yirong/iTool mcts/utils.py @871eceb4",
     formula="best > worst child of a node, if gap >= 0.1, overlap <= 0.95 and best >= -0.3",
 )
-def itool_pairs(batch: SignalBatch, *, margin: float = 0.1, alike: float = 0.95, least: float = -0.3) -> Signal:
+def itool_pairs(batch: SignalBatch, *, margin: float = 0.1, alike: float = 0.95, min_value: float = -0.3) -> Signal:
     """ITool's pairs from a search tree: ``groups`` are the nodes that steps follow, ``rewards`` their values.
 
     Published: depth 2, 2 actions, 5 iterations, 3 rounds of DPO with beta 0.01.
     """
     pairs = sibling_pairs(
-        batch.rewards, batch.objects("texts"), batch.groups, batch.valid, margin=margin, alike=alike, least=least
+        batch.rewards,
+        batch.objects("texts"),
+        batch.groups,
+        batch.valid,
+        margin=margin,
+        alike=alike,
+        min_value=min_value,
     )
     return batch.signal(pairs=pairs)
 
@@ -125,7 +131,7 @@ def sibling_pairs(
     *,
     margin: float = 0.1,
     alike: float = 0.95,
-    least: float = -0.3,
+    min_value: float = -0.3,
 ) -> list[Pair]:
     """The best and the worst child of each node, if they differ enough in value and in words.
 
@@ -136,7 +142,7 @@ def sibling_pairs(
         valid: ``[N]`` rows that take part.
         margin: least difference in value.
         alike: largest `token_overlap`.
-        least: least value of the chosen one.
+        min_value: least value of the chosen one.
 
     Source: iTool, zeng-yirong/iTool mcts/utils.py @871eceb4.
     """
@@ -144,7 +150,7 @@ def sibling_pairs(
         pair
         for pair in best_worst_pairs(values, parents, valid)
         if pair.margin >= margin
-        and values[pair.chosen] >= least
+        and values[pair.chosen] >= min_value
         and token_overlap(texts[pair.chosen], texts[pair.rejected]) <= alike
     ]
 

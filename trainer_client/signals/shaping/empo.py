@@ -47,10 +47,10 @@ def empo(batch: SignalBatch) -> Signal:
     ``answers`` are classes of equivalent answers (`greedy_clusters` makes them with a verifier), and
     ``answered`` marks rows that have one. Where all answers differ the group gets 0, and so does a group of one.
     """
-    found, answered, groups = _agreement(batch)
+    result, answered, groups = _agreement(batch)
     # The bound is the entropy of G classes; rounding must not let a group of all different answers pass.
-    settled = groups.spread((found.classes < groups.sizes) & (groups.sizes > 1))
-    return _rewarded(batch, found, groups, np.where(settled & answered, found.share, 0.0), None)
+    settled = groups.spread((result.classes < groups.sizes) & (groups.sizes > 1))
+    return _rewarded(batch, result, groups, np.where(settled & answered, result.share, 0.0), None)
 
 
 @register(
@@ -60,18 +60,18 @@ def empo(batch: SignalBatch) -> Signal:
     source="EMPO (arXiv 2504.05812); QingyangZhang/EMPO @c5eccd40 trl/src/open_r1/rewards.py, free-form recipe",
     formula="no answer: -0.5; copied: 0; all shares < 0.2 and several classes: 0; else the share",
 )
-def empo_free_form(batch: SignalBatch, *, least: float = 0.2, unanswered: float = -0.5) -> Signal:
+def empo_free_form(batch: SignalBatch, *, min_share: float = 0.2, unanswered: float = -0.5) -> Signal:
     """EMPO for free text, where answers that repeat the question (``copied``) earn nothing.
 
     The release calls an answer copied when the question contains it, or when more than 0.8 of its longest common
     subsequence with the question is its own.
     """
-    found, answered, groups = _agreement(batch)
-    scattered = groups.spread((groups.max(found.share) < least) & (found.classes > 1))
-    rewards = np.where(scattered, 0.0, found.share)
+    result, answered, groups = _agreement(batch)
+    scattered = groups.spread((groups.max(result.share) < min_share) & (result.classes > 1))
+    rewards = np.where(scattered, 0.0, result.share)
     if "copied" in batch:
         rewards = np.where(batch["copied"][batch.valid], 0.0, rewards)
-    return _rewarded(batch, found, groups, np.where(answered, rewards, unanswered), None)
+    return _rewarded(batch, result, groups, np.where(answered, rewards, unanswered), None)
 
 
 @register(
@@ -96,12 +96,12 @@ def empo_verl(
     ``min_confidence`` sets rewards to 0 in groups whose largest share is below it (the recipe names 0.25, but leaves
     it switched off).
     """
-    found, _, groups = _agreement(batch, alone=True)
-    largest = groups.max(found.share)
-    rewards = found.majority.astype(np.float64) if reward == "majority" else found.share
+    result, _, groups = _agreement(batch, alone=True)
+    largest = groups.max(result.share)
+    rewards = result.majority.astype(np.float64) if reward == "majority" else result.share
     rewards = np.where(groups.spread(largest < min_confidence), 0.0, rewards)
     best = groups.max(rewards)
-    return _rewarded(batch, found, groups, rewards, groups.spread((best >= low) & (best <= high)))
+    return _rewarded(batch, result, groups, rewards, groups.spread((best >= low) & (best <= high)))
 
 
 def _agreement(batch: SignalBatch, *, alone: bool = False) -> tuple[Agreement, BoolArray, Groups]:
@@ -110,11 +110,11 @@ def _agreement(batch: SignalBatch, *, alone: bool = False) -> tuple[Agreement, B
     return agreement(groups, batch.ids("answers").take(valid), answered, alone=alone), answered, groups
 
 
-def _rewarded(batch: SignalBatch, found: Agreement, groups: Groups, rewards: object, kept: BoolArray | None) -> Signal:
+def _rewarded(batch: SignalBatch, result: Agreement, groups: Groups, rewards: object, kept: BoolArray | None) -> Signal:
     keep = np.ones(batch.rows, np.bool_)
     if kept is not None:
         keep[batch.valid] = kept
-    entropy = float(found.entropy.mean()) if len(groups) else 0.0
+    entropy = float(result.entropy.mean()) if len(groups) else 0.0
     return batch.signal(rewards=batch.scatter(np.asarray(rewards)), keep=keep, report={"empo/entropy": entropy})
 
 
@@ -146,13 +146,13 @@ def greedy_clusters(items: Sequence[T], equivalent: Callable[[T, T], bool]) -> I
     Source: EMPO, QingyangZhang/EMPO trl/src/open_r1/rewards.py @c5eccd40.
     """
     heads: list[T] = []
-    found = np.empty(len(items), np.int64)
+    clusters = np.empty(len(items), np.int64)
     for place, item in enumerate(items):
         number = next((k for k, head in enumerate(heads) if equivalent(head, item)), len(heads))
         if number == len(heads):
             heads.append(item)
-        found[place] = number
-    return found
+        clusters[place] = number
+    return clusters
 
 
 def agreement(groups: Groups, answers: Groups, answered: BoolArray, *, alone: bool = False) -> Agreement:
@@ -193,7 +193,7 @@ def _(case: Case) -> Any:
     group = np.zeros(len(answers), int)
     answered = np.array([bool(a) for a in answers])
     batch = SignalBatch(None, group, answers=answers, answered=answered)
-    found = agreement(Groups.of(group), Groups.of(answers), answered, alone=True)
+    result = agreement(Groups.of(group), Groups.of(answers), answered, alone=True)
     confident = method("empo_verl", min_confidence=case.params["min_confidence"])(batch)
     majority = method("empo_verl", reward="majority")(batch)
     assert confident.rewards is not None
@@ -201,8 +201,8 @@ def _(case: Case) -> Any:
     first = Groups.of(group).cross(Groups.of(answers)).cross(Groups.of(np.cumsum(~answered) * ~answered))
     return [
         {
-            "frequencies": found.share,
-            "cluster_frequencies": first.first(found.share),
+            "frequencies": result.share,
+            "cluster_frequencies": first.first(result.share),
             "thresholded": confident.rewards,
             "filtered": int(not confident.rewards.any()),
             "majority": majority.rewards.astype(int),

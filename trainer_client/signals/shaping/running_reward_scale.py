@@ -31,10 +31,12 @@ class RunningRewardScale(Tracker):
     kind = "running_reward_scale"
     parts = ("moments",)
 
-    def __init__(self, *, centre: bool = False, clip: float = 0.0, least: float = 1e-6) -> None:
-        if clip < 0 or not least > 0:
-            raise OptionError(f"running_reward_scale: clip = {clip} is negative, or least = {least} not positive")
-        self.centre, self.clip, self.least = centre, clip, least
+    def __init__(self, *, centre: bool = False, clip: float = 0.0, min_deviation: float = 1e-6) -> None:
+        if clip < 0 or not min_deviation > 0:
+            raise OptionError(
+                f"running_reward_scale: clip = {clip} is negative, or min_deviation = {min_deviation} not positive"
+            )
+        self.centre, self.clip, self.min_deviation = centre, clip, min_deviation
         self.moments = self._fresh()
 
     def __call__(self, batch: SignalBatch) -> Signal:
@@ -52,7 +54,7 @@ class RunningRewardScale(Tracker):
 
     def _divisor(self) -> float:
         spread = self.moments.deviation()
-        return max(spread, self.least) if spread > 0 else 1.0
+        return max(spread, self.min_deviation) if spread > 0 else 1.0
 
 
 @register(
@@ -93,11 +95,11 @@ class _ReleasedMoments(RunningMoments):
 @golden("Secrets-II reward scaling", rtol=1e-4, atol=1e-5)
 def _(case: Case) -> Any:
     plain, centred = (method("release/running_reward_scale", centre=centre) for centre in (False, True))
-    found, seen = [], 0
+    results, seen = [], 0
     for rewards in case.inputs["batches"]:
         scaled, normalised = (run(SignalBatch(rewards)) for run in (plain, centred))
         seen += len(rewards)
-        found.append(
+        results.append(
             {
                 "batch_mean": float(np.mean(rewards)),
                 "batch_std": float(np.std(rewards, ddof=1)),
@@ -108,4 +110,4 @@ def _(case: Case) -> Any:
                 "scaled": scaled.rewards,
             }
         )
-    return found
+    return results
