@@ -87,7 +87,7 @@ class FollowedCertificates:
         What cannot be used is logged when it is still so at the next look: files are replaced one after the other.
         """
         try:
-            found = read_usable(*self._paths, is_server=self._is_server, known=self.pems)
+            certificates = read_usable(*self._paths, is_server=self._is_server, known=self.pems)
         except (OSError, RecipeError) as error:
             problem = error.reason if isinstance(error, RecipeError) else f"{error.filename}: {error.strerror}"
             if problem == self._problem and problem != self._said:
@@ -97,11 +97,11 @@ class FollowedCertificates:
             self._problem = problem
             return False
         self._problem = self._said = ""
-        if found is self.pems:
+        if certificates is self.pems:
             return False
-        self.pems = found
+        self.pems = certificates
         self.generation += 1
-        until = f"; the certificate ends {found.last_day}" if found.certificate else ""
+        until = f"; the certificate ends {certificates.last_day}" if certificates.certificate else ""
         self._logger.info("%s: read again, for connections from now on%s", self._name, until)
         return True
 
@@ -173,10 +173,10 @@ def _try(certificate: Path, key: Path, *, is_server: bool) -> float:
         raise RecipeError(f"{certificate} cannot be used now: {error.verify_message}", "tls.cert") from None
     except ssl.SSLError as error:
         raise RecipeError(f"{certificate} cannot be used: {error.reason or error}", "tls.cert") from None
-    found = sides[0 if is_server else 1].getpeercert()
-    if not found:
+    peer = sides[0 if is_server else 1].getpeercert()
+    if not peer:
         raise RecipeError(f"{certificate} cannot be used: a handshake with it does not end", "tls.cert")
-    return float(ssl.cert_time_to_seconds(str(found["notAfter"])))
+    return float(ssl.cert_time_to_seconds(str(peer["notAfter"])))
 
 
 def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

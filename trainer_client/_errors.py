@@ -61,18 +61,18 @@ class RecipeError(RewardError, ValueError):
     def all(self) -> list[RecipeError]:
         """Each problem on its own, in the order of the file."""
         return sorted(
-            [RecipeError(self.reason, self.key, self.line, self.path), *self.others], key=lambda one: one.line or 0
+            [RecipeError(self.reason, self.key, self.line, self.path), *self.others], key=lambda error: error.line or 0
         )
 
     def __str__(self) -> str:
         place = self.path or ("recipe" if self.line is not None else "")
         if self.line is not None:
             place += f":{self.line}"
-        said = ": ".join(part for part in (place, self.key, self.reason) if part)
+        text = ": ".join(part for part in (place, self.key, self.reason) if part)
         if not self.others:
-            return said
+            return text
         listed = f"; `assay recipe {self.path}` lists them" if self.path else f": {'; '.join(map(str, self.others))}"
-        return f"{said} (and {len(self.others)} more{listed})"
+        return f"{text} (and {len(self.others)} more{listed})"
 
 
 class RolloutError(RewardError, ValueError):

@@ -22,5 +22,5 @@ def printable(text: str, *, line: bool = False) -> str:
     return _ENDS.sub(_escape, shown) if line else shown
 
 
-def _escape(found: re.Match[str]) -> str:
-    return found.group().encode("unicode_escape").decode("ascii")
+def _escape(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode("ascii")

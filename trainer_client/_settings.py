@@ -62,10 +62,10 @@ def amount_mistake(name: str, value: object, *, whole: bool) -> str:
 
 
 def _check_amounts(settings: Batching | Retries, table: str) -> None:
-    for one in fields(settings):
-        value = getattr(settings, one.name)
-        if mistake := amount_mistake(one.name, value, whole=isinstance(one.default, int)):
-            raise RecipeError(mistake, f"{table}.{one.name}")
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if mistake := amount_mistake(setting.name, value, whole=isinstance(setting.default, int)):
+            raise RecipeError(mistake, f"{table}.{setting.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +290,8 @@ def is_host_port(address: str) -> bool:
 
     A scheme would let them choose how a client connects, in plain text for one.
     """
-    found = _HOST_PORT.fullmatch(address)
-    return found is not None and len(address) <= _LONGEST_ADDRESS and 0 < int(found[1]) < 1 << 16
+    match = _HOST_PORT.fullmatch(address)
+    return match is not None and len(address) <= _LONGEST_ADDRESS and 0 < int(match[1]) < 1 << 16
 
 
 def is_list(address: str) -> bool:
@@ -331,7 +331,9 @@ def _address_remedy(target: str) -> str:
 
 
 def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:
-    if not isinstance(value, str) and not (isinstance(value, Sequence) and all(isinstance(one, str) for one in value)):
+    if not isinstance(value, str) and not (
+        isinstance(value, Sequence) and all(isinstance(address, str) for address in value)
+    ):
         raise RecipeError(f'expected addresses such as "127.0.0.1:50051", or a list of them, found {value!r}', key)
     addresses = (value,) if isinstance(value, str) else tuple(value)
     for address in addresses:

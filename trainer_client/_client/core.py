@@ -116,15 +116,15 @@ class Core:
             RecipeError: neither says where it is.
         """
         settings = self._settings
-        told = settings.endpoints.get(server) or settings.default_endpoints
-        found = told or self._local_endpoints.get(server) or recipe.server_of(verifier).endpoints
-        if not found:
+        configured = settings.endpoints.get(server) or settings.default_endpoints
+        addresses = configured or self._local_endpoints.get(server) or recipe.server_of(verifier).endpoints
+        if not addresses:
             raise RecipeError(
                 f'it is not known where server {server!r} is; give the client endpoints={{"{server}": ["host:port"]}} '
                 "or the recipe endpoints",
                 f"servers.{server}.endpoints",
             )
-        return found
+        return addresses
 
     # Batches
 
@@ -256,8 +256,8 @@ class Core:
             except DeadlineExpiredError:
                 is_reached = any(replica.health is Health.UP for replica in pool.fleet.replicas)
                 if patience >= retries.unavailable_timeout_s or not is_reached:
-                    said = f"no replica has given a usable answer for {patience:g} s ({pool.fleet.reasons()})"
-                    raise ServerUnavailableError(server.name, said) from None
+                    reason = f"no replica has given a usable answer for {patience:g} s ({pool.fleet.reasons()})"
+                    raise ServerUnavailableError(server.name, reason) from None
                 patience = retries.unavailable_timeout_s
         return facts.verifiers[verifier]
 

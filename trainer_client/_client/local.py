@@ -87,22 +87,22 @@ class LocalCommand:
             recipe = Path(self._path) if self._path is not None else Path(folder) / "recipe.toml"
             if self._path is None:
                 recipe.write_text(_toml(self._recipe, self._folder), "utf-8")
-            told = Path(folder) / "endpoints.json"
-            said: deque[str] = deque(maxlen=_LINES_KEPT)
-            self._spawn([*self._command, "up", str(recipe), "--endpoints-file", str(told), *_OPTIONS], said)
+            endpoints_file = Path(folder) / "endpoints.json"
+            output: deque[str] = deque(maxlen=_LINES_KEPT)
+            self._spawn([*self._command, "up", str(recipe), "--endpoints-file", str(endpoints_file), *_OPTIONS], output)
             began = time.monotonic()
-            while not told.exists():
+            while not endpoints_file.exists():
                 if self._process is None or self._process.poll() is not None:
-                    raise ServerUnavailableError(_NAME, _reason(said))
+                    raise ServerUnavailableError(_NAME, _reason(output))
                 if time.monotonic() - began > _STILL_STARTING_S:
                     logger.warning("the local servers are still starting")
                     began = time.monotonic()
                 time.sleep(_POLL_S)
-            found: dict[str, list[str]] = json.loads(told.read_text("utf-8"))
-        ours = {server.name for server in self._recipe.all_servers if not server.endpoints}
+            servers: dict[str, list[str]] = json.loads(endpoints_file.read_text("utf-8"))
+        encrypted = {server.name for server in self._recipe.all_servers if not server.endpoints}
         return {
-            name: tuple(f"grpc://{one}" if name in ours else one for one in addresses)
-            for name, addresses in found.items()
+            name: tuple(f"grpc://{address}" if name in encrypted else address for address in addresses)
+            for name, addresses in servers.items()
         }
 
     def _spawn(self, command: list[str], said: deque[str]) -> None:
@@ -142,7 +142,7 @@ def spawn_bound(
     """
     started = threading.Event()
     failed: list[OSError] = []
-    made: list[subprocess.Popen[str]] = []
+    processes: list[subprocess.Popen[str]] = []
 
     def run() -> None:
         try:
@@ -160,7 +160,7 @@ def spawn_bound(
             failed.append(error)
             started.set()
             return
-        made.append(process)
+        processes.append(process)
         started.set()
         assert process.stderr is not None
         with process.stderr:
@@ -173,7 +173,7 @@ def spawn_bound(
     started.wait()
     if failed:
         raise ServerUnavailableError(_NAME, f"{command[0]} cannot be run: {failed[0].strerror}")
-    return made[0]
+    return processes[0]
 
 
 _commands: weakref.WeakSet[LocalCommand] = weakref.WeakSet()
@@ -193,14 +193,14 @@ def _command() -> list[str]:
     """How the command is run: by this interpreter where the servers are installed beside the client."""
     if importlib.util.find_spec("reward_servers") is not None:
         return [sys.executable, "-P", "-m", "reward_servers"]
-    found = shutil.which("assay")
-    if found is None:
+    executable = shutil.which("assay")
+    if executable is None:
         raise ServerUnavailableError(
             _NAME,
             "the servers are not installed here; install assay with the extra 'server' (and those of its verifiers), "
             "or say where servers run",
         )
-    return [found]
+    return [executable]
 
 
 def _toml(recipe: Recipe, folder: str) -> str:

@@ -182,8 +182,8 @@ class _Writer:
         }
         line |= {"run": scored.labels.run, "step": scored.labels.step, "seed": scored.labels.seed}
         line["rollout"] = rollout_fields(rollout)
-        found: dict[str, Any] = plain(line)
-        return found
+        fields: dict[str, Any] = plain(line)
+        return fields
 
 
 def _signal(table: ScoreTable, row: int) -> Mapping[str, Any]:

@@ -35,8 +35,8 @@ class Asked:
 def by_labels(asked: Iterable[Asked]) -> dict[Labels, list[Asked]]:
     """Work by what its requests are labelled with."""
     by_labels: dict[Labels, list[Asked]] = {}
-    for one in asked:
-        by_labels.setdefault(one.labels, []).append(one)
+    for pending in asked:
+        by_labels.setdefault(pending.labels, []).append(pending)
     return by_labels
 
 

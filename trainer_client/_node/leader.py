@@ -88,8 +88,8 @@ class Leader:
     def forget(self) -> None:
         """Close the copies of the sockets that a forked child has."""
         self._listener.close()
-        for one in list(self._sockets):
-            one.close()
+        for connection in list(self._sockets):
+            connection.close()
 
 
 class Connection(asyncio.Protocol):
@@ -195,25 +195,25 @@ class Connection(asyncio.Protocol):
             return
         self._given_up.difference_update(tokens)
         errors: dict[int, tuple[BaseException, list[Token]]] = {}
-        found: list[tuple[Token, RolloutResult | IncompleteBatchError]] = []
+        answered: list[tuple[Token, RolloutResult | IncompleteBatchError]] = []
         for token, result in zip(tokens, results, strict=True):
             if isinstance(result, ClientClosedError):
                 # The client of this process was closed, not that of the other.
                 self.leave()
                 return
             if isinstance(result, RolloutResult | IncompleteBatchError):
-                found.append((token, result))
+                answered.append((token, result))
             else:
                 errors.setdefault(id(result), (result, []))[1].append(token)
         self._tell_pins()
         for error, of in errors.values():
             self._send(pack_error(of, error))
-        if found:
+        if answered:
             try:
-                self._send(pack_results([token for token, _ in found], [result for _, result in found]))
+                self._send(pack_results([token for token, _ in answered], [result for _, result in answered]))
             except Exception:
                 logger.exception("results cannot be told another process, which will ask the servers itself")
-                self._send(pack(["unusable", [token for token, _ in found]]))
+                self._send(pack(["unusable", [token for token, _ in answered]]))
 
     def is_abandoned(self, token: Token) -> bool:
         """See `ResultSink`."""

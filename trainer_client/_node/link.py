@@ -138,20 +138,20 @@ class Link:
     def _send(self, followed: Followed, labels: Labels, asked: Sequence[Asked]) -> None:
         tokens: list[Token] = []
         encoded: list[bytes] = []
-        for one in asked:
-            if one.future.cancelled():
+        for pending in asked:
+            if pending.future.cancelled():
                 continue
-            if one.lost >= _LEADERS_LOST:
-                self._ask_oneself([one])
+            if pending.lost >= _LEADERS_LOST:
+                self._ask_oneself([pending])
                 continue
             try:
-                data = pack_rollout(one.rollout)
+                data = pack_rollout(pending.rollout)
             except (TypeError, ValueError, RecursionError):
                 # The client itself says what is wrong with it.
-                self._ask_oneself([one])
+                self._ask_oneself([pending])
                 continue
             self._next += 1
-            self._open[self._next] = one
+            self._open[self._next] = pending
             tokens.append(self._next)
             encoded.append(data)
         if tokens:
@@ -160,11 +160,11 @@ class Link:
     def _ask_oneself(self, asked: Iterable[Asked]) -> None:
         core = self._core()
         for labels, some in by_labels(asked).items():
-            futures = [one.future for one in some]
+            futures = [pending.future for pending in some]
             if core is None:
                 _THREADS.deliver(futures, [ClientClosedError()] * len(futures))
             else:
-                core.submit(ScoringJob(self._recipe, labels), [one.rollout for one in some], futures, _THREADS)
+                core.submit(ScoringJob(self._recipe, labels), [pending.rollout for pending in some], futures, _THREADS)
 
     def _meet(self) -> asyncio.Task[None]:
         if self._meeting is None:
@@ -224,7 +224,7 @@ class Link:
 
     def _sweep(self) -> None:
         self._sweep_is_due = False
-        tokens = [token for token, one in self._open.items() if one.future.cancelled()]
+        tokens = [token for token, pending in self._open.items() if pending.future.cancelled()]
         for token in tokens:
             del self._open[token]
         if tokens and self._followed is not None:
@@ -238,11 +238,11 @@ class Link:
                 break
             self._next += 1
             token = self._next
-            told: asyncio.Future[dict[str, VerifierInfo]] = self._loop.create_future()
-            self._facts[token] = told
+            future: asyncio.Future[dict[str, VerifierInfo]] = self._loop.create_future()
+            self._facts[token] = future
             self._followed.send(pack(["facts", token]))
             try:
-                return await told
+                return await future
             except _LostLeaderError:
                 continue
             finally:
@@ -262,20 +262,20 @@ class Link:
             ValueError: it cannot be read; other errors mean the same.
         """
         self._beats = 0
-        kind, *told = frame.head
+        kind, *arguments = frame.head
         if kind == "done":
             self._take_results(frame)
         elif kind == "failed":
-            self._take_error(told[0], unpack_error(told[1], told[2]))
+            self._take_error(arguments[0], unpack_error(arguments[1], arguments[2]))
         elif kind == "unusable":
-            self._ask_oneself(self._closed(told[0]))
+            self._ask_oneself(self._closed(arguments[0]))
         elif kind == "facts":
-            waiting = self._facts.get(told[0])
+            waiting = self._facts.get(arguments[0])
             if waiting is not None and not waiting.done():
-                waiting.set_result(unpack_facts(told[1]))
+                waiting.set_result(unpack_facts(arguments[1]))
         elif kind == "pins":
             core = self._core()
-            for server, known in told[0].items() if core is not None else ():
+            for server, known in arguments[0].items() if core is not None else ():
                 core.pins.setdefault(server, {}).update(known)  # type: ignore[union-attr]
         elif kind != "pong":
             raise ValueError(f"a frame of kind {kind!r}")
@@ -285,7 +285,7 @@ class Link:
             waiting = self._facts.get(token)
             if waiting is not None and not waiting.done():
                 waiting.set_exception(error)
-        futures = [one.future for one in self._closed(tokens)]
+        futures = [pending.future for pending in self._closed(tokens)]
         _THREADS.deliver(futures, [error] * len(futures))
 
     def _take_results(self, frame: Frame) -> None:
@@ -294,7 +294,7 @@ class Link:
         if not asked:
             return
         labels = next(iter(asked.values())).labels
-        rollouts = {token: one.rollout for token, one in asked.items()}
+        rollouts = {token: pending.rollout for token, pending in asked.items()}
         futures: list[ThreadFuture] = []
         results: list[RolloutResult | BaseException] = []
         for token, result, aborted in unpack_results(frame, rollouts, self._recipe, labels):
@@ -314,8 +314,8 @@ class Link:
         self._followed = None
         left = list(self._open.values())
         self._open.clear()
-        for one in left:
-            one.lost += 1
+        for pending in left:
+            pending.lost += 1
         for waiting in self._facts.values():
             if not waiting.done():
                 waiting.set_exception(_LostLeaderError())
@@ -347,7 +347,7 @@ class Link:
         with self._lock:
             left, self._incoming = [*self._incoming, *self._open.values()], []
         self._open.clear()
-        _THREADS.deliver([one.future for one in left], [ClientClosedError()] * len(left))
+        _THREADS.deliver([pending.future for pending in left], [ClientClosedError()] * len(left))
 
     def forget(self) -> None:
         """Close the copies of sockets that a forked child has: the parent's end with the parent."""

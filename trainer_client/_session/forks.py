@@ -40,11 +40,11 @@ def await_end_of_grpc(seconds: float) -> bool:
 
 def core_threads() -> set[str]:
     """Ids of the threads of gRPC's core, which Python does not know; none where the system does not tell."""
-    found: set[str] = set()
+    names: set[str] = set()
     try:
         tasks = os.listdir(_TASKS)
     except OSError:
-        return found
+        return names
     for task in tasks:
         try:
             with open(f"{_TASKS}/{task}/comm", encoding="ascii", errors="replace") as file:
@@ -53,8 +53,8 @@ def core_threads() -> set[str]:
             # It has just ended.
             continue
         if name.startswith(_CORE):
-            found.add(task)
-    return found
+            names.add(task)
+    return names
 
 
 def is_polled() -> bool:

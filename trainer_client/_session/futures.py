@@ -46,9 +46,9 @@ class ThreadFuture(concurrent.futures.Future[RolloutResult]):
     def __getattr__(self, name: str) -> Any:
         if name not in ("_waiters", "_done_callbacks"):
             raise AttributeError(name)
-        made: list[Any] = []
-        setattr(self, name, made)
-        return made
+        values: list[Any] = []
+        setattr(self, name, values)
+        return values
 
     def cancel(self) -> bool:
         """Cancel: the rollout is not judged any more, if it was not yet."""

@@ -93,8 +93,8 @@ class Runtime:
 
         async def look() -> list[Wait]:
             now = self.loop.time()
-            found = (one.wait(pool.server, now) for pool in self._pools.values() for one in pool.fleet.replicas)
-            return sorted((wait for wait in found if wait is not None), key=lambda wait: -wait.seconds)
+            waits = (replica.wait(pool.server, now) for pool in self._pools.values() for replica in pool.fleet.replicas)
+            return sorted((wait for wait in waits if wait is not None), key=lambda wait: -wait.seconds)
 
         return self.start(look())
 
@@ -138,15 +138,15 @@ class Runtime:
             self._thread.join()
 
     async def _end(self) -> None:
-        mine = asyncio.current_task()
+        current = asyncio.current_task()
         for ending in self.endings:
             ending()
-        others = [task for task in asyncio.all_tasks() if task is not mine]
-        for task in others:
+        tasks = [task for task in asyncio.all_tasks() if task is not current]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._each(Pool.close)
-        if others:
+        if tasks:
             # gRPC tells the end of calls that were cut off a moment later, to this loop; closed, it would raise there.
             await asyncio.sleep(_LAST_EVENTS)
 

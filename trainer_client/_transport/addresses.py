@@ -67,15 +67,15 @@ class AddressBook:
         self._views: dict[str, RegistryView | RayView] = {}
         self._listed: dict[str, list[str]] = {}
         self._named: dict[str, list[Place]] = {}
-        for one in told:
-            if one.startswith(SCHEME):
+        for entry in told:
+            if entry.startswith(SCHEME):
                 from trainer_client._transport.registry import RegistryView
 
-                self._views[one] = RegistryView(one.removeprefix(SCHEME), server, credentials, token)
-            elif one.startswith(RAY):
+                self._views[entry] = RegistryView(entry.removeprefix(SCHEME), server, credentials, token)
+            elif entry.startswith(RAY):
                 from trainer_client._transport.ray_actors import RayView
 
-                self._views[one] = RayView(one.removeprefix(RAY) or server)
+                self._views[entry] = RayView(entry.removeprefix(RAY) or server)
         self.trouble = ""
         self.interval: float | None = None
         if self._views or any(address.startswith(FILE) for address in told):
@@ -85,24 +85,24 @@ class AddressBook:
 
     async def look(self) -> list[Place]:
         """The addresses as they are now, each once."""
-        found: dict[tuple[bool, str], Place] = {}
+        places: dict[tuple[bool, str], Place] = {}
         troubles: list[str] = []
         for address in self._told:
             listed, trouble = await self._told_at(address)
-            for one in listed:
-                mistake = _mistake(one) if is_list(address) else ""
+            for entry in listed:
+                mistake = _mistake(entry) if is_list(address) else ""
                 if mistake:
                     trouble = f"{address}: {mistake}"
                     continue
-                for place in await self._resolve(one):
-                    found.setdefault((is_encrypted(place.address, self._tls), _target(place.address)), place)
+                for place in await self._resolve(entry):
+                    places.setdefault((is_encrypted(place.address, self._tls), _target(place.address)), place)
             if trouble:
                 troubles.append(trouble)
-        said = "; ".join(troubles)
-        if said and said != self.trouble:
-            logger.warning("server %r: %s", self._server, said)
-        self.trouble = said
-        return list(found.values())
+        troubles_text = "; ".join(troubles)
+        if troubles_text and troubles_text != self.trouble:
+            logger.warning("server %r: %s", self._server, troubles_text)
+        self.trouble = troubles_text
+        return list(places.values())
 
     async def _told_at(self, address: str) -> tuple[Sequence[str], str]:
         """What an address stands for, and what is wrong with it."""
@@ -131,23 +131,23 @@ class AddressBook:
         """
         with open(path, encoding="utf-8") as file:
             listed = json.load(file)
-        found = listed.get(self._server) if isinstance(listed, dict) else None
-        if isinstance(found, str):
-            found = [found]
-        if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+        addresses = listed.get(self._server) if isinstance(listed, dict) else None
+        if isinstance(addresses, str):
+            addresses = [addresses]
+        if not isinstance(addresses, list) or not all(isinstance(address, str) and address for address in addresses):
             example = f'{{"{self._server}": ["host:port"]}}'
             raise ValueError(f"names no addresses of server {self._server!r}, as {example} does")
-        return found
+        return addresses
 
     async def _resolve(self, address: str) -> list[Place]:
         """The replicas at an address: several where it is a name with several addresses."""
         try:
-            found = await _resolve(address)
+            places = await _resolve(address)
         except (OSError, UnicodeError):
             # Of one that was never found gRPC says so, in its words, when it tries.
             return self._named.get(address, [Place(address)])
-        self._named[address] = found
-        return found
+        self._named[address] = places
+        return places
 
 
 def _mistake(address: str) -> str:
@@ -198,16 +198,16 @@ async def _resolve(address: str) -> list[Place]:
     scheme, target = _parts(address)
     for literal in ("ipv4:", "ipv6:"):
         if target.startswith(literal):
-            return [Place(f"{scheme}{one}") for one in target.removeprefix(literal).split(",") if one]
+            return [Place(f"{scheme}{part}") for part in target.removeprefix(literal).split(",") if part]
     name = _name_of(address)
     if name is None:
         return [Place(address)]
     host, port = name
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    hosts = sorted({str(entry[4][0]) for entry in found if entry[0] == socket.AF_INET})
+    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    hosts = sorted({str(entry[4][0]) for entry in entries if entry[0] == socket.AF_INET})
     if not hosts:
         # A replica with addresses of both kinds is one replica.
-        hosts = sorted({f"[{entry[4][0]}]" for entry in found if entry[0] == socket.AF_INET6})
+        hosts = sorted({f"[{entry[4][0]}]" for entry in entries if entry[0] == socket.AF_INET6})
     if len(hosts) < 2:
         return [Place(address)]
-    return [Place(f"{scheme}{one}:{port}", f"{host}:{port}") for one in hosts]
+    return [Place(f"{scheme}{h}:{port}", f"{host}:{port}") for h in hosts]

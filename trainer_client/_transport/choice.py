@@ -24,9 +24,9 @@ def choose(
     """
     able = [r for r in replicas if r.can_serve(needs)]
     if len(able) > 1:
-        others = [r for r in able if r.address not in avoid] if avoid else able
+        fresh = [r for r in able if r.address not in avoid] if avoid else able
         now = asyncio.get_running_loop().time()
-        able = [r for r in others if r.distrusted_until <= now] or others or able
+        able = [r for r in fresh if r.distrusted_until <= now] or fresh or able
     free = [r for r in able if r.has_room(items) and not (suspect and r.suspects)]
     if not free:
         return None
@@ -81,9 +81,14 @@ def pin_versions(replicas: Sequence[Replica], wanted: Mapping[str, str], pins: d
     changed = False
     infos = [r.info for r in replicas if r.info is not None]
     for name, version in wanted.items():
-        known = {one.id for info in infos for one in (*info.verifiers.values(), *info.earlier) if one.id.name == name}
-        pinned = next((who for who in known if who.digest == pins.get(name)), None)
-        other = next((who for who in known if who.version == version), None)
+        known = {
+            verifier.id
+            for info in infos
+            for verifier in (*info.verifiers.values(), *info.earlier)
+            if verifier.id.name == name
+        }
+        pinned = next((identity for identity in known if identity.digest == pins.get(name)), None)
+        other = next((identity for identity in known if identity.version == version), None)
         if version and pinned is not None and pinned.version != version and other is not None:
             pins[name] = other.digest
             changed = True

@@ -125,17 +125,17 @@ def _fill(group: EncodedGroup, rollouts: Sequence[Rollout], unusable: dict[int, 
     group.all_bytes = group.head_bytes + sum(sizes.values())
 
 
-def _equal(one: Any, other: Any) -> bool:
+def _equal(first: Any, other: Any) -> bool:
     """Equality that holds 1, 1.0 and True apart, as JSON does, at the price of a look at scalars only."""
-    if one is other:
+    if first is other:
         return True
-    if type(one) is not type(other):
+    if type(first) is not type(other):
         return False
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_equal, one, other))
-    return isinstance(one, str | int | float) and one == other
+    if isinstance(first, dict):
+        return first.keys() == other.keys() and all(_equal(value, other[key]) for key, value in first.items())
+    if isinstance(first, list | tuple):
+        return len(first) == len(other) and all(map(_equal, first, other))
+    return isinstance(first, str | int | float) and first == other
 
 
 def _encode_reference(rows: list[int], rollout: Rollout, unusable: dict[int, ClientOutcome]) -> bytes:

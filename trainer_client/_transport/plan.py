@@ -198,7 +198,9 @@ def call_specs(
 def _by_deadline(need: tuple[int, ...], rewards: Sequence[Reward]) -> list[tuple[float, tuple[int, ...]]]:
     """Deadlines, each with the columns that have it."""
     deadlines = dict.fromkeys(rewards[column].deadline_s for column in need)
-    return [(one, tuple(column for column in need if rewards[column].deadline_s == one)) for one in deadlines]
+    return [
+        (deadline, tuple(column for column in need if rewards[column].deadline_s == deadline)) for deadline in deadlines
+    ]
 
 
 def _evaluation(reward: Reward, name: str, pins: Mapping[str, str]) -> Evaluation:
@@ -220,7 +222,7 @@ def _require_complete(server: str, batch: Batch, parts: Sequence[tuple[EncodedGr
 
 def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | range]:
     """Rows that each reward is asked of; none of one whose scores are read from the verdicts of another."""
-    everything = range(len(rollouts))
+    all_rows = range(len(rollouts))
     read = {reading.column for reading in recipe.readings if reading.column != reading.asked}
     by_task: dict[str, list[int]] = {}
     if any(reward.tasks is not None for reward in recipe.rewards):
@@ -231,8 +233,8 @@ def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | rang
         if column in read:
             return []
         if reward.tasks is None:
-            return everything
-        return sorted(row for task, found in by_task.items() if reward.applies_to(task) for row in found)
+            return all_rows
+        return sorted(row for task, task_rows in by_task.items() if reward.applies_to(task) for row in task_rows)
 
     return [rows(column, reward) for column, reward in enumerate(recipe.rewards)]
 

@@ -215,8 +215,8 @@ class Pool:
         try:
             await asyncio.wait((wish.turn,), timeout=_seconds(until - loop.time()))
         except asyncio.CancelledError:
-            if wish.turn.done() and (given := wish.turn.result()) is not None:
-                self.release(given, wish.items, suspect=wish.suspect)
+            if wish.turn.done() and (replica := wish.turn.result()) is not None:
+                self.release(replica, wish.items, suspect=wish.suspect)
             raise
         finally:
             self._waiting.remove(wish)

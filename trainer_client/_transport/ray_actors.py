@@ -49,28 +49,28 @@ class RayView:
 
     def _ask(self, ray: Any) -> dict[str, str]:
         listed = ray.util.list_named_actors(all_namespaces=True)
-        names = [one["name"] for one in listed if one["namespace"] == NAMESPACE]
-        ours = [name for name in names if name.startswith(f"{PREFIX}{self._name}:")]
+        names = [actor["name"] for actor in listed if actor["namespace"] == NAMESPACE]
+        actors = [name for name in names if name.startswith(f"{PREFIX}{self._name}:")]
         asked: dict[str, Any] = {}
-        for name in ours:
+        for name in actors:
             try:
                 asked[name] = ray.get_actor(name, namespace=NAMESPACE).address.remote()
             except ValueError:
                 continue  # it has ended meanwhile
-        found: dict[str, str] = {}
+        urls: dict[str, str] = {}
         answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_TIMEOUT) if asked else ([], [])
         for name, reference in asked.items():
             if reference not in answered:
                 # It starts, or its node is gone: the client finds out which of its addresses answer.
                 if name in self._known:
-                    found[name] = self._known[name]
+                    urls[name] = self._known[name]
                 continue
             try:
-                found[name] = ray.get(reference)
+                urls[name] = ray.get(reference)
             except ray.exceptions.RayActorError:
                 continue
         there = sorted({name.split(":")[1] for name in names if name.startswith(PREFIX)})
         self.trouble = (
-            "" if found else f"ray:{self._name}: no actor has such a server; there are: {', '.join(there) or 'none'}"
+            "" if urls else f"ray:{self._name}: no actor has such a server; there are: {', '.join(there) or 'none'}"
         )
-        return found
+        return urls

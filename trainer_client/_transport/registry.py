@@ -52,20 +52,20 @@ class Selector:
             self._digest = digest[1]
         elif wanted:
             parts = [part.strip() for part in wanted.split(",")]
-            found = [_BOUND.fullmatch(part if part[:1] in "=!<>" else f"=={part}") for part in parts]
-            if not all(found):
+            bounds = [_BOUND.fullmatch(part if part[:1] in "=!<>" else f"=={part}") for part in parts]
+            if not all(bounds):
                 raise RecipeError(
                     f'{text!r}: {wanted!r} is neither a version such as "1.2", bounds such as ">=1.2,<2", nor '
                     '"sha256:" and a digest'
                 )
-            self._bounds = [(bound[1], _number(bound[2])) for bound in found if bound]
+            self._bounds = [(bound[1], _number(bound[2])) for bound in bounds if bound]
 
     def fits(self, server: registry.ServerEntry) -> bool:
         """Whether a server is meant."""
         plain = not self._digest and not self._bounds
         if plain and server.name == self.name:
             return True
-        return any(one.name == self.name and self._fits(one) for one in server.verifiers)
+        return any(verifier.name == self.name and self._fits(verifier) for verifier in server.verifiers)
 
     def _fits(self, verifier: VerifierIdentity) -> bool:
         if self._digest:
@@ -121,8 +121,8 @@ class RegistryView:
             from trainer_client._transport.tls_check import why_unanswered
 
             # Where servers are known already, encryption is no news.
-            said = await why_unanswered(error, self._target, self._credentials.tls, look=not self._found)
-            self.trouble = f"the registry {self._target} does not answer ({said})"
+            failure = await why_unanswered(error, self._target, self._credentials.tls, look=not self._found)
+            self.trouble = f"the registry {self._target} does not answer ({failure})"
             return self._found
         if answer.revision != self._revision or not self._revision:
             self._revision = answer.revision
@@ -135,7 +135,7 @@ class RegistryView:
     def _nothing(self, servers: Sequence[registry.ServerEntry]) -> str:
         if any(map(self._selector.fits, servers)):
             return f"the registry {self._target} lists addresses that are no host:port for {self._selector.name!r}"
-        there = sorted({f"{one.name}@{one.version}" for server in servers for one in server.verifiers})
+        there = sorted({f"{verifier.name}@{verifier.version}" for server in servers for verifier in server.verifiers})
         listed = ", ".join(there[:10]) or "no server at all"
         return f"the registry {self._target} lists no server {self._selector.name!r} that fits; it lists {listed}"
 
@@ -145,6 +145,6 @@ def _number(text: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else -1 for part in text.split("."))
 
 
-def _padded(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    length = max(len(one), len(other))
-    return one + (0,) * (length - len(one)), other + (0,) * (length - len(other))
+def _padded(first: tuple[int, ...], other: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    length = max(len(first), len(other))
+    return first + (0,) * (length - len(first)), other + (0,) * (length - len(other))

@@ -155,7 +155,7 @@ class Replica:
         if self._channel is not None and self._credentials.look() != self._generation:
             self._former.append((self._channel, set(self.calls)))
             self._channel = self._score = self._stream = None
-        for former in [one for one in self._former if one[1].isdisjoint(self.calls)]:
+        for former in [certificate for certificate in self._former if certificate[1].isdisjoint(self.calls)]:
             self._former.remove(former)
             await former[0].close()
 

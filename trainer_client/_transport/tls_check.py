@@ -99,7 +99,7 @@ async def _try_plain(host: str, port: int, said: str) -> str:
         _, writer = await asyncio.open_connection(host, port, ssl=context)
     except (ssl.SSLError, ConnectionError):
         # A proxy that speaks HTTP/2 too is asked again instead: what is behind it may be starting.
-        return await _try_http(host, port) if any(one in said for one in _NOT_HTTP2) else ""
+        return await _try_http(host, port) if any(sign in said for sign in _NOT_HTTP2) else ""
     writer.transport.abort()
     return "TLS: the server is encrypted and this client is not; give " + _CA + ", or write grpcs:// before its address"
 
@@ -150,13 +150,13 @@ async def _try_encrypted(host: str, port: int, name: str, tls: TLS) -> str:
 
 
 def _of_certificate(error: ssl.SSLCertVerificationError, name: str, tls: TLS) -> str:
-    said = error.verify_message or str(error)
-    if "Hostname mismatch" in said or "IP address mismatch" in said:
-        return f"the server's certificate is not for {name!r} ({said}); ask it by a name that is in its certificate"
-    if "expired" in said or "not yet valid" in said:
-        return f"the server's certificate is not valid now ({said}); give the server one that is"
+    reason = error.verify_message or str(error)
+    if "Hostname mismatch" in reason or "IP address mismatch" in reason:
+        return f"the server's certificate is not for {name!r} ({reason}); ask it by a name that is in its certificate"
+    if "expired" in reason or "not yet valid" in reason:
+        return f"the server's certificate is not valid now ({reason}); give the server one that is"
     trusted = f"the authorities in {tls.ca}" if tls.ca else "an authority that this system trusts"
-    return f"the server's certificate is not signed by {trusted} ({said}); give the one that signed it: {_CA}"
+    return f"the server's certificate is not signed by {trusted} ({reason}); give the one that signed it: {_CA}"
 
 
 def _of_alert(error: ssl.SSLError) -> str:

@@ -38,10 +38,10 @@ def text_of(content: Any, field: str) -> str:
     """
     if content is None or isinstance(content, str):
         return content or ""
-    if isinstance(content, Sequence) and all(isinstance(one, Mapping) for one in content):
-        if all(isinstance(one.get("text"), str) for one in content):
-            return "".join(one["text"] for one in content)
-        kinds = ", ".join(sorted({str(one.get("type")) for one in content if not isinstance(one.get("text"), str)}))
+    if isinstance(content, Sequence) and all(isinstance(part, Mapping) for part in content):
+        if all(isinstance(part.get("text"), str) for part in content):
+            return "".join(part["text"] for part in content)
+        kinds = ", ".join(sorted({str(part.get("type")) for part in content if not isinstance(part.get("text"), str)}))
         raise RolloutError(f"holds parts of kind {kinds}; only texts can be sent here", field)
     raise RolloutError(f"expected text or a list of parts, found {type(content).__name__}", field)
 
@@ -54,8 +54,8 @@ def equal_lengths(**columns: Sequence[Any]) -> None:
     """
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        said = ", ".join(f"{name} has {count}" for name, count in lengths.items())
-        raise RolloutError(f"columns differ in length: {said}", next(iter(columns)))
+        counts = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+        raise RolloutError(f"columns differ in length: {counts}", next(iter(columns)))
 
 
 ENDS = ("</s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<eos>")

@@ -74,14 +74,14 @@ def advantages_of(
         SignalError: the method cannot be applied, or gives no advantages.
     """
     estimator = resolve({"name": name})
-    given = {"lengths": response_mask.sum(-1), "mask": response_mask.astype(np.bool_)}
-    read = {key: value for key, value in given.items() if key in estimator.reads}
+    inputs = {"lengths": response_mask.sum(-1), "mask": response_mask.astype(np.bool_)}
+    read = {key: value for key, value in inputs.items() if key in estimator.reads}
     signal = estimator(SignalBatch(np.where(valid, rewards, np.nan), list(groups), valid, **read))
-    made = signal.token_advantages if signal.token_advantages is not None else signal.advantages
-    if made is None:
+    advantages = signal.token_advantages if signal.token_advantages is not None else signal.advantages
+    if advantages is None:
         raise SignalError(f"{name}: gives no advantages")
-    factors = signal.weights if made.ndim == 1 else signal.weights[:, None]
-    return np.asarray(made * factors, np.float64)
+    factors = signal.weights if advantages.ndim == 1 else signal.weights[:, None]
+    return np.asarray(advantages * factors, np.float64)
 
 
 def check_method(name: str, place: str, *, per_token: bool) -> None:
@@ -98,7 +98,7 @@ def check_method(name: str, place: str, *, per_token: bool) -> None:
     reason = why_not(name)
     if not reason and not per_token:
         mask = np.ones((4, 3))
-        made = advantages_of(name, np.array([1.0, 0.0, 0.5, 0.0]), list("aabb"), np.ones(4, np.bool_), mask)
-        reason = "it gives advantages per token" if made.ndim == 2 else ""
+        advantages = advantages_of(name, np.array([1.0, 0.0, 0.5, 0.0]), list("aabb"), np.ones(4, np.bool_), mask)
+        reason = "it gives advantages per token" if advantages.ndim == 2 else ""
     if reason:
         raise RecipeError(f"{name!r} does not fit {place}: {reason}", "advantage")

@@ -58,16 +58,16 @@ def numbers_of(valid: bool, scores: Mapping[str, float | None], aspects: Aspects
         aspects: parts of its verdicts.
         parts: which of them are told.
     """
-    told = {"valid": float(valid)}
+    numbers = {"valid": float(valid)}
     for name, score in scores.items():
-        told[score_key(name)] = 0.0 if score is None else score
-        told[f"valid/{name}"] = float(score is not None)
+        numbers[score_key(name)] = 0.0 if score is None else score
+        numbers[f"valid/{name}"] = float(score is not None)
     for name, names in parts.items():
         for part in names:
             value = aspects.get(name, {}).get(part)
-            told[part_key(name, part)] = 0.0 if value is None else value
-            told[f"valid/{name}.{part}"] = float(value is not None)
-    return told
+            numbers[part_key(name, part)] = 0.0 if value is None else value
+            numbers[f"valid/{name}.{part}"] = float(value is not None)
+    return numbers
 
 
 def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
@@ -78,7 +78,7 @@ def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """
     means = {}
     for name in rows[0] if rows else ():
-        gate = next((f"valid/{name.removeprefix(one)}" for one in _GATES if name.startswith(one)), "")
+        gate = next((f"valid/{name.removeprefix(gate)}" for gate in _GATES if name.startswith(gate)), "")
         kept = [row[name] for row in rows if not gate or row[gate]]
         means[name] = sum(kept) / len(kept) if kept else 0.0
     return means

@@ -58,9 +58,9 @@ def numbers_of_row(table: ScoreTable, row: int, parts: Parts) -> dict[str, float
 
 def reason_of(table: ScoreTable, row: int) -> str:
     """Why a row has no reward: code and message of each score that it lacks."""
-    said = []
+    reasons = []
     for column, name in enumerate(table.columns):
         if table.outcomes[row, column] in (Outcome.FAULT, Outcome.SKIP):
             cell = table.cell(row, column)
-            said.append(f"{name}: {cell.code}: {cell.message}" if cell.message else f"{name}: {cell.code}")
-    return "; ".join(said) or "no reward applies to its task"
+            reasons.append(f"{name}: {cell.code}: {cell.message}" if cell.message else f"{name}: {cell.code}")
+    return "; ".join(reasons) or "no reward applies to its task"

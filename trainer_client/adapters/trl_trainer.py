@@ -35,10 +35,10 @@ def make_trainer(
                 return output  # evaluation reads rewards alone
             signal, rows = _signal_of_all(latest(), size)
             width = output["completion_ids"].shape[1]
-            made = _advantages(signal, width)
+            advantages = _advantages(signal, width)
             device = output["advantages"].device
-            output["advantages"] = torch.as_tensor(made[rows], dtype=torch.float32, device=device)
-            _relog(self._logs["advantages"], made)
+            output["advantages"] = torch.as_tensor(advantages[rows], dtype=torch.float32, device=device)
+            _relog(self._logs["advantages"], advantages)
             for name, value in signal.report.items():
                 if np.ndim(value) == 0:
                     self._metrics["train"][f"assay/{name}"].append(float(value))
@@ -65,18 +65,18 @@ def _signal_of_all(own: ScoreTable | None, size: int) -> tuple[Signal, slice]:
 
 def _advantages(signal: Signal, width: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     """``[N]`` advantages, or ``[N, width]`` where the method gives them per token."""
-    made = signal.token_advantages if signal.token_advantages is not None else signal.advantages
-    assert made is not None
-    if made.ndim == 1:
-        return np.asarray(made * signal.weights, np.float64)
-    padded = np.zeros((len(made), width))
-    padded[:, : min(width, made.shape[1])] = made[:, :width]
+    advantages = signal.token_advantages if signal.token_advantages is not None else signal.advantages
+    assert advantages is not None
+    if advantages.ndim == 1:
+        return np.asarray(advantages * signal.weights, np.float64)
+    padded = np.zeros((len(advantages), width))
+    padded[:, : min(width, advantages.shape[1])] = advantages[:, :width]
     return padded * signal.weights[:, None]
 
 
-def _relog(logged: Any, made: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+def _relog(logged: Any, advantages: np.ndarray[Any, np.dtype[np.float64]]) -> None:
     """Put the advantages in the place of TRL's own in its table of completions."""
-    shown = made if made.ndim == 1 else made.mean(axis=1)
-    for _ in range(min(len(made), len(logged))):
+    shown = advantages if advantages.ndim == 1 else advantages.mean(axis=1)
+    for _ in range(min(len(advantages), len(logged))):
         logged.pop()
     logged.extend(shown.tolist())

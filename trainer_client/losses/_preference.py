@@ -54,11 +54,11 @@ def preference_loss(
         raise ValueError(f"kind: {kind!r} is not one of {', '.join(get_args(PairLoss))}")
     if not 0.0 <= flip_rate < 0.5:
         raise ValueError(f"flip_rate: {flip_rate} must lie in [0, 0.5); from there on labels say nothing")
-    given = _pair_loss(chosen, rejected, kind, beta)
+    losses = _pair_loss(chosen, rejected, kind, beta)
     if flip_rate == 0.0:
-        return given
+        return losses
     flipped = _pair_loss(rejected, chosen, kind, beta)
-    return ((1.0 - flip_rate) * given - flip_rate * flipped) / (1.0 - 2.0 * flip_rate)
+    return ((1.0 - flip_rate) * losses - flip_rate * flipped) / (1.0 - 2.0 * flip_rate)
 
 
 def regularised_preference(

@@ -44,7 +44,7 @@ class Asking:
 def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
     """Read the table ``[client]``."""
     table = outer.below(key, value)
-    found = {
+    settings = {
         "pin": table.take("pin", None, flag_of),
         "batching": table.take("batching", None, _settings(Batching)),
         "retries": table.take("retries", None, _settings(Retries)),
@@ -52,7 +52,7 @@ def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
         "token": table.take("token", None, text_of),
     }
     table.finish()
-    return table.made(Asking, **found)
+    return table.made(Asking, **settings)
 
 
 def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None]:
@@ -60,17 +60,17 @@ def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None
 
     def read(outer: Reader, key: str, value: Any) -> _T | None:
         table = outer.below(key, value)
-        given = {}
-        for one in fields(kind):  # type: ignore[arg-type]
-            reads: Any = {int: whole_of, float: number_of}.get(type(one.default), text_of)
-            number = table.take(one.name, None, reads)
-            whole = isinstance(one.default, int)
-            if isinstance(number, int | float) and (mistake := amount_mistake(one.name, number, whole=whole)):
-                table.problems.append(RecipeError(mistake, table.at(one.name)))
+        settings = {}
+        for setting in fields(kind):  # type: ignore[arg-type]
+            reads: Any = {int: whole_of, float: number_of}.get(type(setting.default), text_of)
+            number = table.take(setting.name, None, reads)
+            whole = isinstance(setting.default, int)
+            if isinstance(number, int | float) and (mistake := amount_mistake(setting.name, number, whole=whole)):
+                table.problems.append(RecipeError(mistake, table.at(setting.name)))
             if number is not None:
-                given[one.name] = number
+                settings[setting.name] = number
         table.finish()
-        return table.made(kind, **given)
+        return table.made(kind, **settings)
 
     return read
 

@@ -46,14 +46,14 @@ class RecipeText:
             line = int(at[1]) if at else text.count("\n") + 1
             self.problems = [RecipeError(f"not TOML: {reason}", "", line, path)]
             return
-        found: list[RecipeError] = []
-        self.fields = _fields(Reader(table, found))
+        problems: list[RecipeError] = []
+        self.fields = _fields(Reader(table, problems))
         if path is not None:
             folder = os.path.dirname(os.path.abspath(path))
             self.fields["servers"] = tuple(server.within(folder) for server in self.fields["servers"])
             if self.fields["client"] is not None:
                 self.fields["client"] = self.fields["client"].within(folder)
-        self.problems = self.located(found)
+        self.problems = self.located(problems)
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> RecipeText:
@@ -68,15 +68,15 @@ class RecipeText:
             return cls(content.decode("utf-8-sig"), os.fspath(path))
         except UnicodeDecodeError as error:
             line = content[: error.start].count(b"\n") + 1
-            found = cls("", os.fspath(path))
-            found.problems = [RecipeError(f"not UTF-8: {error.reason}", "", line, os.fspath(path))]
-            return found
+            document = cls("", os.fspath(path))
+            document.problems = [RecipeError(f"not UTF-8: {error.reason}", "", line, os.fspath(path))]
+            return document
 
     def located(self, problems: Iterable[RecipeError]) -> list[RecipeError]:
         """Problems with the lines that they are about, in the order of the text."""
-        flat = [one for problem in problems for one in problem.all]
-        placed = [RecipeError(one.reason, one.key, line_of(self._text, one.key), self._path) for one in flat]
-        return sorted(placed, key=lambda one: one.line or 0)
+        flat = [error for problem in problems for error in problem.all]
+        placed = [RecipeError(error.reason, error.key, line_of(self._text, error.key), self._path) for error in flat]
+        return sorted(placed, key=lambda error: error.line or 0)
 
     def build(self, make: Callable[..., _T]) -> _T:
         """What ``make`` makes of its fields.
@@ -93,13 +93,13 @@ class RecipeText:
 
 
 def _fields(top: Reader) -> dict[str, Any]:
-    nothing: dict[str, Any] = {}
-    rewards = top.take("rewards", nothing, table_of)
-    servers = top.take("servers", nothing, table_of)
+    empty: dict[str, Any] = {}
+    rewards = top.take("rewards", empty, table_of)
+    servers = top.take("servers", empty, table_of)
     name = top.take("name", "recipe", text_of)
     advantage = top.take("advantage", "grpo", _advantage)
-    inputs = top.take("inputs", nothing, table_of)
-    columns = top.take("columns", nothing, _columns)
+    inputs = top.take("inputs", empty, table_of)
+    columns = top.take("columns", empty, _columns)
     max_missing = top.take("max_missing", 0.2, number_of)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
     follow_upgrades = top.take("follow_upgrades", False, flag_of)
@@ -127,14 +127,14 @@ def _each(
     top: Reader, section: str, tables: Mapping[str, Any], read: Callable[[str, Reader], _T | None]
 ) -> tuple[_T, ...]:
     """What the tables of a section say, without those that cannot be used."""
-    found = []
+    items = []
     for key, value in tables.items():
         if not isinstance(value, dict):
             reason = f"expected a table [{section}.{key}], found {kind_of(value)}"
             top.problems.append(RecipeError(reason, f"{section}.{key}"))
             continue
-        found.append(read(key, Reader(value, top.problems, f"{section}.{key}")))
-    return tuple(one for one in found if one is not None)
+        items.append(read(key, Reader(value, top.problems, f"{section}.{key}")))
+    return tuple(item for item in items if item is not None)
 
 
 def _record(outer: Reader, key: str, value: Any) -> Record | None:
@@ -169,8 +169,8 @@ def _server(name: str, table: Reader) -> Server | None:
 
 
 def _variables(outer: Reader, key: str, value: Any) -> dict[str, str]:
-    found = table_of(outer, key, value)
-    return {name: text_of(outer, f"{key}.{name}", one) for name, one in found.items()}
+    texts = table_of(outer, key, value)
+    return {name: text_of(outer, f"{key}.{name}", text) for name, text in texts.items()}
 
 
 _ASKED = "how servers are asked, TLS and token included, is said under [client]"
@@ -238,9 +238,9 @@ def _following(schedules: dict[str, Schedule], place: str) -> Callable[[Reader, 
 def _options(schedules: dict[str, Schedule]) -> Callable[[Reader, str, Any], dict[str, Any]]:
     def read(outer: Reader, key: str, value: Any) -> dict[str, Any]:
         options = dict(table_of(outer, key, value))
-        for name, one in options.items():
-            if is_schedule(one):
-                _following(schedules, f"options.{name}")(outer, f"{key}.{name}", one)
+        for name, option in options.items():
+            if is_schedule(option):
+                _following(schedules, f"options.{name}")(outer, f"{key}.{name}", option)
                 options[name] = schedules[f"options.{name}"].at(0)
         return options
 
@@ -256,12 +256,12 @@ def _gate_of(schedules: dict[str, Schedule]) -> Callable[[Reader, str, Any], Any
         chosen = {name: table.take(name, None, threshold) for name in _COMPARISONS}
         closed = table.take("closed", 0.0, _following(schedules, "gate.closed"))
         table.finish()
-        given = {name: at for name, at in chosen.items() if at is not None}
+        bounds = {name: at for name, at in chosen.items() if at is not None}
         if not table.is_sound:
             return None
-        if len(given) != 1:
+        if len(bounds) != 1:
             outer.refuse(key, f"needs exactly one of {', '.join(_COMPARISONS)}, such as gate = {{ at_least = 1.0 }}")
-        ((name, at),) = given.items()
+        ((name, at),) = bounds.items()
         try:
             return Gate(at, _COMPARISONS[name], closed)  # type: ignore[arg-type]
         except SignalError as error:
@@ -292,9 +292,9 @@ def _columns(reader: Reader, key: str, value: Any) -> dict[str, str]:
     columns: dict[str, str] = {}
     for name, column in table_of(reader, key, value).items():
         inner = column if isinstance(column, dict) else {"": column}
-        for below, one in inner.items():
+        for below, source in inner.items():
             place = f"{name}.{below}" if below else name
-            columns[place] = text_of(reader, f"{key}.{place}", one)
+            columns[place] = text_of(reader, f"{key}.{place}", source)
     return columns
 
 

@@ -109,8 +109,8 @@ class Plan:
     @property
     def rewards(self) -> frozenset[str]:
         """Names of the rewards whose scores or verdicts an input is read from."""
-        every = (one for sources in self.sources().values() for one in sources)
-        return frozenset(one.name for one in every if one.kind in ("reward", "aspect", "evidence"))
+        all_sources = (source for sources in self.sources().values() for source in sources)
+        return frozenset(source.name for source in all_sources if source.kind in ("reward", "aspect", "evidence"))
 
     def sources(self) -> dict[str, list[Source]]:
         """The sources of each bound input."""
@@ -151,7 +151,7 @@ def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound
         raise RecipeError("is one value a rollout, not several; give one source", place)
     if not setting:
         raise RecipeError("is empty; name at least one source, or leave the key out", place)
-    sources = tuple(_source(place, one, rewards) for one in setting)
+    sources = tuple(_source(place, source, rewards) for source in setting)
     for at, source in enumerate(sources):
         if source.kind == "stage":
             raise RecipeError(f"{source.base} is a whole input, and no column of a list; name it alone", place)
@@ -227,30 +227,30 @@ def plan_of(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: S
         for name in bound
         if name not in method.reads
     ]
-    found = dict(bound)
+    sources = dict(bound)
     names = [reward.name for reward in rewards]
     for name in sorted(method.reads - bound.keys()):
         if name in _HELD:
-            found[name] = _HELD[name]
+            sources[name] = _HELD[name]
         elif (
             name in names
             and name not in _OF_TABLE
             and INPUTS[name].axes == "N"
             and INPUTS[name].kind in ("float", "bool")
         ):
-            found[name] = Source("reward", name)
+            sources[name] = Source("reward", name)
         elif name in _OF_SOLE_REWARD and len(names) == 1 and name in _needed(method.inputs):
-            found[name] = Source("reward", names[0])
-    beside = {INPUTS[name].beside for name in found}
+            sources[name] = Source("reward", names[0])
+    beside = {INPUTS[name].beside for name in sources}
     for wish in method.inputs:
         choice = wish.split("|")
-        if not any(name in found or name in _OF_TABLE or name in beside for name in choice):
+        if not any(name in sources or name in _OF_TABLE or name in beside for name in choice):
             problems.append(RecipeError(_missing(method.name, choice, names), "advantage"))
     problems += _misfits(method, bound, [reward.name for reward in rewards if not reward.is_monitor])
     if problems:
         raise RecipeError.of_all(problems)
-    held = frozenset(found) - frozenset(bound)
-    return Plan(method.reads, found, held, method.inputs, _apart(method, bound, names))
+    held = frozenset(sources) - frozenset(bound)
+    return Plan(method.reads, sources, held, method.inputs, _apart(method, bound, names))
 
 
 def _misfits(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[str]) -> Iterator[RecipeError]:
@@ -260,13 +260,13 @@ def _misfits(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: 
     columns = bound.get("components", ())
     number = len(columns) if isinstance(columns, tuple) and columns else len(rewards)
     for stage in method.stages if isinstance(method, Pipeline) else (method,):
-        if said := stage.columns_problem(number):
+        if problem := stage.columns_problem(number):
             of = (
                 ""
                 if columns
                 else f". The columns are the rewards {', '.join(rewards)}, unless [inputs] components says"
             )
-            yield RecipeError(f"{stage.name}: {said}{of}", "inputs.components" if columns else "advantage")
+            yield RecipeError(f"{stage.name}: {problem}{of}", "inputs.components" if columns else "advantage")
 
 
 def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[str]) -> tuple[str, ...]:
@@ -274,15 +274,15 @@ def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Se
     if not method.disjoint or "rewards" in bound:
         return ()
     columns = bound.get("components", ())
-    named = {one.name for one in columns} if isinstance(columns, tuple) else set()
-    others = tuple(name for name in rewards if name not in named)
-    if not named or not others:
+    named = {column.name for column in columns} if isinstance(columns, tuple) else set()
+    remaining = tuple(name for name in rewards if name not in named)
+    if not named or not remaining:
         raise RecipeError(
             f"{method.name} adds components to rewards, so neither may hold the other; name the columns of the one "
             f'([inputs] components = ["{rewards[-1]}"]): the other is the weighted sum of the remaining rewards',
             "advantage" if not named else "inputs.components",
         )
-    return others
+    return remaining
 
 
 def _needed(inputs: Sequence[str]) -> frozenset[str]:

@@ -89,8 +89,8 @@ class Recipe:
     def digest(self) -> str:
         """Name everything that the recipe says: equal for equal recipes, in every process."""
         # What is kept of a run, and how it is asked, change nothing of what is asked.
-        said = [f.name for f in dataclasses.fields(self) if f.name not in ("record", "client")]
-        return digest_of({name: getattr(self, name) for name in said})
+        names = [f.name for f in dataclasses.fields(self) if f.name not in ("record", "client")]
+        return digest_of({name: getattr(self, name) for name in names})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and other.digest == self.digest
@@ -104,7 +104,7 @@ class Recipe:
             return
         if self.record is not None:
             raise RecipeError("a [record] keeps what verdicts found; leave out details = false", "details")
-        read = [] if plan is None else [one for known in plan.sources().values() for one in known]
+        read = [] if plan is None else [source for known in plan.sources().values() for source in known]
         for source in read:
             if source.kind in ("aspect", "evidence"):
                 raise RecipeError(
@@ -153,7 +153,7 @@ class Recipe:
     @property
     def turns(self) -> tuple[int, ...]:
         """The steps at which something that follows them begins or ends to change; ``(0,)`` where nothing does."""
-        ends = {turn for one in self.rewards for schedule in one.schedules.values() for turn in schedule.turns}
+        ends = {turn for reward in self.rewards for schedule in reward.schedules.values() for turn in schedule.turns}
         return tuple(sorted(ends | {0}))
 
     def at(self, step: int) -> Recipe:
@@ -199,15 +199,15 @@ class Recipe:
     @cached_property
     def readings(self) -> tuple[Reading, ...]:
         """The columns that are read from the verdicts of others, or from a part of their own."""
-        found = []
+        readings = []
         for column, reward in enumerate(self.rewards):
             if reward.aspect:
-                asked = next(at for at, one in enumerate(self.rewards) if one.asks_as(reward))
-                found.append(Reading(column, asked, reward.aspect))
-            elif any(one.aspect and one.asks_as(reward) for one in self.rewards[:column]):
-                asked = next(at for at, one in enumerate(self.rewards) if one.asks_as(reward))
-                found.append(Reading(column, asked, ""))
-        return tuple(found)
+                asked = next(at for at, r in enumerate(self.rewards) if r.asks_as(reward))
+                readings.append(Reading(column, asked, reward.aspect))
+            elif any(r.aspect and r.asks_as(reward) for r in self.rewards[:column]):
+                asked = next(at for at, r in enumerate(self.rewards) if r.asks_as(reward))
+                readings.append(Reading(column, asked, ""))
+        return tuple(readings)
 
     @property
     def read_columns(self) -> frozenset[int]:
@@ -304,7 +304,7 @@ class Recipe:
             columns: what the recipe names as columns; empty for the rewards but for monitors.
         """
         by_name = {reward.name: reward for reward in self.rewards}
-        rewards = [by_name[one.name] if one.kind == "reward" else None for one in columns] or [
+        rewards = [by_name[column.name] if column.kind == "reward" else None for column in columns] or [
             reward for reward in self.rewards if not reward.is_monitor
         ]
         if not any(reward.weighed for reward in rewards if reward is not None):
@@ -327,7 +327,9 @@ class Recipe:
         if isinstance(columns, Source):
             raise RecipeError("expected a list of sources, one a column", "inputs.components")
         weights = self._weights(columns)
-        feeds = {name: one.name for name, one in bound.items() if isinstance(one, Source) and one.kind == "stage"}
+        feeds = {
+            name: source.name for name, source in bound.items() if isinstance(source, Source) and source.kind == "stage"
+        }
         try:
             return resolve(self.advantage, weights, feeds)
         except SignalError as error:

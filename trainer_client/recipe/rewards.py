@@ -172,7 +172,9 @@ class Reward:
             raise RecipeError(f"cannot be sent as JSON: {error}", f"{place}.options") from None
         object.__setattr__(self, "options", options)
         # Weights and bounds of gates have no whole steps: `{ from = 0, to = 1, ... }` means what `0.0` and `1.0` mean.
-        schedules = {key: one if key.startswith("options.") else one.exact for key, one in self.schedules.items()}
+        schedules = {
+            key: schedule if key.startswith("options.") else schedule.exact for key, schedule in self.schedules.items()
+        }
         object.__setattr__(self, "schedules", schedules)
         for key in self.schedules:
             if key not in ("weight", *(_GATE if self.gate is not None else ())) and not key.startswith("options."):

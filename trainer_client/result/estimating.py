@@ -103,22 +103,22 @@ def signal_of(
     assert plan is not None
     values = {**values, **evidence_of(table, values)}
     for source in _of_evidence(plan):
-        if table.valid[:, table.column(source.name)].any() and all(one is None for one in values[source.base]):
+        if table.valid[:, table.column(source.name)].any() and all(value is None for value in values[source.base]):
             raise RecipeError(
                 f"no verdict has {'.'.join(source.path)!r} in its evidence; some verifiers give it only where an "
                 "option asks for it",
                 f"rewards.{source.name}.verifier",
             )
-    made = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
+    arrays = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
     known: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
-    if "components" in estimator.reads and "components" not in made.inputs:
+    if "components" in estimator.reads and "components" not in arrays.inputs:
         columns = [place for place, reward in enumerate(recipe.rewards) if not reward.is_monitor]
         known["components"] = _components(table)[:, columns]
         known["components_valid"] = table.combined.components_valid[:, columns]
     # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
-    offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
+    offered = {name: value for name, value in (known | arrays.inputs).items() if name in estimator.reads}
     batch = {"rewards": None, "groups": table.group_ids, **offered, **passed}
-    return estimator(SignalBatch(valid=table.mask & made.known, step=step, sharded=partial, **batch))
+    return estimator(SignalBatch(valid=table.mask & arrays.known, step=step, sharded=partial, **batch))
 
 
 def evidence_of(table: Rewarded, known: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
@@ -128,17 +128,17 @@ def evidence_of(table: Rewarded, known: Mapping[str, list[Any]]) -> dict[str, li
         table: the scores.
         known: values that were taken before.
     """
-    found: dict[str, list[Any]] = {}
+    columns: dict[str, list[Any]] = {}
     for source in _of_evidence(table.recipe.plan):
         if source.base not in known:
             cells = (table.cell(row, source.name) for row in range(len(table.rollout_ids)))
-            found[source.base] = [below(cell.evidence, source.path) for cell in cells]
-    return found
+            columns[source.base] = [below(cell.evidence, source.path) for cell in cells]
+    return columns
 
 
 def _of_evidence(plan: Plan | None) -> list[Source]:
-    every = plan.sources().values() if plan is not None else ()
-    return [one for sources in every for one in sources if one.kind == "evidence"]
+    all_sources = plan.sources().values() if plan is not None else ()
+    return [source for sources in all_sources for source in sources if source.kind == "evidence"]
 
 
 def _apart(table: Rewarded, names: Sequence[str]) -> FloatArray:
@@ -154,18 +154,18 @@ def _column(table: Rewarded, source: Source) -> FloatArray:
     if source.kind == "reward":
         there = table.valid[:, column]
         floored = table.combined.components_valid[:, column] & table.asked[:, column]
-        given = np.where(there, table.scores[:, column], table.combined.components[:, column])
-        return np.where(there | floored, given, np.nan)
+        scores = np.where(there, table.scores[:, column], table.combined.components[:, column])
+        return np.where(there | floored, scores, np.nan)
     (name,) = source.path
-    found = table.aspect(column, name)
+    values = table.aspect(column, name)
     versions = table.versions[column]
     # Some verifiers name aspects after what they are asked, a rubric's criteria above all: what is there is there.
-    if versions and name not in versions[0].aspects and table.valid[:, column].any() and np.isnan(found).all():
+    if versions and name not in versions[0].aspects and table.valid[:, column].any() and np.isnan(values).all():
         known = ", ".join(versions[0].aspects) or "none"
         raise RecipeError(
             f"{versions[0].name} gives no aspect {name!r}; it gives {known}", f"rewards.{source.name}.verifier"
         )
-    return found
+    return values
 
 
 def _components(table: Rewarded) -> FloatArray:

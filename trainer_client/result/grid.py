@@ -97,31 +97,31 @@ def figure_cells(figures: Figures) -> dict[str, str]:
 
 def add_figures(grid: Grid, columns: Sequence[Figures]) -> None:
     """Add rows about the values of columns: how they lie, and the best of k."""
-    texts = [figure_cells(one) for one in columns]
+    texts = [figure_cells(column) for column in columns]
     for name in texts[0]:
         grid.add(name, [text[name] for text in texts])
-    sizes = sorted({max(one.best) for one in columns if one.best})
+    sizes = sorted({max(column.best) for column in columns if column.best})
     # avg@k is the same for each k, and for values of 0 and 1 it is pass@1.
     name = f"avg@{sizes[-1]}" if sizes else "avg@1"
-    grid.add(name, [figure(one.average) for one in columns])
+    grid.add(name, [figure(column.average) for column in columns])
     for kind, binary in (("pass", True), ("best", False)):
-        for k in sorted({k for one in columns if one.binary is binary for k in one.best}):
+        for k in sorted({k for column in columns if column.binary is binary for k in column.best}):
             if k > 1 or binary:
-                known = [one.best.get(k) if one.binary is binary else None for one in columns]
+                known = [column.best.get(k) if column.binary is binary else None for column in columns]
                 grid.add(f"{kind}@{k}", [figure(value) for value in known])
 
 
 def add_counts(grid: Grid, kind: str, counts: Sequence[Mapping[str, int]]) -> None:
     """Add rows that count, the most frequent first; the rare ones share a row."""
     totals: dict[str, int] = {}
-    for one in counts:
-        for code, count in one.items():
+    for counts_of_column in counts:
+        for code, count in counts_of_column.items():
             totals[code] = totals.get(code, 0) + count
     codes = sorted(totals, key=lambda code: -totals[code])
     for code in codes[:_CODES_SHOWN]:
-        grid.add(f"{kind} {code}".strip(), [str(one[code]) if code in one else NONE for one in counts])
+        grid.add(f"{kind} {code}".strip(), [str(count[code]) if code in count else NONE for count in counts])
     if rest := codes[_CODES_SHOWN:]:
-        left = [sum(one.get(code, 0) for code in rest) for one in counts]
+        left = [sum(count.get(code, 0) for code in rest) for count in counts]
         grid.add(f"{kind} ({len(rest)} other codes)".strip(), [str(count) if count else NONE for count in left])
 
 

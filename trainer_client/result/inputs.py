@@ -59,25 +59,25 @@ def values_of(plan: Plan | None, rollouts: Sequence[Rollout], *, strict: bool = 
         for source in sources:
             if not source.is_of_rollout or source.base in values:
                 continue
-            found = [_value(source, rollout) for rollout in rollouts]
+            found_values = [_value(source, rollout) for rollout in rollouts]
             asked_for = name not in plan.held
             # A key that is nowhere has a typing error; a null says that there is nothing.
-            nowhere = asked_for and all(value is _ABSENT for value in found)
-            found = [None if value is _ABSENT else value for value in found]
-            lacking = [row for row, value in enumerate(found) if value is None]
+            nowhere = asked_for and all(value is _ABSENT for value in found_values)
+            found_values = [None if value is _ABSENT else value for value in found_values]
+            lacking = [row for row, value in enumerate(found_values) if value is None]
             if lacking and strict and (nowhere or _is_needed(plan, name)):
                 raise _lacks(name, source, rollouts[lacking[0]], len(lacking))
             if asked_for or not lacking:
-                values[source.base] = found
+                values[source.base] = found_values
     return values
 
 
 def _policy_steps(rollouts: Sequence[Rollout], *, strict: bool) -> dict[str, list[Any]]:
     # Not of the metadata, which servers are told: what a response is worth does not depend on it.
-    told = [one.extra.get("policy_step") if one.extra else None for one in rollouts]
-    if all(one is None for one in told):
+    steps = [rollout.extra.get("policy_step") if rollout.extra else None for rollout in rollouts]
+    if all(step is None for step in steps):
         return {}
-    return {POLICY_STEPS: [_oldest(value, rollout, strict) for value, rollout in zip(told, rollouts, strict=True)]}
+    return {POLICY_STEPS: [_oldest(value, rollout, strict) for value, rollout in zip(steps, rollouts, strict=True)]}
 
 
 def _oldest(value: Any, rollout: Rollout, strict: bool) -> float | None:
@@ -85,7 +85,7 @@ def _oldest(value: Any, rollout: Rollout, strict: bool) -> float | None:
     steps = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if value is None or not len(steps):
         return None
-    if any(isinstance(one, bool) or not hasattr(one, "__index__") or one < 0 for one in steps):
+    if any(isinstance(step, bool) or not hasattr(step, "__index__") or step < 0 for step in steps):
         if not strict:
             return None
         raise RolloutError(
@@ -98,10 +98,10 @@ def _oldest(value: Any, rollout: Rollout, strict: bool) -> float | None:
 
 def joined(tables: Sequence[Mapping[str, list[Any]]], lengths: Sequence[int]) -> dict[str, list[Any]]:
     """The values of several tables, one after the other; of the sources that all of them have."""
-    names = [name for name in tables[0] if all(name in one for one in tables)]
-    values = {name: [value for one in tables for value in one[name]] for name in names}
-    if any(POLICY_STEPS in one for one in tables):
-        steps = [one.get(POLICY_STEPS, [None] * length) for one, length in zip(tables, lengths, strict=True)]
+    names = [name for name in tables[0] if all(name in table for table in tables)]
+    values = {name: [value for table in tables for value in table[name]] for name in names}
+    if any(POLICY_STEPS in table for table in tables):
+        steps = [table.get(POLICY_STEPS, [None] * length) for table, length in zip(tables, lengths, strict=True)]
         values[POLICY_STEPS] = [value for part in steps for value in part]
     return values
 
@@ -216,7 +216,7 @@ class _Builder:
     def add(self, declared: Input, columns: tuple[Source, ...] | None, source: Source) -> None:
         """Make one input."""
         if columns is not None:
-            numbers = np.stack([self._numbers(declared, one) for one in columns], axis=1)
+            numbers = np.stack([self._numbers(declared, column) for column in columns], axis=1)
             self._put(declared, numbers, ~np.isnan(numbers))
         elif source.kind in ("reward", "aspect") or (
             declared.axes == "N" and declared.kind in ("float", "int", "bool")
@@ -241,8 +241,8 @@ class _Builder:
         if source.kind in ("reward", "aspect"):
             numbers = self._column(source)
         else:
-            found = self._values[source.base]
-            numbers = np.array([self._number(declared, source, row, value) for row, value in enumerate(found)])
+            column = self._values[source.base]
+            numbers = np.array([self._number(declared, source, row, value) for row, value in enumerate(column)])
         numbers = numbers * source.times if source.times != 1.0 else numbers
         if source.comparison:
             truths = _COMPARE[source.comparison](numbers, source.threshold)
@@ -311,15 +311,15 @@ class _Builder:
             read = [empty if value is None else np.array(value, np.float64) for value in rows]
         except (TypeError, ValueError):
             read = []
-        if not read or any(one.ndim != len(declared.axes) - 1 for one in read):
+        if not read or any(array.ndim != len(declared.axes) - 1 for array in read):
             raise self._wrong(declared, 0, f"expected a list of numbers, nested {len(declared.axes) - 1} deep")
-        shape = tuple(max(lengths) for lengths in zip(*(one.shape for one in read), strict=True))
+        shape = tuple(max(lengths) for lengths in zip(*(a.shape for a in read), strict=True))
         table = np.full((len(read), *shape), np.nan)
-        for row, one in enumerate(read):
-            if one.shape != shape and not declared.beside and not missing[row]:
-                raise self._wrong(declared, row, f"holds {one.shape} numbers where another rollout holds {shape}")
-            place: tuple[Any, ...] = (row, *(slice(length) for length in one.shape))
-            table[place] = one
+        for row, item in enumerate(read):
+            if item.shape != shape and not declared.beside and not missing[row]:
+                raise self._wrong(declared, row, f"holds {item.shape} numbers where another rollout holds {shape}")
+            place: tuple[Any, ...] = (row, *(slice(length) for length in item.shape))
+            table[place] = item
         self._put(declared, table, ~np.isnan(table))
 
     def count_tokens(self) -> None:

@@ -62,10 +62,10 @@ class MissingWindow:
             needed: ``[R]`` scores that were needed of each reward.
             missing: ``[R]`` those of them that are missing.
         """
-        gone = set(np.flatnonzero((missing > 0) & (needed == missing)).tolist())
+        missing_columns = set(np.flatnonzero((missing > 0) & (needed == missing)).tolist())
         with self._lock:
-            fresh = sorted(gone - self._gone)
-            self._gone = (self._gone - set(np.flatnonzero(needed > missing).tolist())) | gone
+            fresh = sorted(missing_columns - self._gone)
+            self._gone = (self._gone - set(np.flatnonzero(needed > missing).tolist())) | missing_columns
         return fresh
 
 

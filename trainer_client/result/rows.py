@@ -62,8 +62,8 @@ def _fault(cell: Cell) -> dict[str, str]:
 
 def rollout_fields(rollout: Rollout) -> dict[str, Any]:
     """Everything that a rollout holds, but for what is empty: ``Rollout(**fields)`` makes it again."""
-    found = {one.name: getattr(rollout, one.name) for one in fields(rollout)}
-    return {name: plain(value) for name, value in found.items() if not _is_empty(value) or name in _ALWAYS}
+    values = {field.name: getattr(rollout, field.name) for field in fields(rollout)}
+    return {name: plain(value) for name, value in values.items() if not _is_empty(value) or name in _ALWAYS}
 
 
 _ALWAYS = ("rollout_id", "prompt", "response", "group_id")
@@ -93,7 +93,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     if isinstance(value, Document):
-        return {one.name: getattr(value, one.name) for one in fields(value)}
+        return {field.name: getattr(value, field.name) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

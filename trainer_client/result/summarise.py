@@ -174,10 +174,10 @@ def _weight(reward: Reward, now: Reward, recipe: Recipe) -> str:
 
 def _shares(group_ids: list[str], errors: NDArray[np.float64]) -> dict[str, float]:
     """Mean of each group that has any, highest first."""
-    found: dict[str, list[float]] = {}
+    shares: dict[str, list[float]] = {}
     for row in np.flatnonzero(~np.isnan(errors)).tolist():
-        found.setdefault(group_ids[row], []).append(float(errors[row]))
-    means = {group: sum(values) / len(values) for group, values in found.items() if any(values)}
+        shares.setdefault(group_ids[row], []).append(float(errors[row]))
+    means = {group: sum(values) / len(values) for group, values in shares.items() if any(values)}
     return dict(sorted(means.items(), key=lambda pair: -pair[1]))
 
 

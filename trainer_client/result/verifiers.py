@@ -161,9 +161,9 @@ class Wait(NamedTuple):
     reason: str = ""
 
     def __str__(self) -> str:
-        what = f"{', '.join(self.verifiers)} at " if self.verifiers else f"server {self.server!r} at "
+        subject = f"{', '.join(self.verifiers)} at " if self.verifiers else f"server {self.server!r} at "
         items = f", {self.items} items" if self.items else ""
-        return f"{what}{self.address} for {self.seconds:.0f} s{items}{f': {self.reason}' if self.reason else ''}"
+        return f"{subject}{self.address} for {self.seconds:.0f} s{items}{f': {self.reason}' if self.reason else ''}"
 
 
 class ServerInfo(NamedTuple):
@@ -204,4 +204,6 @@ class ServerInfo(NamedTuple):
         current = self.verifiers.get(name)
         if current is None or digest in ("", current.id.digest):
             return current
-        return next((one for one in self.earlier if (one.id.name, one.id.digest) == (name, digest)), None)
+        return next(
+            (verifier for verifier in self.earlier if (verifier.id.name, verifier.id.digest) == (name, digest)), None
+        )

@@ -46,9 +46,9 @@ def attach_arrays(rollouts: Sequence[Rollout], path: str | os.PathLike[str]) -> 
             raise RolloutError(f"{os.fspath(path)}: the array rollout_id does not hold it", "extra", lacking)
     for name, array in arrays.items():
         if array.ndim == 0 or len(array) != len(place):
-            found = "one value" if array.ndim == 0 else f"{len(array)} rows"
+            size = "one value" if array.ndim == 0 else f"{len(array)} rows"
             raise RolloutError(
-                f"{os.fspath(path)}: {name} has {found} where there are {len(place)} rollouts; give each a row, or "
+                f"{os.fspath(path)}: {name} has {size} where there are {len(place)} rollouts; give each a row, or "
                 "add an array rollout_id that names the rows",
                 "extra",
             )

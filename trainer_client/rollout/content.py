@@ -174,8 +174,8 @@ def _text(place: str, table: Mapping[str, Any], key: str, *, required: bool = Fa
         return value
     if value is None and not required:
         return ""
-    found = "nothing" if value is None else _kind(value)
-    raise ContentError(f"{place}.{key}: expected text, found {found}")
+    kind = "nothing" if value is None else _kind(value)
+    raise ContentError(f"{place}.{key}: expected text, found {kind}")
 
 
 def _kind(value: Any) -> str:

@@ -60,14 +60,14 @@ class SignalBatch:
         reduce: Reduce | None = None,
         **inputs: Any,
     ) -> None:
-        given = {"rewards": rewards, "groups": groups, **inputs}
+        arrays = {"rewards": rewards, "groups": groups, **inputs}
         self.step = step
         self.sharded = sharded
         self.reduce = reduce
         self.ahead: frozenset[str] = frozenset()
         self._columns: dict[str, Any] = {}
         lengths: dict[str, tuple[str, int]] = {}
-        for name, value in given.items():
+        for name, value in arrays.items():
             if value is None:
                 continue
             if name not in INPUTS:
@@ -164,8 +164,8 @@ class SignalBatch:
             (a.shape[1] for n, a in self._columns.items() if INPUTS[n].axes == "NT"),
             int(lengths.max(initial=0)),
         )
-        made: BoolArray = np.arange(width) < lengths[:, None]
-        return made
+        mask: BoolArray = np.arange(width) < lengths[:, None]
+        return mask
 
     @property
     def lengths(self) -> IntArray:

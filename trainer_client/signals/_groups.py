@@ -204,10 +204,10 @@ class Groups:
         """Value of each group's first row in batch order."""
         if self.contiguous:
             return values[self.starts]
-        found = np.empty((len(self), *values.shape[1:]), values.dtype)
+        firsts = np.empty((len(self), *values.shape[1:]), values.dtype)
         # Of repeated indices the last assignment stands, which is the first row when walking backwards.
-        found[self.index[::-1]] = values[::-1]
-        return found
+        firsts[self.index[::-1]] = values[::-1]
+        return firsts
 
     def deviation(self, values: FloatArray, ddof: int = 0) -> FloatArray:
         """Standard deviation of each group; 0 where ``size <= ddof`` and, exactly, for constant values."""

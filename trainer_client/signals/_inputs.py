@@ -88,7 +88,7 @@ class _Vocabulary(Mapping[str, Input]):
     """Declared inputs by name. A name that is not known yet makes the files of all methods be read first."""
 
     def __init__(self, shared: tuple[Input, ...]) -> None:
-        self._declared = {each.name: each for each in shared}
+        self._declared = {declared.name: declared for declared in shared}
         self.complete: Callable[[], object] = lambda: None
 
     def __getitem__(self, name: str) -> Input:

@@ -206,23 +206,23 @@ def register(
 
     def add(target: _T) -> _T:
         own = model is None and not papers
-        given: dict[str, Any] = {
+        declaration: dict[str, Any] = {
             "stage": stage or _stage_of(target),
             "needs": needs,
             **_named(inputs=inputs, optional=optional),
-            "papers": tuple(each if isinstance(each, str) else each.key for each in papers) or None,
+            "papers": tuple(paper if isinstance(paper, str) else paper.key for paper in papers) or None,
             "provenance": provenance or _read_of(papers, own=own),
             "source": source or _source_of(target.__module__, own=own),
             **{**plain, "columns": columns},
         }
-        METHODS[name] = _method(model, name, target, laws or Laws(), given)
+        METHODS[name] = _method(model, name, target, laws or Laws(), declaration)
         return target
 
     return add
 
 
 def _read_of(papers: Sequence[Paper | str], *, own: bool) -> Provenance | None:
-    return "own" if own else next((each.provenance for each in papers if isinstance(each, Paper)), None)
+    return "own" if own else next((paper.provenance for paper in papers if isinstance(paper, Paper)), None)
 
 
 def _source_of(module: str, *, own: bool) -> str | None:
@@ -232,7 +232,7 @@ def _source_of(module: str, *, own: bool) -> str | None:
 def _declared(paper: Paper | str | Sequence[Paper | str] | None) -> tuple[Paper | str, ...]:
     """The papers of a method; those that its file declares are found by their keys from now on."""
     papers = () if paper is None else (paper,) if isinstance(paper, Paper | str) else tuple(paper)
-    PAPERS.update({each.key: each for each in papers if isinstance(each, Paper)})
+    PAPERS.update({paper.key: paper for paper in papers if isinstance(paper, Paper)})
     return papers
 
 
@@ -287,7 +287,7 @@ def _paragraph(doc: str | None) -> str:
 
 
 def _named(**wishes: Sequence[Wish] | None) -> dict[str, tuple[str, ...] | None]:
-    return {field: None if given is None else tuple(map(_name, given)) for field, given in wishes.items()}
+    return {field: None if wish is None else tuple(map(_name, wish)) for field, wish in wishes.items()}
 
 
 def _name(wish: Wish) -> str:

@@ -91,10 +91,10 @@ class Pipeline:
         names = [name for name, source in self.feeds.items() if source == stage]
         if not names:
             return {}
-        given = signal.rewards if signal.rewards is not None else signal.advantages
-        if given is None:
+        array = signal.rewards if signal.rewards is not None else signal.advantages
+        if array is None:
             raise OptionError(f"inputs.{names[0]}: the stage {stage} gives neither rewards nor advantages")
-        return dict.fromkeys(names, given)
+        return dict.fromkeys(names, array)
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-serialisable state of all stages."""

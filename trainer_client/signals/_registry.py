@@ -101,8 +101,8 @@ class Estimator:
                     f"pass it to SignalBatch"
                 )
         reads = "components" in self.reads and "components" in batch
-        if reads and (said := self.columns_problem(batch["components"].shape[1])):
-            raise InputError(f"components: {self.name}: {said}")
+        if reads and (problem := self.columns_problem(batch["components"].shape[1])):
+            raise InputError(f"components: {self.name}: {problem}")
         if batch.sharded and NEEDS.index(self.needs) >= NEEDS.index("batch"):
             if not self.spec.reducible:
                 raise WholeBatchError(f"{self.name}: needs the whole step's rollouts; call it where they are gathered")
@@ -224,7 +224,7 @@ def load_named(setting: str | Mapping[str, Any] | Sequence[str | Mapping[str, An
 def _own(name: str) -> Method:
     module, _, attribute = name.partition(":")
     try:
-        found = import_module(module)
+        owner = import_module(module)
     except ImportError as error:
         raise UnknownMethodError(
             f"{name}: {module} cannot be imported ({error}); a module is looked for where Python imports from, and by "
@@ -232,7 +232,7 @@ def _own(name: str) -> Method:
         ) from error
     except Exception as error:
         raise UnknownMethodError(f"{name}: {module} cannot be loaded: {type(error).__name__}: {error}") from error
-    target = getattr(found, attribute, None)
+    target = getattr(owner, attribute, None)
     for each in METHODS.values():
         if target is not None and each.target is target:
             return each
@@ -253,13 +253,13 @@ def load_all() -> None:
 @cache
 def _files() -> Mapping[str, Sequence[str]]:
     """Modules that hold methods, by the last part of their names."""
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     for stage in STAGES:
         package = import_module(f"{__package__}.{stage}")
         for module in iter_modules(package.__path__):
             if not module.name.startswith("_"):
-                found.setdefault(module.name, []).append(f"{package.__name__}.{module.name}")
-    return found
+                files.setdefault(module.name, []).append(f"{package.__name__}.{module.name}")
+    return files
 
 
 def _load_near(name: str) -> None:
@@ -288,8 +288,8 @@ def _check_overrides(spec: Method, overrides: Mapping[str, Any]) -> None:
             raise OptionError(f"{spec.name}: no option {option!r}; {did_you_mean(option, known)}{offered}")
         if not _fits(value, hints.get(option, Any)):
             raise OptionError(f"{spec.name}: {option} = {value!r} is not {_show(hints[option])}")
-        if said := _out_of_bounds(option, value):
-            raise OptionError(f"{spec.name}: {option} = {value!r} {said}")
+        if problem := _out_of_bounds(option, value):
+            raise OptionError(f"{spec.name}: {option} = {value!r} {problem}")
 
 
 _BOUNDS = {

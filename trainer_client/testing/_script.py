@@ -119,12 +119,12 @@ def by_response(item: Item) -> Outcome:
     """
     if not item.response.startswith("{"):
         return Verdict(len(item.response) / 1000)
-    told = json.loads(item.response)
-    code, times = told.pop("fault", ""), told.pop("times", None)
+    script = json.loads(item.response)
+    code, times = script.pop("fault", ""), script.pop("times", None)
     if code and (times is None or item.attempt <= times):
-        told.pop("score", None)
-        return Fault(code, **told)
-    return Verdict(told.get("score", 0.0), told.get("code", "accepted"), delay_s=told.get("delay_s", 0.0))
+        script.pop("score", None)
+        return Fault(code, **script)
+    return Verdict(script.get("score", 0.0), script.get("code", "accepted"), delay_s=script.get("delay_s", 0.0))
 
 
 def message_of(

@@ -43,7 +43,11 @@ def check_columns(columns: service.ResultColumns, width: int, awaited: set[int])
     index, evaluation = columns.index[:], columns.evaluation[:]
     count = len(index)
     optional = (columns.evaluation, columns.queue_us, columns.run_us, columns.cpu_us, columns.cached)
-    if len(columns.score) != count or len(columns.code) != count or any(len(one) not in (0, count) for one in optional):
+    if (
+        len(columns.score) != count
+        or len(columns.code) != count
+        or any(len(column) not in (0, count) for column in optional)
+    ):
         raise UnusableReplyError(f"columns of different lengths, {count} items in the first")
     if evaluation and max(evaluation) >= width:
         raise UnusableReplyError(f"results for evaluation {max(evaluation)} of a call of {width}")

@@ -45,7 +45,7 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         activity=[_read_activity(row) for row in info.activity],
         slow_items=[_read_slow_item(item) for item in info.slow_items],
         earlier=[_read_verifier(entry) for entry in listing.earlier],
-        clients=[ClientActivity(one.name, one.items_in_flight, one.items) for one in info.clients],
+        clients=[ClientActivity(client.name, client.items_in_flight, client.items) for client in info.clients],
     )
 
 

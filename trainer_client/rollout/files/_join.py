@@ -63,10 +63,10 @@ class Joined:
             RolloutError: the other file has no row of its id.
         """
         name = value_at(row, self._here)
-        found = self._rows.get(str(name))
-        if found is None:
+        joined_row = self._rows.get(str(name))
+        if joined_row is None:
             raise RolloutError(f"{self._path} has no row with the {self._there} {str(name)!r}")
-        return {**found, **row}
+        return {**joined_row, **row}
 
 
 def _asked(row: dict[str, Any]) -> dict[str, Any]:

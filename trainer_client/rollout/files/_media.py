@@ -44,13 +44,13 @@ class Media:
             RolloutError: an image cannot be read, or has no place.
         """
         column = next((name for name in ("images", "image") if _are_images(table.get(name))), "")
-        given = _listed(table[column]) if column else []
-        if not given and not any(_shows(table.get(name)) for name in ("prompt", "response")):
+        cells = _listed(table[column]) if column else []
+        if not cells and not any(_shows(table.get(name)) for name in ("prompt", "response")):
             return table
-        if len(given) > _MOST_IMAGES:
-            raise RolloutError(f"holds {len(given)} images; {_MOST_IMAGES} are the most", column)
+        if len(cells) > _MOST_IMAGES:
+            raise RolloutError(f"holds {len(cells)} images; {_MOST_IMAGES} are the most", column)
         table = {name: value for name, value in table.items() if name != column}
-        waiting = iter([self._url(image, f"{column}[{number}]") for number, image in enumerate(given)])
+        waiting = iter([self._url(image, f"{column}[{number}]") for number, image in enumerate(cells)])
         for name in ("prompt", "response"):
             if isinstance(table.get(name), str | list):
                 table[name] = self._filled(table[name], waiting, name)
@@ -144,10 +144,10 @@ def _are_images(value: Any) -> bool:
     """Whether a column holds images, and not, say, the name of a container's image."""
     images = _listed(value)
     return bool(images) and all(
-        isinstance(one, bytes)
-        or (isinstance(one, Mapping) and not one.keys().isdisjoint(("bytes", "path", "url")))
-        or (isinstance(one, str) and (one.startswith("data:image") or one.lower().endswith(_SUFFIXES)))
-        for one in images
+        isinstance(image, bytes)
+        or (isinstance(image, Mapping) and not image.keys().isdisjoint(("bytes", "path", "url")))
+        or (isinstance(image, str) and (image.startswith("data:image") or image.lower().endswith(_SUFFIXES)))
+        for image in images
     )
 
 
@@ -178,7 +178,7 @@ def _before_question(prompt: Any, urls: list[str]) -> Any:
     images = [_shown(url) for url in urls]
     if isinstance(prompt, str):
         return [{"role": "user", "content": [*images, {"type": "text", "text": prompt}]}]
-    last = max((number for number, one in enumerate(prompt) if one.get("role") == "user"), default=None)
+    last = max((number for number, message in enumerate(prompt) if message.get("role") == "user"), default=None)
     if last is None:
         return [*prompt, {"role": "user", "content": images}]
     content = prompt[last].get("content")

@@ -110,10 +110,10 @@ def read_rollouts(path: PathLike, columns: Mapping[str, str] | None = None, **fo
         RolloutError: a field of ``columns`` is none, a column is not there, or the file is none of rows.
         OSError: the file cannot be read.
     """
-    found = RolloutFile()
-    reader = RolloutReader(Form(columns or {}, **form), found.problems.append, found)
-    found.rollouts.extend(rollout for rollout, _ in reader.read(path))
-    return found
+    file = RolloutFile()
+    reader = RolloutReader(Form(columns or {}, **form), file.problems.append, file)
+    file.rollouts.extend(rollout for rollout, _ in reader.read(path))
+    return file
 
 
 class RolloutReader:
@@ -184,10 +184,10 @@ class RolloutReader:
         except RolloutError as error:
             self._on_problem(LineProblem(row.number, str(error), row.unit))
             return
-        for one in ones:
+        for item in ones:
             try:
-                grouped = one.get("group_id") not in (None, "")
-                rollout = rollout_of(one)
+                grouped = item.get("group_id") not in (None, "")
+                rollout = rollout_of(item)
                 if not grouped and rollout.prompt:
                     rollout.group_id = f"prompt-{_digest(rollout.prompt).hex()}"
                 # One text for all of a group: a million of them would fill memory.

@@ -72,17 +72,17 @@ def _files(path: Path) -> list[Path]:
     if (path / "dataset_dict.json").is_file():
         splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
         raise RolloutError(f"{path}: holds the splits {', '.join(splits)}; name one of them: {path / splits[0]}")
-    found = _data_in(path)
+    files = _data_in(path)
     if (path / "state.json").is_file():
-        found = [entry for entry in found if entry.suffix == ".arrow" and not entry.name.startswith("cache-")]
-    found = found or _data_in(path / "data")
-    if not found:
+        files = [entry for entry in files if entry.suffix == ".arrow" and not entry.name.startswith("cache-")]
+    files = files or _data_in(path / "data")
+    if not files:
         raise RolloutError(f"{path}: no file of rows is in this folder ({', '.join(_DATA)}); name a file")
-    parts = dict.fromkeys(_SHARD.sub("", _stem(entry)) for entry in found)
+    parts = dict.fromkeys(_SHARD.sub("", _stem(entry)) for entry in files)
     if len(parts) > 1:
-        first = found[0].parent / f"{next(iter(parts))}*"
+        first = files[0].parent / f"{next(iter(parts))}*"
         raise RolloutError(f"{path}: holds several data sets ({', '.join(parts)}); name one of them, such as '{first}'")
-    return found
+    return files
 
 
 def _data_in(folder: Path) -> list[Path]:

@@ -56,9 +56,9 @@ def _verl(row: Table) -> Table:
 
 def _trl(row: Table) -> Table:
     """Data sets of prompts and completions, and the completions that its trainers log."""
-    found = {"prompt": row.get("prompt"), "response": row.get("completion")}
+    fields = {"prompt": row.get("prompt"), "response": row.get("completion")}
     name = next((name for name in _ANSWERS if row.get(name) is not None), None)
-    return found if "reference" in row or name is None else {**found, "reference": _answer(row[name])}
+    return fields if "reference" in row or name is None else {**fields, "reference": _answer(row[name])}
 
 
 def _openai_is_sure(row: Table) -> bool:
@@ -99,8 +99,8 @@ def _completion(body: Mapping[str, Any]) -> Table:
     choices = body.get("choices") or []
     answers = [choice["text"] if "text" in choice else _text_or_chat(choice.get("message") or {}) for choice in choices]
     reasons = [choice.get("finish_reason") for choice in choices]
-    one = len(choices) == 1
-    return {"response": answers[0] if one else answers, "finish_reason": reasons[0] if one else reasons}
+    single = len(choices) == 1
+    return {"response": answers[0] if single else answers, "finish_reason": reasons[0] if single else reasons}
 
 
 def _text_or_chat(message: Mapping[str, Any]) -> Any:
@@ -159,11 +159,11 @@ def _first_argument(arguments: Any) -> Any:
     """The prompt of the first request; releases write it in two ways."""
     if isinstance(arguments, Mapping):
         first = next(iter(arguments.values()), None)
-        found = first.get("arg_0") if isinstance(first, Mapping) else None
+        argument = first.get("arg_0") if isinstance(first, Mapping) else None
     else:
         first = arguments[0] if isinstance(arguments, list) and arguments else None
-        found = first[0] if isinstance(first, list) and first else first
-    return found if isinstance(found, str) or _is_chat(found) else None
+        argument = first[0] if isinstance(first, list) and first else first
+    return argument if isinstance(argument, str) or _is_chat(argument) else None
 
 
 def _inspect_is_sure(row: Table) -> bool:
@@ -176,8 +176,8 @@ def _inspect(row: Table) -> Table:
     name = f"{row.get('id')}/{row.get('epoch')}"
     if row.get("error"):
         error = row["error"]
-        said = error.get("message", error) if isinstance(error, Mapping) else error
-        raise RolloutError(f"the sample ended with an error: {str(said)[:200]}", "response", name)
+        message = error.get("message", error) if isinstance(error, Mapping) else error
+        raise RolloutError(f"the sample ended with an error: {str(message)[:200]}", "response", name)
     output = row.get("output") or {}
     choices = output.get("choices") or [{}]
     reason = {"max_tokens": "length", "model_length": "length"}.get(choices[0].get("stop_reason"))
@@ -202,7 +202,9 @@ _ROLES = {
 
 def _sharegpt_is_sure(row: Table) -> bool:
     turns = row.get("conversations")
-    return isinstance(turns, list) and bool(turns) and all(isinstance(one, Mapping) and "from" in one for one in turns)
+    return (
+        isinstance(turns, list) and bool(turns) and all(isinstance(turn, Mapping) and "from" in turn for turn in turns)
+    )
 
 
 def _sharegpt(row: Table) -> Table:
@@ -219,7 +221,12 @@ def _answered(messages: Any) -> Table:
     """Prompt and response of a conversation: what follows the last word of the user is the response."""
     if not _is_chat(messages):
         raise RolloutError("expected a list of messages", "messages")
-    cut = max((number for number, one in enumerate(messages) if one.get("role") in ("user", "system")), default=-1) + 1
+    cut = (
+        max(
+            (number for number, message in enumerate(messages) if message.get("role") in ("user", "system")), default=-1
+        )
+        + 1
+    )
     prompt, response = messages[:cut], messages[cut:]
     if not response:
         raise RolloutError("ends with a question; there is no answer to score", "messages")
@@ -232,7 +239,11 @@ def _plain_answer(row: Table) -> Table:
 
 
 def _is_chat(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, Mapping) and "role" in one for one in value)
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(message, Mapping) and "role" in message for message in value)
+    )
 
 
 def _answer(value: Any) -> Any:

@@ -38,14 +38,14 @@ def spread(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
         raise RolloutError("holds no response", "response", name if isinstance(name, str) else "")
     group = table.get("group_id")
     for number, response in enumerate(responses):
-        one = {**table, "response": response, "rollout_id": f"{name}/{number}"}
+        row = {**table, "response": response, "rollout_id": f"{name}/{number}"}
         if group in (None, "") and not table.get("prompt"):
-            one["group_id"] = name
+            row["group_id"] = name
         for field in _PER_RESPONSE:
             values = table.get(field)
             if isinstance(values, list) and len(values) == len(responses) and _is_per_response(field, values):
-                one[field] = values[number]
-        yield one
+                row[field] = values[number]
+        yield row
 
 
 def _is_per_response(field: str, values: list[Any]) -> bool:
@@ -146,5 +146,5 @@ def _documents(value: Any, rollout_id: str) -> list[Document]:
 
 
 def _id_of(table: Mapping[str, Any]) -> str:
-    found = table.get("rollout_id")
-    return found if isinstance(found, str) else ""
+    identifier = table.get("rollout_id")
+    return identifier if isinstance(identifier, str) else ""

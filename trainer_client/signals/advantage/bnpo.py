@@ -78,13 +78,13 @@ def bnpo_decomposed(batch: SignalBatch, *, low: float = 0.0, high: float = 1.0, 
     A missing component takes no part in its own statistics and adds 0, the mean of its group.
     """
     components = batch["components"]
-    given = batch.components_given
+    present = batch.components_given
     total = np.zeros(batch.rows)
     for column in range(components.shape[1]):
-        where = given[:, column]
+        where = present[:, column]
         part = batch.groups.take(where)
         total[where] += _beta_weighted(components[where, column], part, low, high, max_weight, batch.reduce)[0]
-    scored = np.asarray(given.any(axis=1))
+    scored = np.asarray(present.any(axis=1))
     return batch.signal(keep=scored | ~batch.valid, advantages=total / max(components.shape[1], 1))
 
 

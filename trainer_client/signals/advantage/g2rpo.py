@@ -27,11 +27,11 @@ def g2rpo(batch: SignalBatch, *, rescale_missing: bool = False, clip: float = 0.
     A view that is missing for a row adds nothing; with ``rescale_missing`` the others make up for it. ``clip`` bounds
     the result if it is positive (5 in the paper's loss).
     """
-    given = batch.components_given
-    advantages = decoupled_normalise(batch["components"], batch.groups, given, eps=eps)
-    present = given.sum(1)
+    judged = batch.components_given
+    advantages = decoupled_normalise(batch["components"], batch.groups, judged, eps=eps)
+    present = judged.sum(1)
     if rescale_missing:
-        advantages = advantages * given.shape[1] / np.maximum(present, 1)
+        advantages = advantages * judged.shape[1] / np.maximum(present, 1)
     if clip > 0:
         advantages = np.clip(advantages, -clip, clip)
     return batch.signal(keep=(present > 0) | ~batch.valid, advantages=advantages)

@@ -33,9 +33,9 @@ PAPER = Paper("gdpo", __doc__, provenance="code")
 )
 def gdpo(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, ddof: int = 1, eps: float = 1e-4) -> Signal:
     """GDPO: each reward normalised in its group, summed, then standardised over the batch."""
-    given = batch.components_given
-    joined = decoupled_normalise(batch["components"], batch.groups, given, weights=weights, ddof=ddof, eps=eps)
-    scored = np.asarray(given.any(axis=1))
+    present = batch.components_given
+    joined = decoupled_normalise(batch["components"], batch.groups, present, weights=weights, ddof=ddof, eps=eps)
+    scored = np.asarray(present.any(axis=1))
     advantages = standardise(joined, scored, ddof=ddof, eps=eps, reduce=batch.reduce)
     return batch.signal(keep=scored | ~batch.valid, advantages=advantages)
 
@@ -61,11 +61,11 @@ def gdpo_verl(
     singleton: Singleton = "raw",
 ) -> Signal:
     """GDPO as its verl fork computes it: the batch step weighs rollouts by their tokens."""
-    given = batch.components_given
+    present = batch.components_given
     joined = decoupled_normalise(
-        batch["components"], batch.groups, given, weights=weights, eps=eps, singleton=singleton
+        batch["components"], batch.groups, present, weights=weights, eps=eps, singleton=singleton
     )
-    scored = np.asarray(given.any(axis=1))
+    scored = np.asarray(present.any(axis=1))
     advantages = standardise(
         joined,
         scored,

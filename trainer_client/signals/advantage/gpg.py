@@ -44,9 +44,9 @@ def gpg(
         counted = np.array([len(groups), float((~groups.constant(rewards)).sum())])
     else:
         counted = np.array([rewards.size, float(np.count_nonzero(rewards))])
-    every, useful = batch_sum(counted, batch.reduce)
+    total, useful = batch_sum(counted, batch.reduce)
     centred = group_normalise(rewards, groups, scale="none", singleton=singleton)
-    alpha = float(every / max(useful, 1.0))
+    alpha = float(total / max(useful, 1.0))
     return batch.signal(advantages=batch.scatter(alpha * centred / f_norm), report={"gpg/alpha": alpha})
 
 

@@ -96,7 +96,7 @@ def reference_weights(
     rollouts = (~references).astype(np.float64)
     number = np.maximum(groups.sum(rollouts), 1.0)
     mean = groups.sum(rollouts * advantages) / number
-    every = np.maximum(groups.sum(references), 1.0)
-    of_reference = groups.apply(np.divide, groups.apply(np.subtract, beta * advantages, lam * mean), every)
+    sizes = np.maximum(groups.sum(references), 1.0)
+    of_reference = groups.apply(np.divide, groups.apply(np.subtract, beta * advantages, lam * mean), sizes)
     of_rollout = groups.apply(np.divide, (1.0 + lam) * advantages, number)
     return np.where(references, of_reference, of_rollout)

@@ -146,9 +146,9 @@ class MasaGate(Tracker):
         hits = []
         for rows in _members(batch.groups, batch.valid):
             among = [int(batch.lengths[row]) for row in rows if right[row]]
-            said = [whole_number(predictions[row] or {}, "solution_length") for row in rows if meta[row]]
+            lengths = [whole_number(predictions[row] or {}, "solution_length") for row in rows if meta[row]]
             if among:
-                hits += [min(among) < value < max(among) for value in said if value is not None]
+                hits += [min(among) < value < max(among) for value in lengths if value is not None]
         if hits:
             share = float(np.mean(hits))
             self._hits = share if self._hits is None else self.memory * self._hits + (1 - self.memory) * share
@@ -166,10 +166,10 @@ def _masa(
     predictions = _predictions(batch)
     meta = _meta_rows(predictions)
     rollouts = batch.valid & ~meta
-    found = _scores(batch, predictions, rollouts, scale, base)
+    scores = _scores(batch, predictions, rollouts, scale, base)
     rewards = batch.rewards.copy()
     judged = ~meta
-    for row, score in found.items():
+    for row, score in scores.items():
         rewards[row], judged[row] = score.score, True
     groups = batch.groups.cross(Groups.of(meta.astype(np.int64)))
     advantages = group_normalise(rewards, groups, batch.valid & judged, ddof=ddof, eps=eps)
@@ -177,8 +177,10 @@ def _masa(
         keep=judged,
         advantages=advantages,
         rewards=rewards,
-        requests=_demonstrations(batch, predictions, found, rollouts, scale, length),
-        report={f"masa/{part}": float(np.mean([getattr(s, part) for s in found.values()] or [0.0])) for part in _PARTS},
+        requests=_demonstrations(batch, predictions, scores, rollouts, scale, length),
+        report={
+            f"masa/{part}": float(np.mean([getattr(s, part) for s in scores.values()] or [0.0])) for part in _PARTS
+        },
     )
 
 
@@ -192,16 +194,18 @@ def _over_all(lengths: Sequence[int], rollouts: int) -> float:
 
 def _predictions(batch: SignalBatch) -> Predictions:
     """What each row predicts; None on rollouts."""
-    found: list[Mapping[str, Any] | None] = []
-    for row, said in enumerate(batch.objects("predictions")):
-        if said is True and "texts" not in batch:
+    predictions: list[Mapping[str, Any] | None] = []
+    for row, prediction in enumerate(batch.objects("predictions")):
+        if prediction is True and "texts" not in batch:
             raise InputError(f"predictions: row {row} is to be read of its text; give texts, or a table")
-        read = read_prediction(batch.objects("texts")[row]) if said is True else None if said is False else said
+        read = None if prediction is False else prediction
+        if prediction is True:
+            read = read_prediction(batch.objects("texts")[row])
         if read is not None and not isinstance(read, Mapping):
             kind = type(read).__name__
             raise InputError(f"predictions: row {row} holds {kind}; a table, true or false is needed, or None")
-        found.append(read)
-    return found
+        predictions.append(read)
+    return predictions
 
 
 def _meta_rows(predictions: Predictions) -> BoolArray:
@@ -219,7 +223,7 @@ def _scores(
 ) -> dict[int, MetaScore]:
     """Score of each valid prediction whose prompt has a valid rollout."""
     texts, questions = batch.objects("texts"), batch.objects("questions")
-    found = {}
+    scores = {}
     for rows in _members(batch.groups, batch.valid):
         seen = [row for row in rows if rollouts[row]]
         if not seen:
@@ -230,10 +234,12 @@ def _scores(
             [int(batch.lengths[row]) for row in seen],
         )
         for row in rows:
-            said = predictions[row]
-            if said is not None:
-                found[row] = meta_prediction_score(said, questions[row], *truth, pass_rate_scale=scale, base=base)
-    return found
+            prediction = predictions[row]
+            if prediction is not None:
+                scores[row] = meta_prediction_score(
+                    prediction, questions[row], *truth, pass_rate_scale=scale, base=base
+                )
+    return scores
 
 
 def _demonstrations(
@@ -316,10 +322,10 @@ def meta_prediction_score(
     if notions:
         lead = [sum(n in texts[k] for k in right) - sum(n in texts[k] for k in wrong) for n in notions]
         notion = sum(count > 0 for count in lead) / len(lead)
-    said = whole_number(prediction, "solution_length")
-    if said is not None and right:
+    predicted_length = whole_number(prediction, "solution_length")
+    if predicted_length is not None and right:
         among = [lengths[k] for k in right]
-        length = float(min(among) < said < max(among))
+        length = float(min(among) < predicted_length < max(among))
     rate = whole_number(prediction, "pass_rate")
     if rate is not None and len(scores):
         difficulty = base ** abs(sum(scores) / len(scores) - rate / pass_rate_scale)
@@ -331,13 +337,13 @@ def read_prediction(text: str) -> dict[str, Any]:
 
     The last 16,384 characters are searched.
     """
-    said = text.rpartition("</think>")[2][-_SEARCHED:]
-    if "<think>" in said:
+    tail = text.rpartition("</think>")[2][-_SEARCHED:]
+    if "<think>" in tail:
         return {}
     decoder = json.JSONDecoder()
-    for place in [found.start() for found in re.finditer(r"\{", said)][: -_TRIED - 1 : -1]:
+    for place in [match.start() for match in re.finditer(r"\{", tail)][: -_TRIED - 1 : -1]:
         try:
-            value, _ = decoder.raw_decode(said, place)
+            value, _ = decoder.raw_decode(tail, place)
         except (ValueError, RecursionError):
             continue
         if isinstance(value, dict) and any(name in value for name in _ENTRIES):
@@ -347,12 +353,12 @@ def read_prediction(text: str) -> dict[str, Any]:
 
 def predicted_notions(prediction: Mapping[str, Any]) -> list[str]:
     """The predicted notions in the singular, each once; none where they cannot be read."""
-    said = prediction.get("math_notion", [])
-    if isinstance(said, str):
-        said = [part.strip().strip("[").strip("]") for part in said.split(",")] if "," in said else [said]
-    if not isinstance(said, list | tuple) or not all(isinstance(part, str) for part in said):
+    notions = prediction.get("math_notion", [])
+    if isinstance(notions, str):
+        notions = [part.strip().strip("[").strip("]") for part in notions.split(",")] if "," in notions else [notions]
+    if not isinstance(notions, list | tuple) or not all(isinstance(part, str) for part in notions):
         return []
-    return list(dict.fromkeys(map(singular, said)))
+    return list(dict.fromkeys(map(singular, notions)))
 
 
 def singular(word: str) -> str:
@@ -374,7 +380,7 @@ def whole_number(prediction: Mapping[str, Any], key: str) -> int | None:
 @golden("meta_prediction_reward")
 def _(case: Case) -> Any:
     truth = case.inputs["rollouts"]
-    found = meta_prediction_score(
+    score = meta_prediction_score(
         case.inputs["prediction"],
         truth["problem"],
         truth["response"],
@@ -384,8 +390,8 @@ def _(case: Case) -> Any:
         base=case.params["difficulty_base"],
     )
     return {
-        "score": found.score,
-        "notion_score": found.notion,
-        "pred_acc_score": found.difficulty,
-        "length_score": found.length,
+        "score": score.score,
+        "notion_score": score.notion,
+        "pred_acc_score": score.difficulty,
+        "length_score": score.length,
     }

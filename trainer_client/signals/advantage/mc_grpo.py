@@ -117,8 +117,8 @@ def _(case: Case) -> Any:
     batch = case.grouped("rollouts_per_prompt")
     batch = batch.replace(rewards=batch.rewards.astype(np.float32))
     signal = method(f"release/{case.method}", eps=case.params["mad_eps"])(batch)
-    ours, theirs = ~signal.keep, np.asarray(case.output["median_mask"])
+    dropped, expected = ~signal.keep, np.asarray(case.output["median_mask"])
     # Which of equal rewards is left out is not defined in the source; another of the same value is as good.
-    left_out = theirs if np.array_equal(batch.rewards[ours], batch.rewards[theirs]) else ours
+    left_out = expected if np.array_equal(batch.rewards[dropped], batch.rewards[expected]) else dropped
     whole = np.asarray(signal.advantages) + np.zeros(batch.rows)
     return {"advantages_all": whole, "median_mask": left_out, "kept_advantages": whole[~left_out]}

@@ -59,8 +59,8 @@ def microcoder_grpo(
     """
     if not 0.0 <= rate <= 1.0:
         raise OptionError(f"microcoder_grpo: rate = {rate} must lie in [0, 1]")
-    given = "incorrect" in batch
-    wrong: BoolArray = batch["incorrect"] if given else batch.rewards < correct
+    has_verdicts = "incorrect" in batch
+    wrong: BoolArray = batch["incorrect"] if has_verdicts else batch.rewards < correct
     ends = token_ends(batch.mask)
     draws = uniforms(batch.groups, seed=seed, step=batch.step, stream="microcoder")
     spared = batch["truncated"] & ~wrong & ~tail_repeats(batch["token_ids"], ends, width) & (draws < rate)
@@ -109,5 +109,5 @@ def distinct_ngrams(token_ids: IntArray, ends: IntArray, groups: Groups, n: int 
     inside = np.arange(grams.shape[1]) <= (ends - n)[:, None]
     owner = np.broadcast_to(groups.index[:, None], inside.shape)[inside]
     distinct = np.unique(np.column_stack((owner, grams[inside])), axis=0)[:, 0]
-    total, found = (np.bincount(index, minlength=len(groups)) for index in (owner, distinct))
-    return found / np.maximum(total, 1)
+    total, counts = (np.bincount(index, minlength=len(groups)) for index in (owner, distinct))
+    return counts / np.maximum(total, 1)

@@ -48,7 +48,7 @@ def multi_objective_grpo(
     given. Summed first, a head with a wide range drowns the others; ``normalise_first`` gives each the same say. A
     missing head moves its row neither up nor down.
     """
-    components, given = batch["components"], batch.components_given
+    components, present = batch["components"], batch.components_given
     width = components.shape[1]
     factors = resolve_weights(weights, width) if weights else np.full(width, 1.0 / max(width, 1))
     if low is not None or high is not None:
@@ -56,11 +56,13 @@ def multi_objective_grpo(
     components = components - _columns("means", means, width, 0.0)
     components = components / _columns("deviations", deviations, width, 1.0)
     if order == "normalise_first":
-        scored = given.any(1)
-        advantages = decoupled_normalise(components, batch.groups, given, weights=factors.tolist(), ddof=ddof, eps=eps)
+        scored = present.any(1)
+        advantages = decoupled_normalise(
+            components, batch.groups, present, weights=factors.tolist(), ddof=ddof, eps=eps
+        )
         return batch.signal(keep=scored | ~batch.valid, advantages=advantages)
     terms = [Term(f"head {k}", float(w), required=False) for k, w in enumerate(factors)]
-    combined = combine(components, given, terms, groups=batch.groups, optional="neutral", max_missing=1.0)
+    combined = combine(components, present, terms, groups=batch.groups, optional="neutral", max_missing=1.0)
     live = combined.valid
     rewards = np.where(live, combined.rewards, 0.0)
     advantages = group_normalise(rewards, batch.groups, live, ddof=ddof, eps=eps)

@@ -102,11 +102,11 @@ def pass_at_k(rewards: FloatArray, groups: Groups, k: int, eps: float = 1e-6) ->
         )
     n = groups.sizes.astype(np.float64)
     failures = n - groups.sum(rewards)
-    none = _choose_ratio(failures, n, k)
-    rho = 1.0 - none
-    scale = np.sqrt(rho * none) + eps
-    success = none / scale
-    failure = (none - _choose_ratio(failures - 1, n - 1, k - 1)) / scale
+    fail_ratio = _choose_ratio(failures, n, k)
+    rho = 1.0 - fail_ratio
+    scale = np.sqrt(rho * fail_ratio) + eps
+    success = fail_ratio / scale
+    failure = (fail_ratio - _choose_ratio(failures - 1, n - 1, k - 1)) / scale
     enough = (n >= k) & (scale > 0)
     result: FloatArray = np.where(
         rewards == 1, groups.spread(np.where(enough, success, 0.0)), groups.spread(np.where(enough, failure, 0.0))

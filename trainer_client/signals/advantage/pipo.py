@@ -50,10 +50,10 @@ class _Progressive(Tracker):
         """Progress of this step, which then enters the window; none for a step without a verdict."""
         if mean is None:
             return Progress(0.0, 0.0, 1.0)
-        found = improvement(mean, self._window.means, ddof=self._ddof)
+        result = improvement(mean, self._window.means, ddof=self._ddof)
         self._window.add(mean)
         self._window.steps += 1
-        return found
+        return result
 
 
 @register(
@@ -85,15 +85,15 @@ class PIPO(_Progressive):
     def __call__(self, batch: SignalBatch) -> Signal:
         """Advantages of fresh and of replayed rows."""
         fresh, again = batch.valid & ~batch["replayed"], batch.valid & batch["replayed"]
-        found = self._measure(float(batch.rewards[fresh].mean()) if fresh.any() else None)
-        scale = found.improvement * (self.negative if found.improvement < 0 else 1.0)
+        result = self._measure(float(batch.rewards[fresh].mean()) if fresh.any() else None)
+        scale = result.improvement * (self.negative if result.improvement < 0 else 1.0)
         advantages = group_normalise(batch.rewards, batch.groups, fresh, ddof=1)
         credit = retrospective_advantages(
             batch["previous_advantages"][again], batch.groups.take(again), scale, bound=self.bound
         )
         advantages[again] = credit
         keep = ~batch["replayed"] | (self._window.steps > self.wait)
-        return batch.signal(advantages=advantages, keep=keep, report={"pipo/improvement": found.improvement})
+        return batch.signal(advantages=advantages, keep=keep, report={"pipo/improvement": result.improvement})
 
 
 @register(
@@ -143,9 +143,9 @@ class PIPOGate(_Progressive):
         """Advantages by token, and the critic's targets."""
         mask = batch.mask & batch.valid[:, None]
         per_row = batch.token_rewards.sum(1)[batch.valid]
-        found = self._measure(float(per_row.mean()) if per_row.size else None)
+        result = self._measure(float(per_row.mean()) if per_row.size else None)
         raw = generalised_advantages(batch.token_rewards, batch["values"], mask, gamma=self.gamma, lam=self.lam)
-        gate = min(max(found.improvement, self.low), self.high)
+        gate = min(max(result.improvement, self.low), self.high)
         whitened = standardise(raw, mask, eps=1e-8, stabiliser="variance")
         return batch.signal(
             token_advantages=gate * whitened,
@@ -236,15 +236,15 @@ def retrospective_advantages(
 def _progress(case: Case) -> Progress:
     """As the releases measure it; a window of one has no deviation."""
     params = case.params
-    found = improvement(case.inputs["current_mean"], case.inputs["history"], ddof=0, divide=False)
-    deviation = 1.0 if params["history_window_size"] == 1 else found.deviation
-    return Progress(found.improvement / deviation, found.baseline, deviation)
+    result = improvement(case.inputs["current_mean"], case.inputs["history"], ddof=0, divide=False)
+    deviation = 1.0 if params["history_window_size"] == 1 else result.deviation
+    return Progress(result.improvement / deviation, result.baseline, deviation)
 
 
 @golden("PIPO", rtol=1e-4, atol=1e-5)
 def _(case: Case) -> Any:
-    found = _progress(case)
-    xi = found.improvement * (1.0 if case.params["enable_variance_normalization"] else found.deviation)
+    result = _progress(case)
+    xi = result.improvement * (1.0 if case.params["enable_variance_normalization"] else result.deviation)
     mask = case.array("response_mask") > 0
     before = mean_logprobs(case.array("advantages"), mask)
     credit = retrospective_advantages(before, Groups.of(case.inputs["group"]), xi)
@@ -252,8 +252,8 @@ def _(case: Case) -> Any:
         {
             "coefficients": np.where(mask, credit[:, None], 0.0),
             "xi": xi,
-            "rho": found.baseline,
-            "sigma": found.deviation,
+            "rho": result.baseline,
+            "sigma": result.deviation,
         }
     ]
 

@@ -44,11 +44,11 @@ def pref_grpo(
 
     Win rates come from `win_rate` or a pairwise verifier. ``restandardise`` standardises the sum over the batch.
     """
-    given = batch.components_given
+    present = batch.components_given
     advantages = decoupled_normalise(
-        batch["components"], batch.groups, given, weights=weights, scale=scale, eps=eps, reduce=batch.reduce
+        batch["components"], batch.groups, present, weights=weights, scale=scale, eps=eps, reduce=batch.reduce
     )
-    scored = np.asarray(given.any(axis=1))
+    scored = np.asarray(present.any(axis=1))
     if restandardise:
         advantages = standardise(advantages, scored, eps=eps, reduce=batch.reduce)
     return batch.signal(keep=scored | ~batch.valid, advantages=advantages)

@@ -110,14 +110,14 @@ class RiskPO(Tracker):
         papers = bundle_papers(scores, groups, bundles)
         low, high = self._quantiles(papers, "level_low"), self._quantiles(papers, "level_high")
         values = paper_values(papers, low, high, means=self._means(), **self.options)
-        found = risk_advantages(values, scores, groups, papers, flat=self._flat, **self.handing)
+        result = risk_advantages(values, scores, groups, papers, flat=self._flat, **self.handing)
         self._tracker.update(papers.scores)
         report = {
-            "riskpo/degenerate": int(found.degenerate.sum()),
+            "riskpo/degenerate": int(result.degenerate.sum()),
             "riskpo/low": self._tracker.at(self.options["level_low"]),
             "riskpo/high": self._tracker.at(self.options["level_high"]),
         }
-        return batch.signal(advantages=batch.scatter(found.advantages), report=report)
+        return batch.signal(advantages=batch.scatter(result.advantages), report=report)
 
     def _quantiles(self, papers: Papers, level: str) -> FloatArray:
         """``[B]`` the quantile that each bundle is compared with."""
@@ -392,7 +392,7 @@ class QuantileTracker(Tracker):
         return {"quantiles": None if self.quantiles is None else self.quantiles.tolist()}
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        found = state["quantiles"]
-        if found is not None and len(found) != self.levels.size:
-            raise KeyError(f"{len(found)} quantiles for {self.levels.size} levels")
-        self.quantiles = None if found is None else np.asarray(found, dtype=np.float64)
+        quantiles = state["quantiles"]
+        if quantiles is not None and len(quantiles) != self.levels.size:
+            raise KeyError(f"{len(quantiles)} quantiles for {self.levels.size} levels")
+        self.quantiles = None if quantiles is None else np.asarray(quantiles, dtype=np.float64)

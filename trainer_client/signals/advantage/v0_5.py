@@ -78,10 +78,10 @@ def v0_5(
     per_prompt = shrinkage_baseline(groups.mean(rewards), groups.mean(prior), groups.sizes)
     baseline = groups.spread(per_prompt.baseline)
     if leave_one_out:
-        others = groups.spread(groups.sizes) - 1
-        rest = (groups.spread(groups.sum(rewards)) - rewards) / np.maximum(others, 1)
-        shrunk = shrinkage_baseline(rest, prior, np.maximum(others, 1)).baseline
-        baseline = np.where(others > 0, shrunk, prior)
+        others_ = groups.spread(groups.sizes) - 1
+        rest = (groups.spread(groups.sum(rewards)) - rewards) / np.maximum(others_, 1)
+        shrunk = shrinkage_baseline(rest, prior, np.maximum(others_, 1)).baseline
+        baseline = np.where(others_ > 0, shrunk, prior)
     advantages = rewards - baseline
     if scale == "batch":
         n, _, squares = batch_moments(rewards, np.ones(rewards.size, np.bool_), reduce=batch.reduce)

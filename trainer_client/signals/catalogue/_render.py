@@ -40,17 +40,17 @@ def papers() -> tuple[Paper, ...]:
 
 def implemented() -> dict[str, list[Method]]:
     """Methods of each paper's key that has any."""
-    found: dict[str, list[Method]] = {}
-    for each in methods():
-        for key in each.papers:
-            found.setdefault(key, []).append(each)
-    return found
+    by_paper: dict[str, list[Method]] = {}
+    for method in methods():
+        for key in method.papers:
+            by_paper.setdefault(key, []).append(method)
+    return by_paper
 
 
 def markdown() -> str:
     """``docs/methods.md``."""
-    listed, found = methods(), implemented()
-    done = sum(paper.key in found for paper in papers())
+    listed, by_paper = methods(), implemented()
+    done = sum(paper.key in by_paper for paper in papers())
     outside = sum(bool(paper.outside) for paper in papers())
     lines = [
         _HEAD,
@@ -63,15 +63,15 @@ def markdown() -> str:
         "",
         "| paper | recipe | stages | provenance | methods | inputs |",
         "|---|---|---|---|---|---|",
-        *(_paper_row(paper, found.get(paper.key, [])) for paper in papers()),
+        *(_paper_row(paper, by_paper.get(paper.key, [])) for paper in papers()),
         "",
         "## List",
         "",
         "| method | stage | needs | inputs | provenance | what it computes |",
         "|---|---|---|---|---|---|",
-        *(_method_row(each) for each in listed),
+        *(_method_row(method) for method in listed),
         "",
-        *(line for each in listed for line in _section(each)),
+        *(line for method in listed for line in _section(method)),
         "## Inputs",
         "",
         "Where a recipe has them from: by itself, or by `[inputs] NAME = SOURCE` ([recipes](recipes.md)). What each",
@@ -96,7 +96,7 @@ def parts_page() -> str:
         "masks, and can be used on their own: `from trainer_client.signals.parts import group_normalise`.",
         "",
     ]
-    for module in (import_module(f"{parts.__name__}.{each.name}") for each in iter_modules(parts.__path__)):
+    for module in (import_module(f"{parts.__name__}.{module.name}") for module in iter_modules(parts.__path__)):
         lines += [f"## {module.__name__.rpartition('.')[2]}", "", inspect.getdoc(module) or "", ""]
         for name in (name for name in parts.__all__ if getattr(module, name, None) is getattr(parts, name)):
             thing = getattr(parts, name)
@@ -126,7 +126,7 @@ def describe(name: str) -> str:
     """
     if ":" in name:
         return _card(method_of(name))
-    by_name = {each.name: each for each in methods()}
+    by_name = {method.name: method for method in methods()}
     if name in by_name:
         return _card(by_name[name])
     called = {_folded(known): paper for paper in papers() for known in paper.called}
@@ -134,7 +134,7 @@ def describe(name: str) -> str:
         head = f"{paper.title}\n  provenance: {paper.provenance}"
         if paper.outside:
             return f"{head}\n  not computed here: {paper.outside}\n"
-        cards = [_card(each) for each in implemented().get(paper.key, [])]
+        cards = [_card(method) for method in implemented().get(paper.key, [])]
         return "\n\n".join([head, *cards]) if cards else f"{head}\n  no method yet\n"
     folded = {_folded(known): known for known in by_name}
     if (same := folded.get(_folded(name))) is not None:
@@ -147,8 +147,8 @@ def describe(name: str) -> str:
 def overview() -> str:
     """All methods, one a line."""
     listed = methods()
-    width = max(len(each.name) for each in listed)
-    return "\n".join(f"{each.name:<{width}}  {each.stage:<11}  {each.summary}" for each in listed) + "\n"
+    width = max(len(method.name) for method in listed)
+    return "\n".join(f"{method.name:<{width}}  {method.stage:<11}  {method.summary}" for method in listed) + "\n"
 
 
 def _folded(name: str) -> str:
@@ -156,14 +156,14 @@ def _folded(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum() or character in "+/")
 
 
-def _paper_row(paper: Paper, found: list[Method]) -> str:
+def _paper_row(paper: Paper, own_methods: list[Method]) -> str:
     if paper.outside:
         return f"| {paper.title} | | | {paper.provenance} | outside: {paper.outside} | |"
-    names = ", ".join(f"`{each.name}`" for each in found) or "none of its own"
-    stages = ", ".join(stage for stage in STAGES if any(each.stage == stage for each in found))
-    needed = dict.fromkeys(_alternatives(i) for each in found for i in each.inputs)
-    given = dict.fromkeys(_alternatives(i) for each in found for i in each.optional)
-    inputs = _listed(list(needed), [i for i in given if i not in needed])
+    names = ", ".join(f"`{method.name}`" for method in own_methods) or "none of its own"
+    stages = ", ".join(stage for stage in STAGES if any(method.stage == stage for method in own_methods))
+    needed = dict.fromkeys(_alternatives(i) for method in own_methods for i in method.inputs)
+    optional = dict.fromkeys(_alternatives(i) for method in own_methods for i in method.optional)
+    inputs = _listed(list(needed), [i for i in optional if i not in needed])
     return f"| {paper.title} | {_recipe(paper)} | {stages} | {paper.provenance} | {names} | {inputs} |"
 
 
@@ -199,13 +199,13 @@ def _section(each: Method) -> list[str]:
 
 def _laws(each: Method) -> str:
     laws = each.laws
-    said = {
+    kept_laws = {
         "a shift of all rewards changes nothing": laws.shift,
         f"a scaling of all rewards is {'undone' if laws.scale == 'invariant' else 'carried over'}": bool(laws.scale),
         "equal rewards give exactly 0": laws.constant,
         "a group's advantages sum to 0": laws.zero_sum,
     }
-    return "; ".join(text for text, holds in said.items() if holds)
+    return "; ".join(text for text, holds in kept_laws.items() if holds)
 
 
 def _made_for(each: Method) -> str:
@@ -215,8 +215,8 @@ def _made_for(each: Method) -> str:
     if each.within is None:
         return ""
     low, high = each.within
-    what = "rewards" if "rewards" in each.reads else "components"
-    return f"{what} of at least {low:g}" if high == float("inf") else f"{what} from {low:g} to {high:g}"
+    columns = "rewards" if "rewards" in each.reads else "components"
+    return f"{columns} of at least {low:g}" if high == float("inf") else f"{columns} from {low:g} to {high:g}"
 
 
 def _beside(each: Method) -> str:
@@ -225,7 +225,7 @@ def _beside(each: Method) -> str:
     registered = {other.target for other in methods()}
     if next(other for other in methods() if other.target.__module__ == module.__name__) is not each:
         return ""
-    found = [
+    remarks = [
         f"`{name}` ({(inspect.getdoc(thing) or '').partition(chr(10))[0].rstrip('.')})"
         for name, thing in vars(module).items()
         if not name.startswith("_")
@@ -233,7 +233,7 @@ def _beside(each: Method) -> str:
         and thing.__module__ == module.__name__
         and thing not in registered
     ]
-    return "; ".join(found)
+    return "; ".join(remarks)
 
 
 def _card(each: Method) -> str:

@@ -31,7 +31,7 @@ def source_of(declared: Input) -> str:
     """What supplies an input in a recipe, for a cell of a table."""
     if declared.name in _BY_ITSELF:
         return _BY_ITSELF[declared.name]
-    if any(each.beside == declared.name for each in INPUTS.values()):
+    if any(known.beside == declared.name for known in INPUTS.values()):
         return "by itself: which entries of the input beside it are there"
     match declared.axes:
         case "N":

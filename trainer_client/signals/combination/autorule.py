@@ -47,10 +47,10 @@ class RuleRewards(RunningMoments):
         rules = batch["components"]
         if not rules.shape[1]:
             raise InputError("components: no rules; AutoRule needs at least one")
-        given = batch.components_given
-        judged = given.sum(1)
+        present = batch.components_given
+        judged = present.sum(1)
         live = batch.valid & (judged > 0)
-        share = np.where(given, rules, 0.0).sum(1) / np.maximum(judged, 1)
+        share = np.where(present, rules, 0.0).sum(1) / np.maximum(judged, 1)
         model = batch.rewards
         if self.scale == "running":
             self.update(model[live])
@@ -61,7 +61,7 @@ class RuleRewards(RunningMoments):
             keep=live | ~batch.valid,
             rewards=rewards,
             advantages=group_normalise(rewards, batch.groups, live, eps=self.eps),
-            report={"autorule/coverage": _share(given, batch.valid)},
+            report={"autorule/coverage": _share(present, batch.valid)},
         )
 
 

@@ -58,21 +58,21 @@ def bayesian_panel(
     ``disagreement`` (0 never asks). A row that no judge answered keeps the prior and asks.
     """
     likelihoods, states = batch["state_likelihoods"], batch["state_likelihoods"].shape[2]
-    given = batch["judged"].all(2) if "judged" in batch else np.ones(likelihoods.shape[:2], np.bool_)
+    judged = batch["judged"].all(2) if "judged" in batch else np.ones(likelihoods.shape[:2], np.bool_)
     start = np.asarray(tuple(prior) or (1.0 / states,) * states)
     table = np.asarray(costs, dtype=np.float64) if costs else 1.0 - np.eye(states)
-    found = decide(likelihoods, given & batch.valid[:, None], start, table)
-    ask = found.judges == 0
+    decision = decide(likelihoods, judged & batch.valid[:, None], start, table)
+    ask = decision.judges == 0
     if outcomes:
-        ask |= value_of_information(found.posterior, np.asarray(outcomes, dtype=np.float64), table, price) > 0
+        ask |= value_of_information(decision.posterior, np.asarray(outcomes, dtype=np.float64), table, price) > 0
     if disagreement > 0:
-        ask |= found.disagreement > disagreement
+        ask |= decision.disagreement > disagreement
     requests = [
-        Request(int(row), "judge", {"posterior": found.posterior[row].tolist(), "action": int(found.action[row])})
+        Request(int(row), "judge", {"posterior": decision.posterior[row].tolist(), "action": int(decision.action[row])})
         for row in np.flatnonzero(ask & batch.valid).tolist()
     ]
-    unheard = int((batch.valid & (found.judges == 0)).sum())
-    return batch.signal(rewards=-found.cost, requests=requests, report={"bayesian_panel/unheard": unheard})
+    unheard = int((batch.valid & (decision.judges == 0)).sum())
+    return batch.signal(rewards=-decision.cost, requests=requests, report={"bayesian_panel/unheard": unheard})
 
 
 class Decision(NamedTuple):
@@ -117,17 +117,17 @@ def decide(likelihoods: FloatArray, given: BoolArray, prior: FloatArray, costs: 
     if bool((start < 0).any()) or not np.allclose(start.sum(1), 1.0):
         raise InputError("prior: probabilities must not be negative and sum to 1")
     logs = np.log(np.maximum(likelihoods, _LEAST))
-    heard = given.sum(1)
+    counts = given.sum(1)
     joint = np.log(np.maximum(start, _LEAST**2)) + _median(logs, given)
     posterior = np.exp(joint - joint.max(1, keepdims=True, initial=-np.inf))
     posterior = posterior / posterior.sum(1, keepdims=True)
     expected = posterior @ costs.T
     action = expected.argmin(1) if rows else np.zeros(0, np.int64)
     odds = logs - np.log(np.maximum(np.exp(logs).sum(2, keepdims=True) - np.exp(logs), _LEAST))
-    mean = np.where(given[:, :, None], odds, 0.0).sum(1) / np.maximum(heard, 1)[:, None]
-    squares = np.where(given[:, :, None], (odds - mean[:, None]) ** 2, 0.0).sum(1) / np.maximum(heard - 1, 1)[:, None]
-    spread = np.sqrt(squares).max(1, initial=0.0) * (heard > 1)
-    return Decision(posterior, action, expected.min(1, initial=np.inf), heard, spread)
+    mean = np.where(given[:, :, None], odds, 0.0).sum(1) / np.maximum(counts, 1)[:, None]
+    squares = np.where(given[:, :, None], (odds - mean[:, None]) ** 2, 0.0).sum(1) / np.maximum(counts - 1, 1)[:, None]
+    spread = np.sqrt(squares).max(1, initial=0.0) * (counts > 1)
+    return Decision(posterior, action, expected.min(1, initial=np.inf), counts, spread)
 
 
 def value_of_information(posterior: FloatArray, outcomes: FloatArray, costs: FloatArray, price: float) -> FloatArray:

@@ -106,18 +106,18 @@ class Constrained(Multipliers):
 
     def __call__(self, batch: SignalBatch) -> Signal:
         """Advantages of a step."""
-        components, given = batch["components"], batch.components_given
-        live = given[:, 0]
-        given = given & live[:, None]
+        components, present = batch["components"], batch.components_given
+        live = present[:, 0]
+        present = present & live[:, None]
         parts = [
-            group_normalise(components[:, k], batch.groups, given[:, k], eps=self.eps)
+            group_normalise(components[:, k], batch.groups, present[:, k], eps=self.eps)
             for k in range(components.shape[1])
         ]
         advantages = parts[0] + sum(value * part for value, part in zip(self.values, parts[1:], strict=True))
         if self.rescale:
             advantages = advantages / (1.0 + float(self.values.sum()))
-        counts = given[:, 1:].sum(0)
-        sums = np.where(given[:, 1:], components[:, 1:], 0.0).sum(0)
+        counts = present[:, 1:].sum(0)
+        sums = np.where(present[:, 1:], components[:, 1:], 0.0).sum(0)
         used = self.values
         shortfall = self.update(np.divide(sums, counts, out=np.full(counts.shape, np.nan), where=counts > 0))
         return batch.signal(

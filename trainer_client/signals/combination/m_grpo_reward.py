@@ -53,8 +53,8 @@ def m_grpo_reward(batch: SignalBatch, *, weights: tuple[float, ...] | None = Non
     factors = resolve_weights(weights or _PUBLISHED[components.shape[1]], components.shape[1])
     terms = [Term("format", float(factors[0]), gate=Gate(1.0))]
     terms += [Term(f"component {k}", float(w)) for k, w in enumerate(factors[1:], 1)]
-    given = batch.components_given
-    combined = combine(components, given, terms, groups=np.arange(batch.rows), max_missing=1.0)
+    present = batch.components_given
+    combined = combine(components, present, terms, groups=np.arange(batch.rows), max_missing=1.0)
     # A closed gate's own share is no part of the published reward: an invalid format earns nothing at all.
     passed = components[:, 0] >= 1.0
     rewards = np.where(combined.valid & passed, combined.rewards, 0.0)

@@ -45,18 +45,18 @@ def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float =
     if bare:
         raise InputError(f"facts: row {bare[0]} has none; a question rests on at least one")
     curves = [fact_coverage(h, f) if live else [] for h, f, live in zip(hits, facts, batch.valid, strict=True)]
-    found = np.array([curve[-1] if curve else 0.0 for curve in curves])
+    final = np.array([curve[-1] if curve else 0.0 for curve in curves])
     attempted = batch["attempted"] if "attempted" in batch else np.ones(batch.rows, np.bool_)
-    seen = found[batch.valid]
+    seen = final[batch.valid]
     called = [
         hit_precision(hits[row], facts[row])[-1] for row in np.flatnonzero(batch.valid).tolist() if len(hits[row])
     ]
     report = {
         "mind_paraworld/coverage": mean_or_none(seen),
         "mind_paraworld/hit_precision": mean_or_none(np.array(called)),
-        "mind_paraworld/premature": int((batch.valid & attempted & (found < 1)).sum()),
+        "mind_paraworld/premature": int((batch.valid & attempted & (final < 1)).sum()),
     }
-    return batch.signal(rewards=answer * batch["correct"] + coverage * found, report=report)
+    return batch.signal(rewards=answer * batch["correct"] + coverage * final, report=report)
 
 
 def fact_coverage(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable]) -> list[float]:
@@ -84,5 +84,5 @@ def hit_precision(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable])
     Source: Mind-ParaWorld (HitPrec), its denominator reconstructed.
     """
     wanted = set(facts)
-    found = np.cumsum([bool(wanted.intersection(call)) for call in hits])
-    return [float(n) / (k + 1) for k, n in enumerate(found.tolist())]
+    counts = np.cumsum([bool(wanted.intersection(call)) for call in hits])
+    return [float(n) / (k + 1) for k, n in enumerate(counts.tolist())]

@@ -120,12 +120,12 @@ def read_item_score(text: str | None) -> float | None:
 
     Source: MPO, minnesotanlp/mpo trl/extras/mpo/rm_essay_writing.py @19972d3b, which counts what it cannot read as 0.
     """
-    found = _SCORE.search(text or "")
-    if not found:
+    match = _SCORE.search(text or "")
+    if not match:
         return None
-    fraction = _FRACTION.fullmatch(found[1])
+    fraction = _FRACTION.fullmatch(match[1])
     try:
-        value = float(fraction[1]) / float(fraction[2]) if fraction else float(found[1])
+        value = float(fraction[1]) / float(fraction[2]) if fraction else float(match[1])
     except (ValueError, ZeroDivisionError):
         return None
     return value if math.isfinite(value) else None
@@ -245,9 +245,13 @@ class EvolvingRubric(Tracker):
 
 def _distinct(items: Sequence[str]) -> tuple[str, ...]:
     """Items in their order, without those that differ from an earlier one in blanks and case only."""
-    found = {" ".join(item.split()).casefold(): item.strip() for item in reversed(items)}
-    found.pop("", None)
-    return tuple(found[key] for key in dict.fromkeys(" ".join(i.split()).casefold() for i in items) if key in found)
+    items_by_text = {" ".join(item.split()).casefold(): item.strip() for item in reversed(items)}
+    items_by_text.pop("", None)
+    return tuple(
+        items_by_text[key]
+        for key in dict.fromkeys(" ".join(i.split()).casefold() for i in items)
+        if key in items_by_text
+    )
 
 
 @golden("MPO rubric score")

@@ -43,11 +43,11 @@ def posterior_grpo(batch: SignalBatch, *, eps: float = 1e-6) -> Signal:
     that its model need not be asked; missing where it is needed, it takes the row out.
     """
     components = batch["components"]
-    given = batch.components_given
+    present = batch.components_given
     table = components.copy()
     table[:, 2] *= components[:, 1]
     asked = np.ones(table.shape, np.bool_)
-    asked[:, 2] = ~given[:, 1] | (components[:, 1] > 0)
+    asked[:, 2] = ~present[:, 1] | (components[:, 1] > 0)
     return combined_columns(batch, table, [Term("format"), Term("outcome"), Term("reasoning")], eps, asked)
 
 

@@ -48,7 +48,7 @@ def rarg(
         Term("politeness", politeness / total),
         Term("evidence", evidence / total, required=False),
     ]
-    found = combine(
+    combined = combine(
         table, batch.components_given, terms, groups=batch.groups if "groups" in batch else None, max_missing=1.0
     )
-    return batch.signal(rewards=np.nan_to_num(found.rewards), keep=found.valid | ~batch.valid)
+    return batch.signal(rewards=np.nan_to_num(combined.rewards), keep=combined.valid | ~batch.valid)

@@ -47,14 +47,14 @@ def rubric_reward(batch: SignalBatch) -> Signal:
     the share of such rows is reported; a row without any verdict is masked. Reported as well: how often each
     criterion is met.
     """
-    verdicts, given = batch["components"], batch.components_given
+    verdicts, present = batch["components"], batch.components_given
     weights = batch["criterion_weights"] if "criterion_weights" in batch else np.ones(verdicts.shape)
     rows = batch.valid
-    rewards, judged = share_of_rubric(verdicts[rows], weights[rows], given[rows])
+    rewards, judged = share_of_rubric(verdicts[rows], weights[rows], present[rows])
     asked = (weights != 0) & rows[:, None]
-    shown = asked & given
+    shown = asked & present
     hits = np.where(shown, verdicts, 0.0).sum(0) / np.maximum(shown.sum(0), 1)
-    partial = (asked & ~given).any(1)[rows]
+    partial = (asked & ~present).any(1)[rows]
     keep = ~rows
     keep[rows] = judged
     return batch.signal(

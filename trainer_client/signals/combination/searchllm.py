@@ -53,9 +53,9 @@ def searchllm(batch: SignalBatch, *, bottom: int = 3, weights: Sequence[float] =
     score missing is left out; of the others those given count. ``weights`` are of the others, or of all, of which
     those of the bottom line have no effect.
     """
-    table, given = batch["components"], batch.components_given
-    whole = given[:, :bottom].all(1) & given[:, bottom:].any(1) & batch.valid
-    used = given & whole[:, None]
+    table, present = batch["components"], batch.components_given
+    whole = present[:, :bottom].all(1) & present[:, bottom:].any(1) & batch.valid
+    used = present & whole[:, None]
     factors = tuple(weights)[-(table.shape[1] - bottom) :]
     rewards = softly_gated(
         np.where(used, table, 1.0)[:, :bottom], table[:, bottom:], factors or None, used[:, bottom:], floor=floor

@@ -45,6 +45,6 @@ def _(case: Case) -> Any:
     assert signal.returns is not None
     # What the source leaves on padding has no meaning: there the vector's own entry is put back.
     return {
-        name: np.where(batch.mask, ours, np.asarray(case.output[name]))
-        for name, ours in (("advantages", signal.token_advantages), ("returns", signal.returns))
+        name: np.where(batch.mask, values, np.asarray(case.output[name]))
+        for name, values in (("advantages", signal.token_advantages), ("returns", signal.returns))
     }

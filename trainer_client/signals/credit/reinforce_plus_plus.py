@@ -215,7 +215,7 @@ def _(case: Case) -> Any:
     signal = method(name, gamma=case.params["gamma"])(case.batch())
     assert signal.token_advantages is not None
     assert signal.returns is not None
-    found, theirs = signal.token_advantages[:, 0], np.asarray(case.output, dtype=np.float64)
+    advantages, expected = signal.token_advantages[:, 0], np.asarray(case.output, dtype=np.float64)
     units = 32 * np.spacing(np.float32(np.abs(signal.returns).max())) / 1e-4
     equal = case.params["gamma"] == 1.0 and np.ptp(case.array("rewards")) == 0
-    return theirs if equal and bool((np.abs(found - theirs) <= units).all()) else found
+    return expected if equal and bool((np.abs(advantages - expected) <= units).all()) else advantages

@@ -107,8 +107,12 @@ def robustness(rewards: FloatArray, noisy: BoolArray, groups: Groups) -> dict[st
     Source: CoIPO, evaluation part.
     """
     clean, dirty = groups.sum(~noisy), groups.sum(noisy)
-    both = (clean > 0) & (dirty > 0)
+    both_right = (clean > 0) & (dirty > 0)
     shaken = groups.sum(np.where(noisy, rewards, 0.0)) / np.maximum(dirty, 1)
     plain = groups.sum(np.where(noisy, 0.0, rewards)) / np.maximum(clean, 1)
-    gap = (shaken - plain)[both]
-    return {"gap": mean_or_none(gap), "worst": float(gap.min()) if gap.size else None, "families": int(both.sum())}
+    gap = (shaken - plain)[both_right]
+    return {
+        "gap": mean_or_none(gap),
+        "worst": float(gap.min()) if gap.size else None,
+        "families": int(both_right.sum()),
+    }

@@ -120,11 +120,11 @@ def group_similarity(
     result = np.zeros(questions.rows)
     for members in questions.members():
         own = wording.index[members]
-        others = own[:, None] != own[None, :]
+        differs = own[:, None] != own[None, :]
         if wordings is not None or rollouts is not None:
-            others &= _drawn(own, wordings, rollouts, drawn)
+            differs &= _drawn(own, wordings, rollouts, drawn)
         block = similarity[np.ix_(members, members)]
-        result[members] = np.where(others, block, 0.0).sum(1) / np.maximum(others.sum(1), 1)
+        result[members] = np.where(differs, block, 0.0).sum(1) / np.maximum(differs.sum(1), 1)
     several = _several(questions, variants)
     return np.where(several, result, 0.0), several
 
@@ -141,11 +141,11 @@ def set_overlap(sets: Sequence[Collection[Hashable]]) -> float:
     """
     if len(sets) < 2:
         raise InputError(f"sets: {len(sets)} given; overlap needs two")
-    found = []
-    for one, other in combinations([set(members) for members in sets], 2):
-        union = one | other
-        found.append(len(one & other) / len(union) if union else 1.0)
-    return sum(found) / len(found)
+    overlaps = []
+    for first, other in combinations([set(members) for members in sets], 2):
+        union = first | other
+        overlaps.append(len(first & other) / len(union) if union else 1.0)
+    return sum(overlaps) / len(overlaps)
 
 
 def _several(questions: Groups, variants: Groups) -> BoolArray:
@@ -158,12 +158,12 @@ def _several(questions: Groups, variants: Groups) -> BoolArray:
 
 def _drawn(own: IntArray, wordings: int | None, rollouts: int | None, rng: Generator) -> BoolArray:
     """``[G, G]`` columns that each row is compared with: some rollouts of some other wordings."""
-    names, which = np.unique(own, return_inverse=True)
+    names, inverse = np.unique(own, return_inverse=True)
     chosen = np.zeros((own.size, own.size), np.bool_)
     for row in range(own.size):
         rest = np.flatnonzero(names != own[row])
         for name in rng.permutation(rest)[: rest.size if wordings is None else wordings]:
-            columns = np.flatnonzero(which == name)
+            columns = np.flatnonzero(inverse == name)
             chosen[row, rng.permutation(columns)[: columns.size if rollouts is None else rollouts]] = True
     return chosen
 

@@ -36,8 +36,8 @@ def webdetective(batch: SignalBatch, *, refusal: float = 0.5) -> Signal:
     rewards = np.where(
         batch["attempted"], batch["correct"].astype(np.float64), np.where(batch["sufficient"], 0.0, refusal)
     )
-    found = search_metrics(*parts)._asdict()
-    return batch.signal(rewards=rewards, report={f"webdetective/{name}": value for name, value in found.items()})
+    metrics = search_metrics(*parts)._asdict()
+    return batch.signal(rewards=rewards, report={f"webdetective/{name}": value for name, value in metrics.items()})
 
 
 class SearchMetrics(NamedTuple):
@@ -77,6 +77,6 @@ def search_metrics(sufficient: BoolArray, attempted: BoolArray, correct: BoolArr
     return SearchMetrics(knowledge, refusal, use, whole)
 
 
-def _f1(both: int, named: int, true: int) -> float | None:
+def _f1(hits: int, named: int, true: int) -> float | None:
     """Harmonic mean of ``both / named`` and ``both / true``; None when there is neither."""
-    return 2.0 * both / (named + true) if named + true else None
+    return 2.0 * hits / (named + true) if named + true else None

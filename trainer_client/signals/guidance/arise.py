@@ -251,13 +251,13 @@ class SkillLibrary(Tracker):
             return ()
         ranked = sorted(self.reservoir.values())
         cut = ranked[max(0, int(len(ranked) * self.percentile) - 1)]
-        gone = [name for name, value in self.reservoir.items() if value < cut and not self._uses[name]]
-        kept = {name: value for name, value in self.reservoir.items() if name not in gone}
+        deleted = [name for name, value in self.reservoir.items() if value < cut and not self._uses[name]]
+        kept = {name: value for name, value in self.reservoir.items() if name not in deleted}
         over = max(len(kept) - self.reservoir_capacity, 0)
-        gone += sorted(kept, key=kept.__getitem__)[:over]
-        for name in gone:
+        deleted += sorted(kept, key=kept.__getitem__)[:over]
+        for name in deleted:
             del self.reservoir[name], self._uses[name]
-        return tuple(gone)
+        return tuple(deleted)
 
     def _state(self) -> dict[str, Any]:
         return {"cache": dict(self.cache), "reservoir": dict(self.reservoir), "uses": dict(self._uses)}
@@ -288,10 +288,10 @@ def _(case: Case) -> Any:
 @golden("arise_skill_selection")
 def _(case: Case) -> Any:
     assert case.params["exploration_eps"] == 0
-    found = choose_skill(
+    choice = choose_skill(
         case.array("scores"), temperature=case.params["temperature"], confidence=case.params["confidence_threshold"]
     )
-    return found._asdict()
+    return choice._asdict()
 
 
 @golden("arise_skill_library")

@@ -73,8 +73,8 @@ def hill(
     tried = _tried(batch, valid, groups, right)
     number = groups.sum(plain)
     rate = groups.sum(plain & right) / np.maximum(number, 1)
-    nothing = np.full(len(groups), np.nan)
-    unhinted = hint_rewards(rate, number.astype(np.int64), nothing, kind=term, temperature=None).term
+    no_hint = np.full(len(groups), np.nan)
+    unhinted = hint_rewards(rate, number.astype(np.int64), no_hint, kind=term, temperature=None).term
     scored = hint_rewards(
         tried.rate,
         tried.sizes,
@@ -270,18 +270,18 @@ def _(case: Case) -> Any:
 def _(case: Case) -> Any:
     tried = [np.asarray(rows) for rows in case.inputs["rewards_hint_by_flat_prompt_rollout"]]
     reliance, passed = case.inputs["hint_reliance"], case.inputs["hint_ok"]
-    each = case.params["num_repeat"]
-    prompts = len(tried[0]) // each
-    found: dict[str, Any] = {"hint_rewards": {}, "best": {}}
+    size = case.params["num_repeat"]
+    prompts = len(tried[0]) // size
+    result: dict[str, Any] = {"hint_rewards": {}, "best": {}}
     for prompt in range(prompts):
-        rows = slice(prompt * each, (prompt + 1) * each)
+        rows = slice(prompt * size, (prompt + 1) * size)
         right = np.array([hint[rows] > case.params["positive_threshold"] for hint in tried])
         lean = np.array([reliance[h][prompt] for h in range(len(tried))])
         wins = right.sum(1)
         mean = np.divide((lean * right).sum(1), wins, out=np.full(len(tried), np.nan), where=wins > 0)
         scored = hint_rewards(
             right.mean(1),
-            np.full(len(tried), each),
+            np.full(len(tried), size),
             mean,
             refused=~np.array([passed[h][prompt] for h in range(len(tried))]),
             unhinted=case.params["original_prob_term"],
@@ -289,12 +289,12 @@ def _(case: Case) -> Any:
         )
         best = int(best_hints(scored.rewards, one_group(len(tried)), 1)[0])
         dead = bool(scored.degenerate[best])
-        found["hint_rewards"][str(prompt)] = scored.rewards
-        found["best"][str(prompt)] = {
+        result["hint_rewards"][str(prompt)] = scored.rewards
+        result["best"][str(prompt)] = {
             "reward": scored.rewards[best],
             "hint_id": best,
             "is_zero_variance": dead,
             "avg_hint_reliance": None if dead else float(mean[best]),
             "prob_term": scored.term[best],
         }
-    return found
+    return result

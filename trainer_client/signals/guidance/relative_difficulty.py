@@ -74,8 +74,8 @@ class RecentMeans(Tracker):
     @property
     def mean(self) -> float | None:
         """Mean over all groups remembered; None before the first."""
-        every = [value for step in self._steps for value in step]
-        return float(np.mean(every)) if every else None
+        values = [value for step in self._steps for value in step]
+        return float(np.mean(values)) if values else None
 
     def update(self, means: FloatArray) -> None:
         """Take in the group means of a step."""

@@ -177,8 +177,8 @@ def hint_ladder(tiers: Sequence[Sequence[str]]) -> Iterator[Hint]:
 def _(case: Case) -> Any:
     batch = SignalBatch(case.array("rewards"), case.inputs["uid"], hint_levels=case.inputs["hint_level"])
     rows = lowest_solving_hint(batch.rewards, batch["hint_levels"], batch.groups, np.ones(batch.rows, np.bool_))
-    found = dict(zip(batch.groups.labels.tolist(), rows.tolist(), strict=True))
+    row_of_group = dict(zip(batch.groups.labels.tolist(), rows.tolist(), strict=True))
     return {
-        "chosen_row": {str(uid): row for uid, row in found.items() if row >= 0},
-        "unsolved": [uid for uid, row in found.items() if row < 0],
+        "chosen_row": {str(uid): row for uid, row in row_of_group.items() if row >= 0},
+        "unsolved": [uid for uid, row in row_of_group.items() if row < 0],
     }

@@ -43,16 +43,16 @@ def tempsamp_r1(
     statistics from the policy's own rollouts and gives the answer a multiple of their best advantage, at least 0;
     ``joint`` does nothing about it. A group of given answers alone has no signal.
     """
-    rewards, given = batch.rewards, batch["helped"]
-    own = batch.valid & ~given
+    rewards, unhinted = batch.rewards, batch["helped"]
+    own = batch.valid & ~unhinted
     if handling == "shape":
         rewards = asymmetric_shaping(rewards, threshold=threshold, high=high, low=low)
     elif handling == "downscale":
-        rewards = np.where(given, downscale * rewards, rewards)
+        rewards = np.where(unhinted, downscale * rewards, rewards)
     if handling == "anchor":
         relative = group_normalise(rewards, batch.groups, own, ddof=ddof, eps=eps)
         best = np.maximum(batch.groups.max(np.where(own, relative, 0.0)), 0.0)
-        advantages = np.where(given, anchor * batch.groups.spread(best), relative)
+        advantages = np.where(unhinted, anchor * batch.groups.spread(best), relative)
     else:
         advantages = group_normalise(rewards, batch.groups, batch.valid, ddof=ddof, eps=eps)
     advantages = np.where(batch.groups.spread(batch.groups.any(own)), advantages, 0.0)

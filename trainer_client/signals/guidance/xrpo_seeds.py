@@ -49,9 +49,9 @@ class XRPOSeeds(Tracker):
         requests = []
         for group in np.flatnonzero(unsolved).tolist():
             row = int(first[group])
-            found = self._corpus.nearest(labels[group], places[row], k=self.k, min_similarity=self.min_similarity)
-            if found:
-                requests.append(Request(row, "seed", {"examples": found}))
+            seeds = self._corpus.nearest(labels[group], places[row], k=self.k, min_similarity=self.min_similarity)
+            if seeds:
+                requests.append(Request(row, "seed", {"examples": seeds}))
         solved = extreme_row(batch.groups, batch.rewards, batch.valid & (batch.rewards >= self.correct))
         for group in np.flatnonzero(solved >= 0).tolist():
             row = int(solved[group])
@@ -89,14 +89,14 @@ class SolvedCorpus(Tracker):
         self, prompt: Hashable, embedding: FloatArray, *, k: int, min_similarity: float
     ) -> list[tuple[Hashable, str]]:
         """The ``k`` most similar solved prompts by cosine and their solutions; never the prompt itself."""
-        others = [(label, *entry) for label, entry in self._solved.items() if label != prompt]
-        if not others or k < 1:
+        neighbours = [(label, *entry) for label, entry in self._solved.items() if label != prompt]
+        if not neighbours or k < 1:
             return []
-        matrix = np.array([place for _, _, place in others])
+        matrix = np.array([place for _, _, place in neighbours])
         lengths = np.linalg.norm(matrix, axis=1) * float(np.linalg.norm(embedding))
         similar = matrix @ embedding / np.where(lengths > 0, lengths, 1.0)
         best = [row for row in np.argsort(-similar, kind="stable")[:k].tolist() if similar[row] >= min_similarity]
-        return [others[row][:2] for row in best]
+        return [neighbours[row][:2] for row in best]
 
     def _state(self) -> dict[str, Any]:
         return {"solved": [[prompt, text, list(place)] for prompt, (text, place) in self._solved.items()]}

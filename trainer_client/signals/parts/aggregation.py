@@ -41,10 +41,10 @@ def token_weights(
         raise OptionError(f"mode: {mode!r} is not one of {', '.join(get_args(Aggregation))}")
     counted = mask.astype(np.float64)
     lengths = counted.sum(1, keepdims=True)
-    every = _count("tokens", tokens, int(lengths.sum()))
+    count = _count("tokens", tokens, int(lengths.sum()))
     rows = _count("sequences", sequences, int((lengths > 0).sum()))
     if mode == "token-mean":
-        return counted / max(every, 1)
+        return counted / max(count, 1)
     if mode in ("seq-mean-token-sum-norm", "dr-grpo"):
         counted = counted / (mask.shape[1] if horizon is None else horizon)
     elif mode == "seq-mean-token-mean":

@@ -49,8 +49,8 @@ def combined_columns(
     batch: SignalBatch, table: FloatArray, terms: Sequence[Term], eps: float, asked: BoolArray | None = None
 ) -> Signal:
     """GRPO over a combination in which every term that is asked for and reached is needed."""
-    given = batch.components_given
-    combined: Combined = combine(table, given, terms, asked=asked, groups=batch.groups, max_missing=1.0)
+    present = batch.components_given
+    combined: Combined = combine(table, present, terms, asked=asked, groups=batch.groups, max_missing=1.0)
     live = combined.valid
     rewards = np.where(live, combined.rewards, 0.0)
     return batch.signal(

@@ -167,15 +167,15 @@ class _Table:
         table = as_floats("scores", scores, 2)
         if table.shape[1] != len(terms):
             raise InputError(f"scores: {table.shape[1]} columns for {len(terms)} terms; one term per column is needed")
-        everything = np.ones(table.shape, np.bool_)
-        given = everything if valid is None else as_bools("valid", valid, 2)
-        wanted = everything if asked is None else as_bools("asked", asked, 2)
+        all_true = np.ones(table.shape, np.bool_)
+        present = all_true if valid is None else as_bools("valid", valid, 2)
+        wanted = all_true if asked is None else as_bools("asked", asked, 2)
         reasons = None if codes is None else np.asarray(codes)
-        for name, array in (("valid", given), ("asked", wanted), ("codes", reasons)):
+        for name, array in (("valid", present), ("asked", wanted), ("codes", reasons)):
             if array is not None and array.shape != table.shape:
                 raise InputError(f"{name}: shape {array.shape} differs from the scores' {table.shape}")
-        given = given & wanted
-        require_finite("scores", table, given, [term.name for term in terms])
+        present = present & wanted
+        require_finite("scores", table, present, [term.name for term in terms])
         partition = None
         if groups is not None:
             # Telling texts apart costs more than all else here: not where no term looks at siblings.
@@ -188,7 +188,7 @@ class _Table:
         elif any("drop_group" in term.on_missing.values() for term in terms):
             raise OptionError("on_missing: drop_group needs the groups of the rows; pass groups=")
         names = dict(code_names) if isinstance(code_names, Mapping) else dict(enumerate(code_names or ()))
-        return cls(terms, np.where(given, table, 0.0), given, given.copy(), wanted, reasons, names, partition)
+        return cls(terms, np.where(present, table, 0.0), present, present.copy(), wanted, reasons, names, partition)
 
     def name_of(self, code: object) -> str:
         if isinstance(code, (int, np.integer)):
@@ -207,8 +207,8 @@ class _Table:
             if self.codes is None:
                 result[absent, column] = _CODE[term.action("default")]
                 continue
-            kinds, which = np.unique(self.codes[absent, column], return_inverse=True)
-            result[absent, column] = np.array([_CODE[term.action(self.name_of(k))] for k in kinds.tolist()])[which]
+            kinds, inverse = np.unique(self.codes[absent, column], return_inverse=True)
+            result[absent, column] = np.array([_CODE[term.action(self.name_of(k))] for k in kinds.tolist()])[inverse]
         return result
 
     def fill_floors(self, actions: IntArray) -> None:

@@ -72,10 +72,10 @@ def discriminative_weights(
     if tau is not None and not tau > 0:
         raise OptionError(f"tau: {tau} must be positive; None shares alike")
     right, wrong = rewards >= 1.0, rewards <= 0.0
-    both = groups.spread(groups.any(right) & groups.any(wrong))
+    mixed = groups.spread(groups.any(right) & groups.any(wrong))
     alike = np.zeros(rewards.size)
-    of_right = _shares(alike if quality is None else quality, right & both, groups)
-    return of_right - _shares(alike if tau is None else scores / tau, wrong & both, groups)
+    of_right = _shares(alike if quality is None else quality, right & mixed, groups)
+    return of_right - _shares(alike if tau is None else scores / tau, wrong & mixed, groups)
 
 
 def _shares(logits: FloatArray, where: BoolArray, groups: Groups) -> FloatArray:

@@ -155,7 +155,7 @@ def _(case: Case) -> Any:
         numbers[left] = [next(uniforms, 1.0) for _ in range(int(left.sum()))]
         return numbers
 
-    one = Groups.of(np.zeros(rewards.size, int))
+    group = Groups.of(np.zeros(rewards.size, int))
     params = case.params
-    turn = rejection_sample(rewards, one, draw, number=params["num_samples"], beta=params["beta"])
+    turn = rejection_sample(rewards, group, draw, number=params["num_samples"], beta=params["beta"])
     return [int(row) for row in np.argsort(turn, kind="stable") if turn[row] >= 0]

@@ -47,17 +47,17 @@ def secrets_ii(batch: SignalBatch, *, action: Denoise = "soft", smoothing: float
     """
     chosen, rejected = labelled_pairs(batch["preferred"], batch.groups, batch.valid)
     scores = batch["model_scores"]
-    found = preference_strength(scores[chosen], scores[rejected])
-    treated = denoise_pairs(found.mean, action, smoothing=smoothing)
+    strength = preference_strength(scores[chosen], scores[rejected])
+    treated = denoise_pairs(strength.mean, action, smoothing=smoothing)
     pairs = [
         Pair(int(r if turned else c), int(c if turned else r), float(m) if margin else 0.0, float(w), float(p))
         for c, r, turned, p, w, m in zip(chosen, rejected, *treated, strict=True)
         if w > 0
     ]
     report = {
-        "secrets_ii/flip_rate": float((found.mean < 0).mean()) if found.mean.size else None,
+        "secrets_ii/flip_rate": float((strength.mean < 0).mean()) if strength.mean.size else None,
         "secrets_ii/models": scores.shape[1],
-        "secrets_ii/disagreement": float(found.deviation.mean()) if found.mean.size else None,
+        "secrets_ii/disagreement": float(strength.deviation.mean()) if strength.mean.size else None,
     }
     return batch.signal(pairs=pairs, report=report)
 

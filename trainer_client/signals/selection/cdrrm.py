@@ -62,9 +62,9 @@ def read_winner(text: str) -> Winner | None:
     Source: CDRRM, ldcan/CDRRM eval/evaluate.py @100601c6.
     """
     for form in _VERDICTS:
-        found = form.search(text)
-        if found:
-            return "A" if found[1].upper() == "A" else "B"
+        match = form.search(text)
+        if match:
+            return "A" if match[1].upper() == "A" else "B"
     return None
 
 

@@ -88,12 +88,12 @@ def cobalt_trajectories(batch: SignalBatch, *, keep: int = 4, pool: int = 16) ->
 
 def _resumable(rates: Sequence[float]) -> list[tuple[int, float]]:
     """Turns that a completion may take over, with the best rate before them."""
-    found: list[tuple[int, float]] = []
+    turns: list[tuple[int, float]] = []
     for turn in range(len(rates)):
         if turn >= 2 and rates[turn - 1] >= 1 and rates[turn - 2] >= 1:
             break
-        found.append((turn, float(max(rates[:turn], default=0.0))))
-    return found
+        turns.append((turn, float(max(rates[:turn], default=0.0))))
+    return turns
 
 
 @golden("cobalt_max_variance_subset")

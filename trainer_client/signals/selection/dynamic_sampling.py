@@ -100,13 +100,13 @@ def _teaching_groups(batch: SignalBatch, *, keep_singletons: bool = True) -> Boo
     """
     metrics: list[tuple[FloatArray, BoolArray]] = []
     if "components" in batch.ahead and "components" in batch:
-        given = batch.components_given
-        metrics += [(batch["components"][:, k], given[:, k]) for k in range(given.shape[1])]
+        present = batch.components_given
+        metrics += [(batch["components"][:, k], present[:, k]) for k in range(present.shape[1])]
     if not metrics or "rewards" in batch.ahead:
         metrics.append((batch.rewards, batch.valid))
     varied = np.zeros(batch.rows, np.bool_)
-    for metric, given in metrics:
-        varied |= varied_groups(metric, batch.groups, given, keep_singletons=False)
+    for metric, present in metrics:
+        varied |= varied_groups(metric, batch.groups, present, keep_singletons=False)
     if keep_singletons:
         varied |= batch.groups.spread(batch.groups.sum(batch.valid)) == 1
     return varied

@@ -238,9 +238,9 @@ def allocate_knapsack(
     left = total - int(budget.sum())
     if left < 0:
         raise OptionError(f"total: {total} is less than the {total - left} rollouts that the least numbers add up to")
-    others = failed if bool(failed.any()) else ~teaches
+    candidates = failed if bool(failed.any()) else ~teaches
     p, surplus = rates[teaches], 0
-    if fallback and bool(others.any()):
+    if fallback and bool(candidates.any()):
         surplus = max(left - int(rollouts_needed(p, max_n, confidence=confidence, cost=cost).sum()), 0)
     sizes = np.arange(min_n, max_n + 1)
     gains = np.diff(mixed_group_value(p[:, None], sizes), axis=1)
@@ -248,7 +248,7 @@ def allocate_knapsack(
     budget[teaches] += filled
     over = left - surplus - int(filled.sum())
     # What max_n keeps from them goes where the surplus goes.
-    return _add(budget, others if bool(others.any()) else teaches, surplus + over)
+    return _add(budget, candidates if bool(candidates.any()) else teaches, surplus + over)
 
 
 def _add(budget: IntArray, where: BoolArray, amount: int) -> IntArray:
@@ -285,10 +285,10 @@ def _released(rates: FloatArray, known: BoolArray, n: _Bounds, fallback: bool, c
     need = np.log(1.0 - confidence) / np.log(np.maximum(exact, 1.0 - exact))
     needed = int(np.minimum(need.astype(np.float32), n.most).astype(np.int64).sum())
     if needed < left and fallback:
-        others = failing if failing.any() else ~teaches
-        if not others.any():
+        candidates = failing if failing.any() else ~teaches
+        if not candidates.any():
             raise SignalError("release/knapsack_rl: no prompt can take the surplus; the release stops here as well")
-        budget[others] += even_split(left - needed, int(others.sum()))
+        budget[candidates] += even_split(left - needed, int(candidates.sum()))
         left = needed
     if left > 0:
         budget[teaches] += _spread(p[teaches], n.least, n.most - n.least, left)
@@ -313,11 +313,11 @@ def _spread(p: NDArray[np.float32], min_n: int, most: int, total: int) -> IntArr
             choices[row, k:][better] = k
         best = gained
     usable = int(np.flatnonzero(np.isfinite(best))[-1])
-    given, left = np.zeros(p.size, np.int64), usable
+    budgets, left = np.zeros(p.size, np.int64), usable
     for row in range(p.size - 1, -1, -1):
-        given[row] = choices[row, left]
-        left -= int(given[row])
-    return given + even_split(total - usable, p.size)
+        budgets[row] = choices[row, left]
+        left -= int(budgets[row])
+    return budgets + even_split(total - usable, p.size)
 
 
 @golden("knapsack_budget")
@@ -341,11 +341,11 @@ def _(case: Case) -> Any:
         # Which of its own checks stops the release is of no interest.
         stopped = isinstance(case.output, str) and case.output.startswith("error:")
         return case.output if stopped else repr(error)
-    ours = allocate_knapsack(rates, known, n * len(rates), **options)
-    assert ours.sum() == n * len(rates)
+    budgets = allocate_knapsack(rates, known, n * len(rates), **options)
+    assert budgets.sum() == n * len(rates)
     assert released is not None
     teaches = known & (rates > 0) & (rates < 1)
-    worth, recorded = (mixed_group_value(rates[teaches], budget[teaches]).sum() for budget in (ours, released))
+    worth, recorded = (mixed_group_value(rates[teaches], budget[teaches]).sum() for budget in (budgets, released))
     assert worth >= recorded - 1e-12
     return released
 
@@ -381,9 +381,9 @@ class RecentSuccess(Tracker):
 
     def rates(self, prompts: Iterable[Hashable]) -> tuple[FloatArray, BoolArray]:
         """``[Q]`` rate of each prompt (0 if never seen), and whether it is known."""
-        found = [self._seen.get(prompt, (0, 0.0, [])) for prompt in prompts]
-        return np.array([rate for _, rate, _ in found]), np.array(
-            [n >= self.known_after for n, _, _ in found], np.bool_
+        records = [self._seen.get(prompt, (0, 0.0, [])) for prompt in prompts]
+        return np.array([rate for _, rate, _ in records]), np.array(
+            [n >= self.known_after for n, _, _ in records], np.bool_
         )
 
     def _state(self) -> dict[str, Any]:

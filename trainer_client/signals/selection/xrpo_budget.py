@@ -45,8 +45,8 @@ def xrpo_budget(
     valid, groups = batch.taken()
     deviations = groups.deviation(batch.rewards[valid], 1)
     number = len(groups) if extra is None else extra
-    given = allocate_uncertain(groups.sizes, deviations, number, confidence=confidence, exploration=exploration)
-    return budgeted(batch, groups, given, {})
+    budgets = allocate_uncertain(groups.sizes, deviations, number, confidence=confidence, exploration=exploration)
+    return budgeted(batch, groups, budgets, {})
 
 
 @lru_cache(maxsize=4096)
@@ -103,25 +103,25 @@ def allocate_uncertain(
     Source: XRPO (arXiv 2510.06672), public reviews; the estimate of the gain and the exploration term are ours.
     """
     spent = int(counts.sum())
-    given = np.zeros(counts.size, np.int64)
+    budgets = np.zeros(counts.size, np.int64)
 
     def priority(row: int) -> float:
-        n = int(counts[row] + given[row])
+        n = int(counts[row] + budgets[row])
         if n < 2:
             return inf
         gain = float(deviations[row]) * (_half_width(confidence, n) - _half_width(confidence, n + 1))
         return gain + exploration * sqrt(log(1 + spent) / n)
 
     if not counts.size:
-        return given
+        return budgets
     heap = [(-priority(row), row) for row in range(counts.size)]
     heapify(heap)
     for _ in range(max(extra, 0)):
         row = heap[0][1]
-        given[row] += 1
+        budgets[row] += 1
         # T is that of the start of the round, so that only this row's priority changes.
         heapreplace(heap, (-priority(row), row))
-    return given
+    return budgets
 
 
 @lru_cache(maxsize=4096)

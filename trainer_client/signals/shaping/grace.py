@@ -56,7 +56,7 @@ def grace(
     """
     valid, groups = batch.taken()
     negative = batch["negative_embeddings"][valid] if "negative_embeddings" in batch else None
-    found = contrastive_embedding_reward(
+    result = contrastive_embedding_reward(
         batch["query_embeddings"][valid],
         batch["rationale_embeddings"][valid],
         negative,
@@ -65,10 +65,10 @@ def grace(
         clustering=clustering,
         crossing=crossing,
     )
-    rewards = batch.scatter(found.rewards)
+    rewards = batch.scatter(result.rewards)
     if "truncated" in batch:
         rewards = np.where(batch["truncated"], cut, rewards)
-    parts = {name: getattr(found, name) for name in ("positive", "negative", "clustering", "crossing")}
+    parts = {name: getattr(result, name) for name in ("positive", "negative", "clustering", "crossing")}
     report = {f"grace/{name}": float(part.mean()) if part.size else 0.0 for name, part in parts.items()}
     return batch.signal(rewards=rewards, report=report)
 

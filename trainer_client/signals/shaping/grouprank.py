@@ -75,10 +75,10 @@ def grouprank(
                 )
             by_size.setdefault(len(gold[row]), []).append(row)
     for rows in by_size.values():
-        ours, true = (
+        model_scores, true = (
             _scores_of(name, listed, rows) for name, listed in (("predicted_scores", predicted), ("gold_scores", gold))
         )
-        rewards[rows] = ranking_scores(ours, true, k=k, gamma=gamma, alignment=alignment)[-1]
+        rewards[rows] = ranking_scores(model_scores, true, k=k, gamma=gamma, alignment=alignment)[-1]
     return batch.signal(rewards=np.where(batch.valid, rewards, 0.0))
 
 
@@ -130,14 +130,16 @@ def ranking_score(
     Source: GroupRank (arXiv 2511.11653) eq. 4 to 6. Base 2, the gain, the ties, and scores turned into
     distributions by their sum are choices of ours: the paper does not state them.
     """
-    ours, true = as_floats("predicted_scores", predicted, 1), as_floats("gold_scores", gold, 1)
-    if ours.size != true.size:
-        raise InputError(f"predicted_scores: {ours.size} scores for {true.size} documents; give one for each")
-    for name, scores in (("predicted_scores", ours), ("gold_scores", true)):
+    predicted_scores, true = as_floats("predicted_scores", predicted, 1), as_floats("gold_scores", gold, 1)
+    if predicted_scores.size != true.size:
+        raise InputError(
+            f"predicted_scores: {predicted_scores.size} scores for {true.size} documents; give one for each"
+        )
+    for name, scores in (("predicted_scores", predicted_scores), ("gold_scores", true)):
         require_finite(name, scores)
         if bool((scores < 0).any()):
             raise InputError(f"{name}: {scores.min()} is negative; scores start at 0")
-    parts = ranking_scores(ours[None], true[None], k=k, gamma=gamma, alignment=alignment)
+    parts = ranking_scores(predicted_scores[None], true[None], k=k, gamma=gamma, alignment=alignment)
     return RankingScore(*(float(part[0]) for part in parts))
 
 

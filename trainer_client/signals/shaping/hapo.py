@@ -271,16 +271,16 @@ def _(case: Case) -> Any:
 def _(case: Case) -> Any:
     params, unset = case.params, case.params["MAX_LEN"]
     run = method("release/hapo", weight=params["w_lr"], shape=params["type_lr"], statistic=params["mode"])
-    found = []
+    results = []
     for step, recorded in zip(case.inputs["steps"], case.output, strict=True):
         signal = run(SignalBatch(None, step["prompt"], correct=step["correct"], lengths=step["length"]))
         prompts = list(range(len(recorded["history"])))
         known = {prompt: (length, count) for prompt, length, count in run.state_dict()["state"]["history"]["known"]}
-        found.append(
+        results.append(
             {
                 "rewards": signal.rewards,
                 "history": [known.get(prompt, (unset, 0))[0] for prompt in prompts],
                 "count": [known.get(p, (0, 0))[1] if params["mode"] == "mean" else 0 for p in prompts],
             }
         )
-    return found
+    return results

@@ -137,10 +137,10 @@ def ordinal_class_reward(
 
     Source: FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/reward.py @2c208b85 (``exact=1, coarse=0`` is the paper's form).
     """
-    ours, true = as_floats("prediction", prediction), as_floats("target", target)
-    if ours.shape != true.shape:
-        raise InputError(f"prediction: shape {ours.shape} differs from the target's {true.shape}")
-    require_finite("prediction", ours.ravel())
+    predicted, true = as_floats("prediction", prediction), as_floats("target", target)
+    if predicted.shape != true.shape:
+        raise InputError(f"prediction: shape {predicted.shape} differs from the target's {true.shape}")
+    require_finite("prediction", predicted.ravel())
     require_finite("target", true.ravel())
     edges = np.asarray(bounds, dtype=np.float64)
     if bool((np.diff(edges) <= 0).any()):
@@ -150,7 +150,7 @@ def ordinal_class_reward(
     scored = true > 0
     if not bool(scored.any()):
         return 0.0
-    guess = np.searchsorted(edges, ours[scored], side="right")
+    guess = np.searchsorted(edges, predicted[scored], side="right")
     real = np.searchsorted(edges, true[scored], side="right")
     same_side = (guess >= high_class) == (real >= high_class)
     alarm = (guess >= high_class) & (real < high_class)

@@ -131,16 +131,16 @@ def _rates(batch: SignalBatch, name: str) -> FloatArray:
 
 def _rates_by_name(batch: SignalBatch) -> dict[str, FloatArray]:
     """The same for each respect, in order of appearance."""
-    found: dict[str, tuple[list[int], list[Sequence[float]]]] = {}
+    rates: dict[str, tuple[list[int], list[Sequence[float]]]] = {}
     listed = batch.objects("dimension_comparisons")
     for row in np.flatnonzero(batch.valid).tolist():
         for name, outcomes in listed[row].items():
-            rows, of_rows = found.setdefault(name, ([], []))
+            rows, of_rows = rates.setdefault(name, ([], []))
             rows.append(row)
             of_rows.append(outcomes)
     return {
         name: _means(batch.rows, np.array(rows), of_rows, "dimension_comparisons")
-        for name, (rows, of_rows) in found.items()
+        for name, (rows, of_rows) in rates.items()
     }
 
 

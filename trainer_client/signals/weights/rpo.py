@@ -35,6 +35,6 @@ def rpo(batch: SignalBatch, *, eta: float = 0.2) -> Signal:
     baseline = np.zeros(batch.rows, np.bool_)
     baseline[[pair.chosen for pair in pairs]] = True
     if "references" in batch:
-        given = batch["references"] & batch.valid
-        baseline = np.where(batch.groups.spread(batch.groups.any(given)), given, baseline)
+        reference_wins = batch["references"] & batch.valid
+        baseline = np.where(batch.groups.spread(batch.groups.any(reference_wins)), reference_wins, baseline)
     return batch.signal(pairs=pairs, weights=eta * baseline)
