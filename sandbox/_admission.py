@@ -22,12 +22,12 @@ def languages(config: SandboxConfig | None = None) -> tuple[str, ...]:
         config: how sandboxes are opened; None for the default.
     """
     interpreter = locate(config or SandboxConfig())
-    found = []
+    names = []
     for name in TABLE:
         with contextlib.suppress(UnsupportedLanguageError):
             _usable(name, interpreter)
-            found.append(name)
-    return tuple(found)
+            names.append(name)
+    return tuple(names)
 
 
 def _usable(name: str, interpreter: Interpreter) -> tuple[Language, str]:
@@ -105,6 +105,6 @@ def check_space(program: Program, limits: Limits, given: Invocation | None = Non
         _check_names([*given.files, *([f"{given.keeps}/*"] if given.keeps else [])], files)
         files |= given.files
     sizes = (len(program.source), *map(len, files.values()))
-    size = sum(-(-one // _PAGE) * _PAGE for one in sizes)
+    size = sum(-(-size_ // _PAGE) * _PAGE for size_ in sizes)
     if size > limits.disk_bytes or len(files) >= limits.files:
         raise ProgramRefusedError(f"source and files take {size} bytes, more than the run may store")

@@ -124,10 +124,10 @@ def _languages(interpreter: Interpreter) -> list[Finding]:
 
 
 def _packages(interpreter: Interpreter) -> list[Finding]:
-    found = interpreter.packages
+    installed = interpreter.packages
     findings = []
     for name, wanted in PRELOADS.items():
-        missing = [package for package in wanted if package not in found]
+        missing = [package for package in wanted if package not in installed]
         detail = f"{', '.join(missing)} not installed" if missing else ", ".join(wanted)
         remedy = f"pip install {' '.join(missing)}" if missing else ""
         findings.append(Finding(f"packages {name}", not missing, detail, remedy))

@@ -101,12 +101,12 @@ def _depth(source: bytes, place: int) -> int:
 
 def _java_class(source: bytes) -> str:
     """The public class, whose name the file has to carry; else the class around `main`."""
-    found = _PUBLIC.search(source)
+    match = _PUBLIC.search(source)
     main = _MAIN.search(source)
-    if found is None and main is not None:
-        outer = [one for one in _CLASS.finditer(source, 0, main.start()) if _depth(source, one.start()) == 0]
-        found = outer[-1] if outer else None
-    return found[1].decode("ascii", "replace") if found is not None and found[1].isascii() else "Main"
+    if match is None and main is not None:
+        outer = [match for match in _CLASS.finditer(source, 0, main.start()) if _depth(source, match.start()) == 0]
+        match = outer[-1] if outer else None
+    return match[1].decode("ascii", "replace") if match is not None and match[1].isascii() else "Main"
 
 
 _ROWS = (
@@ -219,11 +219,11 @@ def _tools(row: Language) -> tuple[str, ...]:
 
 def _which(tool: str) -> str | None:
     """Path of a program: of the distribution if that has it, since programs can see it in any case."""
-    found = shutil.which(tool)
-    if found is None or found.startswith(_SYSTEM):
-        return found
+    path = shutil.which(tool)
+    if path is None or path.startswith(_SYSTEM):
+        return path
     places = [place for place in os.environ.get("PATH", "").split(":") if f"{place}/".startswith(_SYSTEM)]
-    return shutil.which(tool, path=":".join(places)) or found
+    return shutil.which(tool, path=":".join(places)) or path
 
 
 def look_up(name: str) -> tuple[Language, str]:

@@ -268,8 +268,8 @@ class Container:
             sock.sendall(_message.pack(message))
             answer = _message.read(lambda size: self._receive(sock, size, deadline))
         except (OSError, EOFError, ValueError) as error:
-            said = self._errors.decode("utf-8", "replace")[-500:]
-            raise SandboxInternalError("container", f"{type(error).__name__}: {error} {said}".strip()) from error
+            errors = self._errors.decode("utf-8", "replace")[-500:]
+            raise SandboxInternalError("container", f"{type(error).__name__}: {error} {errors}".strip()) from error
         if "error" in answer:
             raise _plain.error_of(answer)
         return answer

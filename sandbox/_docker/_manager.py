@@ -171,9 +171,9 @@ class InnerSlot(NsSandbox):
 
     def export(self, prepared: Prepared) -> dict[str, Any]:
         """What was made of a program, for another container."""
-        made = self._artefact(prepared)
-        binary = os.pread(made.binary, os.fstat(made.binary).st_size, 0) if made.binary >= 0 else b""
-        return {"code": made.code, "binary": binary, "text": made.text}
+        program = self._artefact(prepared)
+        binary = os.pread(program.binary, os.fstat(program.binary).st_size, 0) if program.binary >= 0 else b""
+        return {"code": program.code, "binary": binary, "text": program.text}
 
     def adopt(self, program: Program, made: dict[str, Any], runs: int) -> Prepared:
         """Take what another container has made of a program."""

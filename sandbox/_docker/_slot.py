@@ -104,11 +104,13 @@ class DockerSandbox:
         given: Invocation = _NOTHING,
     ) -> RunResult:
         """See `Sandbox.run`."""
-        made = self._of(prepared)
+        program = self._of(prepared)
         check_space(prepared.program, limits, given)
         fields = {"stdin": stdin, "request": request}
         with self._in_use():
-            _, answer = self._tried(limits, lambda one: self._run(one, made, limits, "run", fields, given))
+            _, answer = self._tried(
+                limits, lambda container: self._run(container, program, limits, "run", fields, given)
+            )
         return _plain.result_of(answer["result"])
 
     def start(
@@ -121,11 +123,13 @@ class DockerSandbox:
         given: Invocation = _NOTHING,
     ) -> Session:
         """See `Sandbox.start`."""
-        made = self._of(prepared)
+        program = self._of(prepared)
         check_space(prepared.program, limits, given)
         fields = {"stdin": stdin, "raw": raw}
         with self._in_use():
-            container, _ = self._tried(limits, lambda one: self._run(one, made, limits, "start", fields, given))
+            container, _ = self._tried(
+                limits, lambda container: self._run(container, program, limits, "start", fields, given)
+            )
             self._session = DockerSession(self, container, limits)
             return self._session
 
@@ -139,8 +143,8 @@ class DockerSandbox:
     def discard(self, prepared: Prepared) -> None:
         """See `Sandbox.discard`."""
         with self._in_use():
-            made = self._made.pop(prepared.key, None)
-            for container, key in made.keys.items() if made is not None else ():
+            program = self._made.pop(prepared.key, None)
+            for container, key in program.keys.items() if program is not None else ():
                 if container in self._containers.values():
                     container.ask({"do": "discard", "key": key}, _ANSWER_S)
 
@@ -179,10 +183,10 @@ class DockerSandbox:
             yield
 
     def _of(self, prepared: Prepared) -> _Made:
-        made = self._made.get(prepared.key)
-        if made is None or made.program is not prepared.program:
+        program = self._made.get(prepared.key)
+        if program is None or program.program is not prepared.program:
             raise ValueError("the program was not prepared by this sandbox, or was discarded")
-        return made
+        return program
 
     def _tried(self, limits: Limits, action: Callable[[Container], dict[str, Any]]) -> tuple[Container, dict[str, Any]]:
         """Do something in a container, and once more in a fresh one if it was our side that failed."""
@@ -217,24 +221,24 @@ class DockerSandbox:
 
     def _forget(self, container: Container) -> None:
         container.close()
-        for made in self._made.values():
-            made.keys.pop(container, None)
+        for program in self._made.values():
+            program.keys.pop(container, None)
 
     def _retire_all(self) -> None:
         for container in self._containers.values():
             self._forget(container)
         self._containers.clear()
 
-    def _ask(self, container: Container, limits: Limits, what: str, message: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, container: Container, limits: Limits, action: str, message: dict[str, Any]) -> dict[str, Any]:
         container.bound_memory(limits.memory_bytes)
-        return container.ask({"do": what, **message}, _ANSWER_S + _TRIES * HARD_CAP * limits.wall_s)
+        return container.ask({"do": action, **message}, _ANSWER_S + _TRIES * HARD_CAP * limits.wall_s)
 
     def _run(
         self,
         container: Container,
         made: _Made,
         limits: Limits,
-        what: str,
+        action: str,
         fields: dict[str, Any],
         given: Invocation,
     ) -> dict[str, Any]:
@@ -244,7 +248,7 @@ class DockerSandbox:
             message = {"do": "adopt", "program": program, "made": made.made, "runs": made.runs}
             key = made.keys[container] = container.ask(message, _ANSWER_S)["key"]
         plain = {"limits": _plain.fields_of(limits), "given": _plain.fields_of(given)}
-        return self._ask(container, limits, what, {"key": key, **plain, **fields})
+        return self._ask(container, limits, action, {"key": key, **plain, **fields})
 
     def in_session(self, session: DockerSession, container: Container, message: dict[str, Any], s: float) -> Any:
         """Ask something of the container of an open session."""
@@ -270,8 +274,8 @@ class DockerSession:
         self._within_s = _ANSWER_S + HARD_CAP * limits.wall_s
         self._result: RunResult | None = None
 
-    def _ask(self, what: str, **fields: Any) -> Any:
-        return self._sandbox.in_session(self, self._container, {"do": what, **fields}, self._within_s)
+    def _ask(self, action: str, **fields: Any) -> Any:
+        return self._sandbox.in_session(self, self._container, {"do": action, **fields}, self._within_s)
 
     def send(self, message: bytes) -> None:
         """See `Session.send`."""

@@ -105,8 +105,8 @@ def become(sock: socket.socket, rights: Rights, groups: Sequence[int], settle: C
         processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
         numbers = os.getppid(), os.getpid()
         # The usual ones go without saying: what has no payload is read in one call.
-        said = b"" if numbers == _USUAL_NUMBERS else "{} {}".format(*numbers).encode()
-        _wire.send_frame(sock, _wire.READY, said, (processes,))
+        ids = b"" if numbers == _USUAL_NUMBERS else "{} {}".format(*numbers).encode()
+        _wire.send_frame(sock, _wire.READY, ids, (processes,))
         os.close(processes)
         received = _wire.receive_job(sock)
         if received is None:
@@ -136,9 +136,9 @@ def settle_in_namespaces(disk: int, files: int) -> None:
 
 def _rehearse() -> None:
     """Touch what a job will touch: the pages copied now are not waited for then."""
-    one, other = socket.socketpair()
-    with one, other:
-        _wire.send_job(one, _REHEARSAL)
+    near, other = socket.socketpair()
+    with near, other:
+        _wire.send_job(near, _REHEARSAL)
         received = _wire.receive_job(other)
     if received is not None:
         exec(marshal.loads(received[0]["code"]), {})  # noqa: S102, S302 - our own constant

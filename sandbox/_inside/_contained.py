@@ -65,17 +65,17 @@ def main() -> _program.Program | None:
 
 def _start_manager(user: int, programs: int) -> socket.socket:
     """Start the process that talks to the owner; returns the connection with it."""
-    ours, theirs = socket.socketpair()
+    near, far = socket.socketpair()
     if os.fork() == 0:
-        ours.close()
-        theirs.set_inheritable(True)
+        near.close()
+        far.set_inheritable(True)
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
-        command = [sys.executable, "-S", "-m", MANAGER, str(theirs.fileno()), str(programs)]
+        command = [sys.executable, "-S", "-m", MANAGER, str(far.fileno()), str(programs)]
         os.execve(command[0], command, {**os.environ, "PYTHONPATH": CODE})  # noqa: S606 - no shell is meant
-    theirs.close()
-    return ours
+    far.close()
+    return near
 
 
 class _Forker:
@@ -98,8 +98,8 @@ class _Forker:
                 self._keep(descriptors[0], _wire.SPARE_REQUEST.unpack(request)[0])
             elif not any(_wire.SPARE_REQUEST.unpack(request)):
                 self._end_programs()
-            elif (made := self._make()) is not None:
-                return made
+            elif (program := self._make()) is not None:
+                return program
 
     def _end_programs(self) -> bool:
         """Kill every process of the program's user; that there was none cannot be told."""
@@ -138,19 +138,19 @@ class _Forker:
         except (OSError, subprocess.SubprocessError) as error:
             _wire.send_frame(self._control, _wire.FAILED, f"clean\0{error}".encode())
             return None
-        mine, theirs = socket.socketpair()
+        near, far = socket.socketpair()
         alive, held = os.pipe()
         self._init = os.fork()
         if self._init == 0:
-            mine.close()
+            near.close()
             self._control.detach()
             os.close(alive)
-            return self._start(theirs, held)
+            return self._start(far, held)
         os.close(held)
-        theirs.close()
-        _wire.send_frame(self._control, _wire.SPARE, b"", (mine.fileno(), alive))
+        far.close()
+        _wire.send_frame(self._control, _wire.SPARE, b"", (near.fileno(), alive))
         os.close(alive)
-        mine.close()
+        near.close()
         return None
 
     def _start(self, sock: socket.socket, held: int) -> _program.Program:

@@ -94,8 +94,8 @@ def _was_disturbed(status: int) -> bool:
         status: How the program ended.
     """
     by_signal = os.WIFSIGNALED(status) and os.WTERMSIG(status) in _TO_ALL
-    while (heard := signal.sigtimedwait(_TO_ALL, _ARRIVES if by_signal else 0.0)) is not None:
-        if heard.si_pid == 0 and heard.si_code >= 0:
+    while (signal_info := signal.sigtimedwait(_TO_ALL, _ARRIVES if by_signal else 0.0)) is not None:
+        if signal_info.si_pid == 0 and signal_info.si_code >= 0:
             return True
     return False
 

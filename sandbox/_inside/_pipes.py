@@ -102,7 +102,7 @@ class PipeWatch:
 
 def _living_pipes() -> int:
     """Pipes that the processes of the run hold; as many as there may be if one of them hides its own."""
-    found = set()
+    pipes = set()
     for pid in os.listdir("/proc"):
         if not pid.isdigit() or pid == "1":
             continue
@@ -123,8 +123,8 @@ def _living_pipes() -> int:
                 except OSError:
                     continue
                 if target.startswith("pipe:"):
-                    found.add(target)
-    return len(found)
+                    pipes.add(target)
+    return len(pipes)
 
 
 def is_leaving(stat: bytes) -> bool:

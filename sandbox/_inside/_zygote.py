@@ -145,8 +145,8 @@ def stand_in_streams() -> None:
 
 
 def _sets(groups: list[int], count: int) -> list[list[int]]:
-    each = len(groups) // count if count else 0
-    return [groups[turn * each : (turn + 1) * each] for turn in range(count)]
+    size = len(groups) // count if count else 0
+    return [groups[turn * size : (turn + 1) * size] for turn in range(count)]
 
 
 def try_filter(steps: Steps, rights: _child.Rights) -> None:
@@ -210,18 +210,18 @@ def _serve(links: Links, maker: _init.Maker, shelf: _Shelf) -> _program.Program:
         if descriptors:
             _keep(control, shelf, descriptors[0], _wire.SPARE_REQUEST.unpack(request)[0])
             continue
-        mine, theirs = socket.socketpair()
+        near, far = socket.socketpair()
         try:
-            made = maker.make(theirs, (control, mine), *_wire.SPARE_REQUEST.unpack(request))
+            child = maker.make(far, (control, near), *_wire.SPARE_REQUEST.unpack(request))
         except OSError as error:
             _wire.send_frame(control, _wire.FAILED, f"clone\0{error}".encode())
         else:
-            if isinstance(made, _program.Program):
-                return made
-            _wire.send_frame(control, _wire.SPARE, b"", (mine.fileno(), made))
-            os.close(made)
-        mine.close()
-        theirs.close()
+            if isinstance(child, _program.Program):
+                return child
+            _wire.send_frame(control, _wire.SPARE, b"", (near.fileno(), child))
+            os.close(child)
+        near.close()
+        far.close()
     os._exit(0)
 
 

@@ -54,7 +54,7 @@ def choose(shown: Iterable[str]) -> Ids:
     ranges = _sub_ids(uid) if tool and all(map(_open_to_all, shown)) else []
     if not ranges:
         return Ids(uid, gid, False)
-    first, count = max(ranges, key=lambda found: found[1])
+    first, count = max(ranges, key=lambda range_: range_[1])
     return Ids(uid, gid, False, first + number % count, tool or "")
 
 
@@ -66,8 +66,8 @@ def _sub_ids(uid: int) -> list[tuple[int, int]]:
             fields = [line.strip().split(":") for line in file]
     except (KeyError, OSError):
         return []
-    found = [(int(row[1]), int(row[2])) for row in fields if len(row) == 3 and row[0] in names]
-    return [(first, count) for first, count in found if count > 0]
+    ranges = [(int(row[1]), int(row[2])) for row in fields if len(row) == 3 and row[0] in names]
+    return [(first, count) for first, count in ranges if count > 0]
 
 
 def _open_to_all(path: str) -> bool:

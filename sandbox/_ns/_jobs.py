@@ -147,51 +147,51 @@ def launch(start: Launch, wake: int) -> Running:
     child, job, limits = start.child, start.job, start.limits
     language, artefact = TABLE[start.program.language], start.artefact
     opened: list[int] = []
-    ours: list[int] = []
+    descriptors: list[int] = []
     data: socket.socket | None = None
     try:
         opened.append(_sealed(start.stdin))
         for _ in range(2):
             reading, writing = _pipe() if language.waits_for_reader else _output_file()
-            ours.append(reading)
+            descriptors.append(reading)
             opened.append(writing)
         if job.get("data") == RAW:
             data = _talk_by_streams(opened)
         elif job.get("data", "none") != "none" and not language.tool:
-            data, theirs = socket.socketpair()
+            data, far = socket.socketpair()
             data.setblocking(False)
-            opened.append(theirs.detach())
+            opened.append(far.detach())
         # Its own descriptor is closed by the program's start, so what a run does with its file is not seen by the next.
         shared = [artefact.binary] if artefact is not None and artefact.binary >= 0 else []
         meter = child.begin(limits.memory_bytes)
         _wire.send_job(child.sock, job, [*opened, *shared])
     except OSError as error:
-        _abandon(child, ours, data)
+        _abandon(child, descriptors, data)
         raise SandboxInternalError("send", f"{type(error).__name__}: {error}") from error
     except BaseException:
-        _abandon(child, ours, data)
+        _abandon(child, descriptors, data)
         raise
     finally:
         for descriptor in opened:
             os.close(descriptor)
-    ends = Endpoints(ours[0], ours[1], data)
+    ends = Endpoints(descriptors[0], descriptors[1], data)
     return Running(child, meter, ends, limits, language, wake, start.zygote, start.wall_factor)
 
 
 def _talk_by_streams(opened: list[int]) -> socket.socket:
     """Put one connection in the place of standard input and output; returns our end of it."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
+    near, far = socket.socketpair()
+    near.setblocking(False)
     for place in (0, 1):
         os.close(opened[place])
-        opened[place] = os.dup(theirs.fileno())
-    theirs.close()
-    return ours
+        opened[place] = os.dup(far.fileno())
+    far.close()
+    return near
 
 
-def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:
+def _abandon(child: Child, descriptors: list[int], data: socket.socket | None) -> None:
     child.close()
-    for descriptor in ours:
+    for descriptor in descriptors:
         os.close(descriptor)
     if data is not None:
         data.close()

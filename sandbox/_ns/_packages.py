@@ -80,8 +80,10 @@ def locate(config: SandboxConfig) -> Interpreter:
     places = [config.packages or sysconfig.get_path("purelib")]
     if config.packages is None and config.python is None:
         places += [place for place in sys.path if place.endswith("site-packages")]  # packages borrowed by a .pth file
-    found = {pattern: [path for place in places for path in glob.glob(f"{place}/{pattern}")] for pattern in _SHOWN}
-    packages = {os.path.basename(paths[0]): paths[0] for paths in found.values() if paths}
+    paths_by_pattern = {
+        pattern: [path for place in places for path in glob.glob(f"{place}/{pattern}")] for pattern in _SHOWN
+    }
+    packages = {os.path.basename(paths[0]): paths[0] for paths in paths_by_pattern.values() if paths}
     directories = sorted(real for base in prefixes if not _is_system(real := os.path.realpath(base)))
     settings = glob.glob(_SETTINGS)
     shown = (*directories, *settings, *map(os.path.realpath, config.read_only))

@@ -101,9 +101,9 @@ def run_canaries(sandbox: Sandbox) -> tuple[Step, ...]:
             raise SandboxUnavailableError("canaries", remedy("canaries"), prepared.message)
         result = sandbox.run(prepared, stdin=json.dumps(plan).encode(), limits=Limits())
         sandbox.discard(prepared)
-    said = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in result.stdout.decode("utf-8").splitlines()}
+    answers = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in result.stdout.decode("utf-8").splitlines()}
     for name in _CANARIES:
-        if said.get(name) != "1":
-            seen = said.get(name) or f"{result.ended} {result.stderr.decode('utf-8', 'replace')}"
+        if answers.get(name) != "1":
+            seen = answers.get(name) or f"{result.ended} {result.stderr.decode('utf-8', 'replace')}"
             raise SandboxUnavailableError(f"canary_{name}", remedy("canaries"), seen)
     return tuple(Step(f"canary_{name}", True) for name in _CANARIES)

@@ -94,16 +94,16 @@ class NsSandbox:
         language, tool, bounds = admit(program, limits, self._config, self._interpreter)
         with self._in_use():
             if not tool or language.is_built:
-                made, _ = settle(
+                program_, _ = settle(
                     lambda wall_factor: self._make(program, bounds, runs, wall_factor), self._probe, bounds.wall_s
                 )
             else:
-                made = Artefact(program, language, tool)
-            if isinstance(made, CompileFailure):
-                return made
-            made.runs = runs
+                program_ = Artefact(program, language, tool)
+            if isinstance(program_, CompileFailure):
+                return program_
+            program_.runs = runs
             self._next_key += 1
-            self._artefacts[self._next_key] = made
+            self._artefacts[self._next_key] = program_
             if self._armed is not None and not tool:
                 self._armed = (self._next_key, *self._armed[1:])
             return Prepared(program, self._next_key)
@@ -276,11 +276,11 @@ class NsSandbox:
         zygote, child = self._take(program, limits)
         if runs > 1:
             zygote.request_spares()
-        made = _jobs.compile_python(program, limits, child, self._wake, wall_factor)
+        attempt = _jobs.compile_python(program, limits, child, self._wake, wall_factor)
         self._last_end = time.monotonic()
-        if isinstance(made.value, Artefact):
+        if isinstance(attempt.value, Artefact):
             self._armed = (0, limits, child, zygote)
-        return made
+        return attempt
 
     def _build(
         self, program: Program, limits: Limits, tool: str, wall_factor: float
@@ -290,18 +290,18 @@ class NsSandbox:
         running = self._send(Launch(zygote, child, job, limits, program, wall_factor=wall_factor))
         try:
             running.drive(lambda: False)
-            made = _jobs.collect_build(running, program, tool, zygote)
-            return Attempt(made, running.elapsed_s, running.wall_s, running.least_s, running.late, running.doubtful)
+            built = _jobs.collect_build(running, program, tool, zygote)
+            return Attempt(built, running.elapsed_s, running.wall_s, running.least_s, running.late, running.doubtful)
         finally:
             running.close()
 
     def _probe(self) -> float:
         """Run a program of ours while nothing else of this slot runs: how many times slower is the host?"""
         if self._probe_artefact is None:
-            made = self._make(self._probe_program, PROBE_LIMITS, 1, HARD_CAP).value
-            if isinstance(made, CompileFailure):
-                raise SandboxInternalError("probe", made.message)
-            self._probe_artefact = made
+            artefact = self._make(self._probe_program, PROBE_LIMITS, 1, HARD_CAP).value
+            if isinstance(artefact, CompileFailure):
+                raise SandboxInternalError("probe", artefact.message)
+            self._probe_artefact = artefact
         probe = self._probe_artefact
         ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, _NOTHING, 1.0))
         return self._slowness_by(ran.value)

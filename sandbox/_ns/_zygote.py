@@ -146,30 +146,30 @@ class Zygote:
         self.uid = -1
         self.shares_user = True
         self._errors = os.memfd_create("launcher-errors", os.MFD_CLOEXEC)
-        self._control, theirs = socket.socketpair()
+        self._control, far = socket.socketpair()
         self._control.settimeout(_ANSWER_S)
         try:
             if hierarchy is not None:
                 for _ in range(1 + MAX_SPARES):  # for the run in progress and for the spares
                     self._groups.append(Group(hierarchy))
-            self._process = self._launch(interpreter.path, theirs)
+            self._process = self._launch(interpreter.path, far)
             self.version, self.steps = self._greet(self._process, interpreter, preload)
         except BaseException:
             self.close()
             raise
         self.request_spares()
 
-    def _launch(self, python: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
+    def _launch(self, python: str, far: socket.socket) -> subprocess.Popen[bytes]:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
             return subprocess.Popen(
-                [python, "-S", _LAUNCHER, str(theirs.fileno())],
+                [python, "-S", _LAUNCHER, str(far.fileno())],
                 stdin=null,
                 stdout=null,
                 stderr=self._errors,
                 env={**_ENVIRONMENT, "ASSAY_HELPER": "1"},
                 cwd="/",
-                pass_fds=[theirs.fileno()],
+                pass_fds=[far.fileno()],
                 start_new_session=True,
             )
         except OSError as error:
@@ -178,7 +178,7 @@ class Zygote:
             ) from error
         finally:
             os.close(null)
-            theirs.close()
+            far.close()
 
     def _greet(
         self, process: subprocess.Popen[bytes], interpreter: Interpreter, preload: tuple[str, ...]
@@ -205,8 +205,8 @@ class Zygote:
         except (OSError, EOFError) as error:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_ANSWER_S)
-            said = os.pread(self._errors, 4000, 0).decode("utf-8", "replace").strip()
-            raise SandboxInternalError("launcher", said or str(error)) from error
+            errors = os.pread(self._errors, 4000, 0).decode("utf-8", "replace").strip()
+            raise SandboxInternalError("launcher", errors or str(error)) from error
         fields = payload.decode("utf-8", "replace").split("\0")
         if letter != _wire.READY:
             step, detail = fields[0], fields[-1]
