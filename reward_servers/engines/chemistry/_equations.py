@@ -31,12 +31,12 @@ class Equation:
     @property
     def terms(self) -> dict[tuple[object, ...], Fraction]:
         """Coefficient of each species by its composition and its side: 1 for the left one, -1 for the right one."""
-        found: dict[tuple[object, ...], Fraction] = {}
+        counts: dict[tuple[object, ...], Fraction] = {}
         for side, sign in ((self.left, 1), (self.right, -1)):
             for species, count in side:
                 key = (*species.composition, sign)
-                found[key] = found.get(key, Fraction()) + count
-        return found
+                counts[key] = counts.get(key, Fraction()) + count
+        return counts
 
 
 def read_equation(text: str) -> Equation:
@@ -73,7 +73,7 @@ def _ready(text: str) -> str:
 
 
 def _side(text: str) -> Side:
-    found = []
+    side = []
     between = _SPACED if _SPACED.search(text) else _CLOSE
     for part in between.split(text.strip()):
         match = _TERM.fullmatch(part)
@@ -85,7 +85,7 @@ def _side(text: str) -> Side:
             raise FormulaError("a coefficient that divides by 0") from None
         if not 0 < count <= 10**6:
             raise FormulaError(f"the coefficient {match[1]}")
-        found.append((read_formula(match[2]), count))
-    if len(found) > _MOST:
-        raise FormulaError(f"{len(found)} species on one side")
-    return tuple(found)
+        side.append((read_formula(match[2]), count))
+    if len(side) > _MOST:
+        raise FormulaError(f"{len(side)} species on one side")
+    return tuple(side)

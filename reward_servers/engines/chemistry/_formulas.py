@@ -81,13 +81,13 @@ def read_formula(text: str) -> Species:
         return Species((), -1, "e^-")
     if (ion := _ION.fullmatch(body)) is not None and ion[1] in _ELEMENTS:
         body = f"{body[: ion.start(2)]}^{ion[2]}{ion[3]}"
-    charge, found = 0, _CHARGE.search(body)
-    if found is not None:
-        digits, sign, other_sign, other_digits, bracket, bracket_sign, signs = found.groups()
+    charge, match = 0, _CHARGE.search(body)
+    if match is not None:
+        digits, sign, other_sign, other_digits, bracket, bracket_sign, signs = match.groups()
         size = digits or other_digits or bracket
         charge = int(size[:3]) if size else len(signs or "+")
         charge = -charge if (sign or other_sign or bracket_sign or signs)[0] == "-" else charge
-        body = body[: found.start()]
+        body = body[: match.start()]
     atoms: Counter[str] = Counter()
     for part in re.split(r"[·•*.]", body):
         times = re.match(r"\d*", part)
@@ -121,8 +121,8 @@ def _parse(text: str) -> Counter[str]:
             opened, inside = stack.pop()
             if opened != {")": "(", "]": "["}[closes]:
                 raise FormulaError("brackets that do not close")
-            for one, number in inside.items():
-                stack[-1][1][one] += number * int(times or 1)
+            for symbol, number in inside.items():
+                stack[-1][1][symbol] += number * int(times or 1)
         place = token.end()
     if len(stack) != 1 or not stack[0][1] or any(number <= 0 for number in stack[0][1].values()):
         raise FormulaError(f"{text[:30]!r} is no formula")

@@ -74,8 +74,8 @@ _REMARK_ENDS = re.compile(
 
 def has_figure(text: str, question: str) -> bool:
     """Whether a text has a figure of two digits or more, or with a unit, that the question does not have."""
-    asked = {one.value for one in figures(question)} if question else ()
-    return any((one.value >= 10 or one.unit) and one.value not in asked for one in figures(text))
+    asked = {figure.value for figure in figures(question)} if question else ()
+    return any((figure.value >= 10 or figure.unit) and figure.value not in asked for figure in figures(text))
 
 
 def _named(text: str) -> bool:
@@ -131,7 +131,7 @@ def question_states(text: str, question: str = "", *, is_head: bool = False) -> 
         return True
     if _ASSERTS.search(text) is not None and _is_new(text, question):
         return True
-    if any(_is_new(one[0], question) for one in _TOLD_BESIDE.finditer(text)):
+    if any(_is_new(match[0], question) for match in _TOLD_BESIDE.finditer(text)):
         return True
     # Words set off from what is asked tell a figure, unless they are what is asked about.
     aside = _BESIDE.search(text) if _ASKS.match(text) else None
@@ -145,17 +145,17 @@ def lead_in_states(text: str, question: str = "") -> bool:
 
 def code_states(line: str) -> bool:
     """Whether a line of code, or one behind the list of references, is a sentence of prose that states a fact."""
-    said = _COMMENT.sub("", line).strip()
-    if _size(said) < 5 or _CODE.search(said) is not None:
+    code = _COMMENT.sub("", line).strip()
+    if _size(code) < 5 or _CODE.search(code) is not None:
         return False
-    return (_VERB.search(said) is not None and (has_figure(said, "") or _named(said))) or (
-        has_verb(said) and has_figure(said, "")
+    return (_VERB.search(code) is not None and (has_figure(code, "") or _named(code))) or (
+        has_verb(code) and has_figure(code, "")
     )
 
 
 def code_line_states(line: str) -> bool:
     """Whether a line of code, as a whole or in a text that it holds, is a sentence of prose that states a fact."""
-    return code_states(line) or any(code_states(one or other) for one, other in _STRING.findall(line))
+    return code_states(line) or any(code_states(literal or other) for literal, other in _STRING.findall(line))
 
 
 def is_note(entry: str) -> bool:
@@ -163,11 +163,11 @@ def is_note(entry: str) -> bool:
 
     Titles of sources may be sentences too: an address, a year in parentheses or the lack of an end speak for one.
     """
-    said = entry.strip()
-    if _size(said) < 4 or not said.rstrip(" *_)]0123456789[").endswith((".", "!", "。", "！")):
+    text = entry.strip()
+    if _size(text) < 4 or not text.rstrip(" *_)]0123456789[").endswith((".", "!", "。", "！")):
         return False
-    states = any(rule.search(said) is not None for rule in (_AUXILIARY, _VERB_ELSEWHERE, _VERB_IN_CONTEXT))
-    return states and _DATED.search(said) is None
+    states = any(rule.search(text) is not None for rule in (_AUXILIARY, _VERB_ELSEWHERE, _VERB_IN_CONTEXT))
+    return states and _DATED.search(text) is None
 
 
 def entry_states(entry: str) -> bool:

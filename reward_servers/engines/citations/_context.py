@@ -50,12 +50,12 @@ class Context:
             if _RULE.match(line) is None:
                 self._head = _cells(line)
             return prose
-        told = [
+        headings = [
             head
             for head, cell in zip(self._head, _cells(line), strict=False)
             if not _BLANK.match(cell) and has_figure(head, self._question)
         ]
-        return f"{prose.rstrip()} {' | '.join(told)}" if told else prose
+        return f"{prose.rstrip()} {' | '.join(headings)}" if headings else prose
 
 
 def _cells(line: str) -> list[str]:

@@ -57,21 +57,21 @@ def without_echo(text: str, address: str) -> str:
 def _runs(part: str) -> frozenset[tuple[str, ...]]:
     """Each five words of a part of an address that follow each other."""
     # Twice: an address within an address is written so.
-    said = [word[0].casefold() for word in _WORD.finditer(unquote_plus(unquote_plus(part)))]
-    return frozenset(tuple(said[at : at + _RUN]) for at in range(len(said) - _RUN + 1))
+    words = [word[0].casefold() for word in _WORD.finditer(unquote_plus(unquote_plus(part)))]
+    return frozenset(tuple(words[at : at + _RUN]) for at in range(len(words) - _RUN + 1))
 
 
 def _echoed(words: list[str], runs: frozenset[tuple[str, ...]]) -> list[tuple[int, int]]:
     """Places of words, first and behind the last, that some runs make together."""
-    found: list[tuple[int, int]] = []
+    echoes: list[tuple[int, int]] = []
     for at in range(len(words) - _RUN + 1) if runs else ():
         if tuple(words[at : at + _RUN]) in runs:
-            if found and at < found[-1][1]:
-                found[-1] = (found[-1][0], at + _RUN)
+            if echoes and at < echoes[-1][1]:
+                echoes[-1] = (echoes[-1][0], at + _RUN)
             else:
-                found.append((at, at + _RUN))
-    return found
+                echoes.append((at, at + _RUN))
+    return echoes
 
 
 def _states(text: str) -> bool:
-    return has_verb(text) or any(one.value >= 10 for one in figures(text))
+    return has_verb(text) or any(figure.value >= 10 for figure in figures(text))

@@ -58,7 +58,7 @@ class Index:
         """Take the answer's own reference list: from now on it says what a number means."""
         self._listed = {label: self._entry(text) for label, text in entries.items()} or None
         self._listed_authors = [
-            (text.casefold(), found) for text in entries.values() if (found := self._entry(text)) is not None
+            (text.casefold(), source) for text in entries.values() if (source := self._entry(text)) is not None
         ]
         self._own_labels = frozenset(
             label for label, text in entries.items() if _OWN_MEMORY.fullmatch(text.strip(" ."))
@@ -81,10 +81,10 @@ class Index:
         """The document of a number or footnote: of the answer's list when it has one, else by id or position."""
         if self._listed is not None:
             return self._listed.get(label)
-        found = self.by_id(label)
-        if found is None and self._by_position and label.isdecimal() and 1 <= int(label) <= len(self._sources):
+        source = self.by_id(label)
+        if source is None and self._by_position and label.isdecimal() and 1 <= int(label) <= len(self._sources):
             return self._sources[int(label) - 1].id
-        return found
+        return source
 
     @property
     def may_name_authors(self) -> bool:
@@ -94,9 +94,9 @@ class Index:
     def by_author(self, author: str, year: str) -> str | None:
         """The one document whose entry in the answer's list, or whose id, title or address, holds a name and a year."""
         for known in (self._listed_authors, self._authored):
-            found = {name for text, name in known if author.casefold() in text and year in text}
-            if len(found) == 1:
-                return found.pop()
+            names = {name for text, name in known if author.casefold() in text and year in text}
+            if len(names) == 1:
+                return names.pop()
         return None
 
     def mentions(self, author: str, year: str) -> bool:
@@ -105,11 +105,11 @@ class Index:
 
     def beside_source(self, entry: str) -> tuple[str | None, str]:
         """The document that an entry of a reference list names, and what the entry says beside its name."""
-        found = self._entry(entry)
+        source = self._entry(entry)
         rest = URL.sub(" ", entry)
-        for name in filter(None, (self._title_of.get(found or "", ""), found)):
+        for name in filter(None, (self._title_of.get(source or "", ""), source)):
             rest = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", rest, flags=re.IGNORECASE)
-        return found, rest
+        return source, rest
 
     def looks_like_id(self, name: str) -> bool:
         """Whether a name is built like the ids that exist, other digits allowed."""
@@ -123,9 +123,9 @@ class Index:
         """The document that an entry of a reference list names: an address decides, then an id, then a title."""
         urls = [trimmed_url(match[0]) for match in URL.finditer(text)]
         if urls:
-            return next((found for url in urls if (found := self.by_url(url)) is not None), None)
+            return next((source for url in urls if (source := self.by_url(url)) is not None), None)
         words = [text.strip(), *re.findall(r"[^\s,;()\[\]\"“”]+", text)]
-        named = [found for word in words if (found := self.by_id(word.rstrip(".:"))) is not None]
+        named = [source for word in words if (source := self.by_id(word.rstrip(".:"))) is not None]
         return named[0] if named else self._titles.get(text.strip(' ."“”*_').casefold())
 
 

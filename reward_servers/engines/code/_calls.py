@@ -121,12 +121,12 @@ def _checked_exchange(answer: dict[str, Any]) -> dict[str, Any]:
         kwargs = asked.get("kwargs") if isinstance(asked.get("kwargs"), dict) else {}
         kept["callback"] = {"number": asked["number"], **words, "args": args, "kwargs": kwargs}
     if isinstance(files, dict):
-        written, gone = files.get("written"), files.get("gone")
+        written, deleted = files.get("written"), files.get("gone")
         kept["files"] = {
             "written": {path: content for path, content in written.items() if content is None or type(content) is str}
             if isinstance(written, dict)
             else {},
-            "gone": [path for path in gone if isinstance(path, str)] if isinstance(gone, list) else [],
+            "gone": [path for path in deleted if isinstance(path, str)] if isinstance(deleted, list) else [],
             "directory": str(files.get("directory")),
         }
     return kept

@@ -68,8 +68,8 @@ def run_checker(
     if not result.reply:
         # A checker may say no by ending its process, and a program may choose its answer so that it does.
         verdict = run_verdict(result) or Verdict.WRONG_ANSWER
-        said = result.stderr[-500:].decode("utf-8", "replace")
-        return verdict, {"where": "checker", "ended": result.ended.value, "message": said}
+        message = result.stderr[-500:].decode("utf-8", "replace")
+        return verdict, {"where": "checker", "ended": result.ended.value, "message": message}
     judged = plain.loads(result.reply)
     if "broken" in judged:
         raise BadReferenceError(

@@ -88,15 +88,15 @@ def collect(tests: CodeTests) -> Collected:
     code = tests.code
     module = _parse(code)
     functions = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef)}
-    found = _unittest_style(module) if tests.style == "unittest" else _assert_style(module, functions)
-    if not found:
+    found_tests = _unittest_style(module) if tests.style == "unittest" else _assert_style(module, functions)
+    if not found_tests:
         if "check" in functions and tests.entry:
             code += f"\ncheck({tests.entry.rpartition('.')[2]})\n"
             module = _parse(code)
-            found = _assert_style(module, functions)
+            found_tests = _assert_style(module, functions)
         else:
-            found = _assert_style(module, functions) if tests.style == "unittest" else _unittest_style(module)
-    if not found:
+            found_tests = _assert_style(module, functions) if tests.style == "unittest" else _unittest_style(module)
+    if not found_tests:
         raise BadReferenceError(
             "tests.code", "holds no test", "Write assertions, check(function) or functions named test_*"
         )
@@ -105,7 +105,7 @@ def collect(tests: CodeTests) -> Collected:
         # The entry may carry the name of a built-in; unless the test code defines it, the program does.
         head = tests.entry.partition(".")[0]
         free |= {head} - _defined(module)
-    return Collected(tuple(_distinct(found)), code, free)
+    return Collected(tuple(_distinct(found_tests)), code, free)
 
 
 def _defined(module: ast.Module) -> set[str]:
@@ -120,10 +120,10 @@ def _parse(code: str) -> ast.Module:
         raise BadReferenceError("tests.code", f"does not compile: {error}", "Give valid Python") from None
 
 
-def _distinct(found: list[Found]) -> Iterator[Found]:
+def _distinct(tests: list[Found]) -> Iterator[Found]:
     """The same tests under names of which none occurs twice."""
     seen: dict[str, int] = {}
-    for test in found:
+    for test in tests:
         number = seen[test.name] = seen.get(test.name, 0) + 1
         yield test if number == 1 else dataclasses.replace(test, name=f"{test.name} ({number})")
 
@@ -132,7 +132,7 @@ def _distinct(found: list[Found]) -> Iterator[Found]:
 
 
 def _assert_style(module: ast.Module, functions: dict[str, ast.FunctionDef]) -> list[Found]:
-    found: list[Found] = []
+    collected: list[Found] = []
     setup: list[int] = []
     history = History(module)
     for index, statement in enumerate(module.body):
@@ -143,8 +143,8 @@ def _assert_style(module: ast.Module, functions: dict[str, ast.FunctionDef]) -> 
             continue
         keep = sorted({*setup, *history.needed_by(index)})
         before = tuple(module.body[number] for number in keep)
-        found.append(Found(name, Selection((*keep, index)), before, (statement,)))
-    return found
+        collected.append(Found(name, Selection((*keep, index)), before, (statement,)))
+    return collected
 
 
 def _test_name(statement: ast.stmt, functions: dict[str, ast.FunctionDef]) -> str | None:
@@ -194,16 +194,16 @@ def _runs_all(statement: ast.stmt, *, guarded: bool = False) -> bool:
 
 
 def _unittest_style(module: ast.Module) -> list[Found]:
-    found: list[Found] = []
+    collected: list[Found] = []
     keep = tuple(index for index, statement in enumerate(module.body) if not _runs_all(statement, guarded=True))
     setup = tuple(module.body[index] for index in keep)
     classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
     for node in module.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
-            found.extend(_functions(node, keep, setup))
+            collected.extend(_functions(node, keep, setup))
         elif isinstance(node, ast.ClassDef) and (_is_test_case(node, classes) or node.name.startswith("Test")):
-            found.extend(_methods(node, classes, keep, setup))
-    return found
+            collected.extend(_methods(node, classes, keep, setup))
+    return collected
 
 
 def _functions(

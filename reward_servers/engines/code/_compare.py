@@ -66,9 +66,9 @@ def compare_output(comparison: Comparison, got: bytes, expected: str) -> bool:
     if comparison.kind == "tokens":
         return text.split() == expected.split()
     if comparison.kind == "float":
-        ours, theirs = text.split(), expected.split()
-        return len(ours) == len(theirs) and all(
-            _close_tokens(one, other, comparison) for one, other in zip(ours, theirs, strict=True)
+        tokens, expected_tokens = text.split(), expected.split()
+        return len(tokens) == len(expected_tokens) and all(
+            _close_tokens(token, other, comparison) for token, other in zip(tokens, expected_tokens, strict=True)
         )
     raise ValueError(f"{comparison.kind} does not compare output")
 
@@ -80,19 +80,19 @@ def _lines(text: str) -> list[str]:
     return lines
 
 
-def _close_tokens(got: str, expected: str, comparison: Comparison) -> bool:
-    if got == expected:
+def _close_tokens(text: str, expected: str, comparison: Comparison) -> bool:
+    if text == expected:
         return True
     # float() reads more than numerals ("1_0", "nan", digits of other scripts), hence the pattern.
-    if not (_NUMBER.match(got) and _NUMBER.match(expected)):
+    if not (_NUMBER.match(text) and _NUMBER.match(expected)):
         return False
-    return _close(float(got), float(expected), comparison)
+    return _close(float(text), float(expected), comparison)
 
 
-def _close(got: float, expected: float, comparison: Comparison) -> bool:
-    if not (math.isfinite(got) and math.isfinite(expected)):
+def _close(value: float, expected: float, comparison: Comparison) -> bool:
+    if not (math.isfinite(value) and math.isfinite(expected)):
         return False
-    return abs(got - expected) <= max(comparison.abs, comparison.rel * abs(expected))
+    return abs(value - expected) <= max(comparison.abs, comparison.rel * abs(expected))
 
 
 def compare_value(comparison: Comparison, got: Any, expected: Any) -> bool:
@@ -111,41 +111,42 @@ def compare_value(comparison: Comparison, got: Any, expected: Any) -> bool:
         return False
 
 
-def _same_data(got: Any, expected: Any, comparison: Comparison) -> bool:
-    if isinstance(expected, bool) or isinstance(got, bool) or expected is None:
-        return type(got) is type(expected) and got == expected
+def _same_data(result: Any, expected: Any, comparison: Comparison) -> bool:
+    if isinstance(expected, bool) or isinstance(result, bool) or expected is None:
+        return type(result) is type(expected) and result == expected
     if isinstance(expected, float):
-        if not isinstance(got, int | float):
+        if not isinstance(result, int | float):
             return False
-        return got == expected or _close(_as_float(got), expected, comparison)
+        return result == expected or _close(_as_float(result), expected, comparison)
     if isinstance(expected, list | tuple):
         return (
-            isinstance(got, list | tuple)
-            and len(got) == len(expected)
-            and all(_same_data(one, other, comparison) for one, other in zip(got, expected, strict=True))
+            isinstance(result, list | tuple)
+            and len(result) == len(expected)
+            and all(_same_data(item, other, comparison) for item, other in zip(result, expected, strict=True))
         )
     if isinstance(expected, dict):
         return (
-            isinstance(got, dict)
-            and len(got) == len(expected)
+            isinstance(result, dict)
+            and len(result) == len(expected)
             and all(
                 key in keyed and _same_data(keyed[key], value, comparison)
-                for keyed in (got if got.keys() == expected.keys() else _with_text_keys(got),)
+                for keyed in (result if result.keys() == expected.keys() else _with_text_keys(result),)
                 for key, value in expected.items()
             )
         )
-    return type(got) is type(expected) and bool(got == expected)
+    return type(result) is type(expected) and bool(result == expected)
 
 
-def _with_text_keys(got: dict[Any, Any]) -> dict[Any, Any]:
+def _with_text_keys(values: dict[Any, Any]) -> dict[Any, Any]:
     """A dict with its keys as JSON writes them, which knows only text; itself if two keys would be one.
 
     `{1: 2}` is written as `{"1": 2}`, so an expected value in JSON cannot say which of the two it means.
     """
     named = {
-        _KEYS.get(key, key) if key is None or isinstance(key, bool) else _key(key): value for key, value in got.items()
+        _KEYS.get(key, key) if key is None or isinstance(key, bool) else _key(key): value
+        for key, value in values.items()
     }
-    return named if len(named) == len(got) else got
+    return named if len(named) == len(values) else values
 
 
 _KEYS = {None: "null", True: "true", False: "false"}

@@ -67,8 +67,8 @@ def known_call(name: str, values: list[Any], keywords: dict[str, Any]) -> Any:
         if name == "range":
             return bounded(range(*values))
         if name in ("zip", "enumerate", "reversed"):
-            made = {"zip": zip, "enumerate": enumerate, "reversed": reversed}[name](*values)
-            return list(made)
+            iterator = {"zip": zip, "enumerate": enumerate, "reversed": reversed}[name](*values)
+            return list(iterator)
         if name in ("complex", "bytes", "dict"):
             return bounded(TYPES[name](*values))
     except NotConvertibleError:

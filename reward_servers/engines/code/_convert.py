@@ -180,13 +180,13 @@ class _Walk:
                 name = item.asname or item.name.partition(".")[0]
                 self.folder.names[name] = Module(item.name, candidate_module(item.name))
             return
-        ours = statement.level > 0 or candidate_module(statement.module or "")
+        is_local = statement.level > 0 or candidate_module(statement.module or "")
         for item in statement.names:
             if item.name == "*":
                 # Which names it binds is known where it runs; those of the program are the free names anyway.
-                self.has_star |= not ours
+                self.has_star |= not is_local
                 continue
-            owner = Module(statement.module or "", is_candidate=ours)
+            owner = Module(statement.module or "", is_candidate=is_local)
             self.folder.names[item.asname or item.name] = self.folder.member(owner, item.name)
 
     def _call(self, call: ast.Call, statement: ast.stmt) -> None:
@@ -226,8 +226,8 @@ class _Walk:
         if keywords.keys() == {"delta"} and len(call.args) == 2:
             close = Apply("<=", (distance, Const(self.folder.const(keywords["delta"]))))
         elif keywords.keys() <= {"places"}:
-            given = call.args[2] if len(call.args) == 3 else keywords.get("places")
-            places = 7 if given is None else self.folder.const(given)
+            places_node = call.args[2] if len(call.args) == 3 else keywords.get("places")
+            places = 7 if places_node is None else self.folder.const(places_node)
             close = Apply("==", (Apply("round", (distance, Const(places))), Const(0)))
         else:
             raise NotConvertibleError("self.assertAlmostEqual of this form")

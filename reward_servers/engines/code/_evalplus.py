@@ -146,7 +146,7 @@ def _task(row: Mapping[str, Any]) -> tuple[str, int]:
 
 def _parts(row: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Names of the tests, and the inputs of each."""
-    found = 0
+    size = 0
     for column in _COLUMNS:
         inputs = row.get(column)
         if inputs is None or inputs == {}:  # as some tasks say that there are none
@@ -155,9 +155,9 @@ def _parts(row: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
             raise BadReferenceError(column, f"is {describe(inputs)}", "Give a list of lists of arguments")
         for start in range(0, len(inputs), _INPUTS_OF_A_TEST):
             part = inputs[start : start + _INPUTS_OF_A_TEST]
-            found += len(part)
+            size += len(part)
             yield f"{column}_{start + 1}_to_{start + len(part)}", part
-    if not found:
+    if not size:
         raise BadReferenceError("plus_input", "holds no input, nor does base_input", "Give the row as it is shipped")
 
 

@@ -101,8 +101,8 @@ def extract(
     """
     shown = visible(response, marks)
     hidden = len(response) - shown.size
-    found = _fenced(response, shown.pieces, language)
-    chosen, rule = _of_language(found, language)
+    fences = _fenced(response, shown.pieces, language)
+    chosen, rule = _of_language(fences, language)
     if chosen:
         picked = _pick(chosen, blocks, entry)
         return Extraction(
@@ -116,13 +116,13 @@ def extract(
         )
     # As a whole the answer is a program, in which comments of markup are text.
     text = response[shown.begins :]
-    if bare and not found and text.strip() and not shown.open and _plausible(text, language):
+    if bare and not fences and text.strip() and not shown.open and _plausible(text, language):
         whole = (shown.begins, len(response))
         return Extraction(text, language, "whole_response", span=whole, blocks=1, hidden_chars=hidden)
     if shown.open:
         note = "the response ends inside its reasoning"
-    elif found:
-        tags = sorted({block.tag[:20] or "untagged" for block in found})
+    elif fences:
+        tags = sorted({block.tag[:20] or "untagged" for block in fences})
         note = f"no block of {language}; found: {', '.join(tags[:5])}"
     else:
         note = "no fenced block"
@@ -174,7 +174,7 @@ def _after_text(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
 
 def _fenced(response: str, pieces: Sequence[tuple[int, int]], language: str) -> list[_Block]:
     """All fenced blocks of the visible pieces; the last may lack its closing fence."""
-    found: list[_Block] = []
+    fences: list[_Block] = []
     lines = list(_lines(response, pieces))
     index = 0
     budget = iter(range(_MOST_FENCES_IN_ALL))
@@ -185,8 +185,8 @@ def _fenced(response: str, pieces: Sequence[tuple[int, int]], language: str) -> 
         if fence is None or not _is_block(response, lines, index, fence):
             continue
         block, index = _closed_block(response, lines, index, fence, language, budget)
-        found.append(block)
-    return found
+        fences.append(block)
+    return fences
 
 
 def _is_block(response: str, lines: Sequence[tuple[int, int]], first: int, fence: re.Match[str]) -> bool:
@@ -306,12 +306,12 @@ def _block(opening: re.Match[str], body: list[str], start: int, end: int, *, clo
     return _Block(tag, "".join(line + "\n" for line in lines), start, end, closed)
 
 
-def _of_language(found: list[_Block], language: str) -> tuple[list[_Block], Rule]:
+def _of_language(blocks: list[_Block], language: str) -> tuple[list[_Block], Rule]:
     """Blocks that carry the language's tag, else those without any tag; blank ones only where all are blank."""
-    tagged = [block for block in found if block.tag in ALIASES[language]]
+    tagged = [block for block in blocks if block.tag in ALIASES[language]]
     # The older language is a part of the newer one, and its compiler takes both.
-    tagged = tagged or [block for block in found if block.tag in ALIASES.get(_PART_OF.get(language, ""), ())]
-    chosen = tagged or [block for block in found if not block.tag]
+    tagged = tagged or [block for block in blocks if block.tag in ALIASES.get(_PART_OF.get(language, ""), ())]
+    chosen = tagged or [block for block in blocks if not block.tag]
     rule: Rule = "fence" if tagged else "untagged_fence"
     return [block for block in chosen if block.text.strip()] or chosen, rule
 

@@ -358,8 +358,8 @@ def is_singleton(side: Expression) -> bool:
 def _mutable_ids(value: Any) -> set[int]:
     """Identities of everything inside a value that a callee could change."""
     if isinstance(value, list | set | bytearray):
-        found = {id(value)}
-        return found.union(*map(_mutable_ids, value)) if isinstance(value, list) else found
+        ids = {id(value)}
+        return ids.union(*map(_mutable_ids, value)) if isinstance(value, list) else ids
     if isinstance(value, dict):
         return {id(value)}.union(*map(_mutable_ids, value.values()))
     if isinstance(value, tuple):

@@ -63,23 +63,23 @@ class Approx:
         """Whether plain data equal the expected within the tolerance, by the rules of pytest."""
         return self._matches(got, self.expected)
 
-    def _matches(self, got: Any, expected: Any) -> bool:
+    def _matches(self, result: Any, expected: Any) -> bool:
         if isinstance(expected, dict):
-            same = isinstance(got, dict) and got.keys() == expected.keys()
-            return same and all(self._matches(got[key], value) for key, value in expected.items())
+            same = isinstance(result, dict) and result.keys() == expected.keys()
+            return same and all(self._matches(result[key], value) for key, value in expected.items())
         if isinstance(expected, list | tuple):
-            same = isinstance(got, list | tuple) and len(got) == len(expected)
-            return same and all(self._matches(one, other) for one, other in zip(got, expected, strict=True))
+            same = isinstance(result, list | tuple) and len(result) == len(expected)
+            return same and all(self._matches(item, other) for item, other in zip(result, expected, strict=True))
         if isinstance(expected, bool) or not isinstance(expected, int | float | complex):
-            return bool(got == expected)
-        if got == expected:
+            return bool(result == expected)
+        if result == expected:
             return True
-        if isinstance(got, bool) or not isinstance(got, int | float | complex):
+        if isinstance(result, bool) or not isinstance(result, int | float | complex):
             return False
-        return self._close(got, expected)
+        return self._close(result, expected)
 
-    def _close(self, got: complex, expected: complex) -> bool:
-        difference, size = abs(got - expected), abs(expected)
+    def _close(self, value: complex, expected: complex) -> bool:
+        difference, size = abs(value - expected), abs(expected)
         if not (math.isfinite(difference) and math.isfinite(size)):
             return False
         absolute = 1e-12 if self.abs is None else self.abs

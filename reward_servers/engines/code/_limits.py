@@ -91,15 +91,15 @@ def parse_limits(fields: Fields, ceiling: Ceiling) -> RunLimits:
         value = limits.take(name, float, default) * unit
         _check(limits, name, value / unit, max(largest, default))
         run[field] = value if name.endswith("_s") else max(1, int(value))
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, field in (("compile_cpu_s", "cpu_s"), ("compile_wall_s", "wall_s")):
         if limits.has(name):
-            given[field] = limits.take(name, float)
-            _check(limits, name, given[field], getattr(ceiling.largest, field))
+            values[field] = limits.take(name, float)
+            _check(limits, name, values[field], getattr(ceiling.largest, field))
         else:
             limits.take(name, float, 0.0)
     limits.done()
-    compile_limits = dataclasses.replace(ceiling.compile, **given) if given else None
+    compile_limits = dataclasses.replace(ceiling.compile, **values) if values else None
     return RunLimits(dataclasses.replace(ceiling.default, **run), compile_limits)
 
 

@@ -53,11 +53,11 @@ def top_names(source: str) -> frozenset[str]:
 
 def bindings(module: ast.Module) -> dict[str, list[ast.stmt]]:
     """Name bound at the top of a module, with the statements that bind them."""
-    found: dict[str, list[ast.stmt]] = {}
+    by_name: dict[str, list[ast.stmt]] = {}
     for statement in module.body:
         for name in _bound_by(statement):
-            found.setdefault(name, []).append(statement)
-    return found
+            by_name.setdefault(name, []).append(statement)
+    return by_name
 
 
 def _bound_by(node: ast.AST) -> Iterable[str]:
@@ -74,13 +74,13 @@ def _bound_by(node: ast.AST) -> Iterable[str]:
 
 def imported_names(module: ast.Module) -> frozenset[str]:
     """Names that statements at the top import from the program."""
-    found = set()
+    names = set()
     for node in module.body:
         if isinstance(node, ast.Import):
-            found |= {item.asname or item.name.partition(".")[0] for item in node.names if candidate_module(item.name)}
+            names |= {item.asname or item.name.partition(".")[0] for item in node.names if candidate_module(item.name)}
         elif isinstance(node, ast.ImportFrom) and (node.level or candidate_module(node.module or "")):
-            found |= {item.asname or item.name for item in node.names}
-    return frozenset(found)
+            names |= {item.asname or item.name for item in node.names}
+    return frozenset(names)
 
 
 def class_names(code: str) -> frozenset[str]:
@@ -90,32 +90,32 @@ def class_names(code: str) -> frozenset[str]:
     used that no plain data have.
     """
     module = parse(code)
-    made: dict[str, set[str]] = {}  # name of a variable -> names whose results it holds
-    found: set[str] = set()
+    results_of: dict[str, set[str]] = {}  # name of a variable -> names whose results it holds
+    reachable: set[str] = set()
     for node in ast.walk(module):
         match node:
             case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[first, second]):
-                found |= {part.id for part in (first, *ast.walk(second)) if isinstance(part, ast.Name)}
+                reachable |= {part.id for part in (first, *ast.walk(second)) if isinstance(part, ast.Name)}
             case ast.Attribute(value=ast.Name(id=name)):
-                found.add(name)
+                reachable.add(name)
             case ast.Attribute(value=ast.Call(func=called), attr=attribute) if attribute not in _OF_DATA:
-                found.add(_last_name(called))
+                reachable.add(_last_name(called))
             case ast.Assign(targets=[target], value=ast.Call(func=called)):
-                made.setdefault(_last_name(target), set()).add(_last_name(called))
+                results_of.setdefault(_last_name(target), set()).add(_last_name(called))
             case ast.FunctionDef(name=name):
                 for part in ast.walk(node):
                     if isinstance(part, ast.Return | ast.Yield) and isinstance(part.value, ast.Call):
-                        made.setdefault(name, set()).add(_last_name(part.value.func))
+                        results_of.setdefault(name, set()).add(_last_name(part.value.func))
         if isinstance(node, ast.Name | ast.Attribute):
             name = _last_name(node)
-            found |= {name} if _CAP_WORDS.match(name) else set()
+            reachable |= {name} if _CAP_WORDS.match(name) else set()
     for node in ast.walk(module):
         if isinstance(node, ast.Attribute) and node.attr not in _OF_DATA:
-            found |= made.get(_last_name(node.value), set())
-    return frozenset((found | _handed(module, found)) - {""})
+            reachable |= results_of.get(_last_name(node.value), set())
+    return frozenset((reachable | _handed(module, reachable)) - {""})
 
 
-def _handed(module: ast.Module, found: set[str]) -> set[str]:
+def _handed(module: ast.Module, classes: set[str]) -> set[str]:
     """Names that are given to functions of the code under a name that it treats so: `check(f)`."""
     parameters = {
         node.name: [argument.arg for argument in node.args.args]
@@ -127,7 +127,7 @@ def _handed(module: ast.Module, found: set[str]) -> set[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in parameters:
             pairs = zip(parameters[node.func.id], node.args, strict=False)
             named = [(str(word.arg), word.value) for word in node.keywords]
-            handed |= {_last_name(value) for name, value in (*pairs, *named) if name in found}
+            handed |= {_last_name(value) for name, value in (*pairs, *named) if name in classes}
     return handed
 
 

@@ -99,12 +99,14 @@ def _prepared(slots: Slots, judging: JudgingProgram) -> Prepared:
         return Program(judging.language, source, {name: text.encode() for name, text in judging.files}, preload)
 
     try:
-        made = slots.trusted_program(judging, make)
+        binary = slots.trusted_program(judging, make)
     except ProgramRefusedError as refusal:
         raise BadReferenceError(judging.field, f"cannot be run: {refusal.reason}", "Give other files") from None
-    if isinstance(made, CompileFailure):
-        raise BadReferenceError(judging.field, f"does not compile: {made.message[:500]}", "Repair the judging program")
-    return made
+    if isinstance(binary, CompileFailure):
+        raise BadReferenceError(
+            judging.field, f"does not compile: {binary.message[:500]}", "Repair the judging program"
+        )
+    return binary
 
 
 def _invocation(judging: JudgingProgram, turn: _Pass, answer: str, *, output: bool) -> Invocation:
@@ -120,17 +122,17 @@ def _invocation(judging: JudgingProgram, turn: _Pass, answer: str, *, output: bo
 def _ruling(judging: JudgingProgram, run: RunResult, turn: _Pass, where: str) -> _Ruling:
     """What the end of a judging program means, why, and what comes next."""
     verdict, detail = _said(judging, run, where)
-    given = run.files.get("nextpass.in")
+    limits_text = run.files.get("nextpass.in")
     if verdict is not Verdict.ACCEPTED:
         return _Ruling(verdict, detail)
     if run.reply_truncated:
         return _Ruling(Verdict.WRONG_ANSWER, {"where": where, "raised": "too much feedback"})
-    if given is None:
+    if limits_text is None:
         return _Ruling(verdict, detail)
     if turn.number == judging.passes:
         return _Ruling(Verdict.WRONG_ANSWER, {"where": where, "raised": f"more than {judging.passes} passes"})
     feedback = {name: content for name, content in run.files.items() if name != "nextpass.in"}
-    return _Ruling(verdict, detail, _Pass(turn.number + 1, given, feedback))
+    return _Ruling(verdict, detail, _Pass(turn.number + 1, limits_text, feedback))
 
 
 def _said(judging: JudgingProgram, run: RunResult, where: str) -> tuple[Verdict, dict[str, Any]]:
@@ -169,8 +171,8 @@ def _through_passes(
     test: tuple[str, str], judge: Callable[[_Pass, str], tuple[_Ruling, RunResult]]
 ) -> tuple[Verdict, RunResult, dict[str, Any]]:
     """Judge pass after pass, until a ruling asks for no further one."""
-    given, answer = test
-    turn = _Pass(1, given.encode("utf-8", "surrogatepass"))
+    stdin, answer = test
+    turn = _Pass(1, stdin.encode("utf-8", "surrogatepass"))
     while True:
         ruling, run = judge(turn, answer)
         if ruling.then is None:
@@ -190,8 +192,8 @@ def _validation(
     prepared = _prepared(slots, judging)
     invocation = _invocation(judging, turn, answer, output=True)
     allowed = _room(limits, invocation, judging)
-    said = slots.trusted.run(prepared, limits=allowed, stdin=run.stdout, given=invocation)
-    return _ruling(judging, said, turn, "validator"), run
+    ruling = slots.trusted.run(prepared, limits=allowed, stdin=run.stdout, given=invocation)
+    return _ruling(judging, ruling, turn, "validator"), run
 
 
 def _room(limits: Limits, given: Invocation, judging: JudgingProgram) -> Limits:

@@ -105,8 +105,8 @@ def plan_tests(
     module = parse(collected.code)
     asked = from_program | imported_names(module)
     planned: list[PlannedTest] = []
-    for found, shadowed in zip(collected.tests, subjects(module, collected.tests, asked), strict=True):
-        planned.extend(_planned(found, from_program | shadowed, shadowed, split=split))
+    for collected_test, shadowed in zip(collected.tests, subjects(module, collected.tests, asked), strict=True):
+        planned.extend(_planned(collected_test, from_program | shadowed, shadowed, split=split))
     text = f"{setup}\n{collected.code}"
     shares_files = any(test.converted is None for test in planned) and _FILES.search(text) is not None
     if shares_files and (runs := _RUNS_FILES.search(text)) is not None:
@@ -124,15 +124,15 @@ def plan_tests(
     )
 
 
-def _planned(found: Found, provided: frozenset[str], shadowed: frozenset[str], *, split: bool) -> list[PlannedTest]:
+def _planned(test: Found, provided: frozenset[str], shadowed: frozenset[str], *, split: bool) -> list[PlannedTest]:
     """One test, or one for each of its assertions."""
     try:
-        converted = convert(found, provided.__contains__)
+        converted = convert(test, provided.__contains__)
     except (NotConvertibleError, RecursionError) as reason:
-        return [PlannedTest(found.name, None, found.selection, str(reason), shadowed)]
+        return [PlannedTest(test.name, None, test.selection, str(reason), shadowed)]
     if split and len(converted.expectations) > 1:
-        return [dataclasses.replace(part, shadowed=shadowed) for part in _split(found, converted)]
-    return [PlannedTest(found.name, converted, found.selection, shadowed=shadowed)]
+        return [dataclasses.replace(part, shadowed=shadowed) for part in _split(test, converted)]
+    return [PlannedTest(test.name, converted, test.selection, shadowed=shadowed)]
 
 
 def _defined_names(setup: str) -> set[str]:
@@ -148,7 +148,7 @@ def _defined_names(setup: str) -> set[str]:
     return names
 
 
-def _split(found: Found, converted: Converted) -> list[PlannedTest]:
+def _split(test: Found, converted: Converted) -> list[PlannedTest]:
     """One test per assertion, each with the calls that it needs."""
     split = []
     for number, expectation in enumerate(converted.expectations, start=1):
@@ -156,7 +156,7 @@ def _split(found: Found, converted: Converted) -> list[PlannedTest]:
         calls: tuple[CandidateCall, ...] = tuple(converted.calls[index] for index in used)
         renumbered = _renumber(expectation.expression, {old: new for new, old in enumerate(used)})
         part = Converted(calls, (dataclasses.replace(expectation, expression=renumbered),))
-        split.append(PlannedTest(f"{found.name}#{number}", part, found.selection))
+        split.append(PlannedTest(f"{test.name}#{number}", part, test.selection))
     return split
 
 
@@ -219,13 +219,13 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
 
 def _entries(collected: Collected, entry: str | None) -> set[str]:
     """Name under test: the reference's, and what is handed to `check(...)`."""
-    found = {entry.partition(".")[0]} if entry else set()
+    names = {entry.partition(".")[0]} if entry else set()
     for test in collected.tests:
         for statement in test.body:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
                 args = statement.value.args
-                found |= {arg.id for arg in args if isinstance(arg, ast.Name) and arg.id in collected.free}
-    return found
+                names |= {arg.id for arg in args if isinstance(arg, ast.Name) and arg.id in collected.free}
+    return names
 
 
 def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:

@@ -88,14 +88,14 @@ _HELPER_NAMES = frozenset(("list_node", "is_same_list", "tree_node", "is_same_tr
 @functools.cache
 def _leetcode() -> dict[str, str]:
     """Module of each name of the set."""
-    found = dict.fromkeys(_MODULES, "")
-    found |= dict.fromkeys(NODES, ".") | dict.fromkeys(_SORTED, "sortedcontainers")
+    names = dict.fromkeys(_MODULES, "")
+    names |= dict.fromkeys(NODES, ".") | dict.fromkeys(_SORTED, "sortedcontainers")
     for module in _STARRED:
         loaded = importlib.import_module(module)
         for name in getattr(loaded, "__all__", dir(loaded)):
             if not name.startswith("_"):
-                found.setdefault(name, module)
-    return found
+                names.setdefault(name, module)
+    return names
 
 
 def check_prelude(prelude: str, field: str) -> str:
@@ -135,8 +135,8 @@ def prelude_driver(prelude: str, source: bytes, *, nodes: bool) -> bytes:
     own = "" if prelude in NAMED else prelude
     if not names and not own and not leetcode:
         return b""
-    given = f"given = {names!r}, {own!r}, {_RECURSION if leetcode else 0}\n"
-    return given.encode() + driver_source("prelude", codec=False) + b"\n"
+    header = f"given = {names!r}, {own!r}, {_RECURSION if leetcode else 0}\n"
+    return header.encode() + driver_source("prelude", codec=False) + b"\n"
 
 
 def node_helpers(prelude: str, wanted: frozenset[str]) -> tuple[frozenset[str], str]:

@@ -193,8 +193,8 @@ class Protocol:
         """The test code ended without a word: it exhausted a limit, or it is broken."""
         if not self._asked:
             ended = f"by signal {run.signal}" if run.signal else f"({run.ended.value})"
-            said = run.stderr[-300:].decode("utf-8", "replace").strip()
-            problem = f"test {self._name!r} ended {ended} before it asked the program for anything: {said}"
+            errors = run.stderr[-300:].decode("utf-8", "replace").strip()
+            problem = f"test {self._name!r} ended {ended} before it asked the program for anything: {errors}"
             raise BadReferenceError("tests.code", problem, "Repair the test code")
         self.verdict = run_verdict(run) or Verdict.RUNTIME_ERROR
         self._detail = {"where": "tests", "ended": run.ended.value}
@@ -261,9 +261,9 @@ def checked_kinds(answer: dict[str, Any], names: list[str]) -> dict[str, Any]:
     it is its own fault.
     """
     try:
-        said = plain.decode(answer.get("ok"))
+        decoded = plain.decode(answer.get("ok"))
     except (plain.NotPlainError, RecursionError):
-        said = None
-    kinds = said if isinstance(said, dict) else {}
+        decoded = None
+    kinds = decoded if isinstance(decoded, dict) else {}
     known = ("function", "class", "exception", "data")
     return {"ok": plain.encode({name: kinds[name] if kinds.get(name) in known else "absent" for name in names})}

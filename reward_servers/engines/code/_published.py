@@ -106,8 +106,11 @@ def _pairs(columns: Any, field: str) -> dict[str, Any]:
     if not name:
         return {
             "tests": [
-                {"stdin": _text(one, f"{field}.inputs[{number}]"), "stdout": _text(other, f"{field}.outputs[{number}]")}
-                for number, (one, other) in enumerate(zip(inputs, outputs, strict=True))
+                {
+                    "stdin": _text(text, f"{field}.inputs[{number}]"),
+                    "stdout": _text(other, f"{field}.outputs[{number}]"),
+                }
+                for number, (text, other) in enumerate(zip(inputs, outputs, strict=True))
             ]
         }
     # Results of functions are shipped as they are, or each in a list of its own; which, only all of them tell.
@@ -141,8 +144,8 @@ def _contest(row: Mapping[str, Any]) -> list[dict[str, Any]]:
                 name, f"holds {len(inputs)} inputs and {len(outputs)} outputs", "Give as many of each"
             )
         public = name == "public_tests"
-        for number, (one, other) in enumerate(zip(inputs, outputs, strict=True), start=1):
-            texts = {"stdin": _text(one, f"{name}.input"), "stdout": _text(other, f"{name}.output")}
+        for number, (text, other) in enumerate(zip(inputs, outputs, strict=True), start=1):
+            texts = {"stdin": _text(text, f"{name}.input"), "stdout": _text(other, f"{name}.output")}
             tests.append({"name": f"{name} {number}", **texts, "public": public})
     return tests
 

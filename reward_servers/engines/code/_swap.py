@@ -28,19 +28,19 @@ def swapped(spec: TestSpec) -> TestSpec:
 
 
 def _stdio(tests: Sequence[StdioTest]) -> list[StdioTest]:
-    first, second = _places([one.expected for one in tests])
-    made = list(tests)
-    made[first] = dataclasses.replace(tests[first], expected=tests[second].expected)
-    made[second] = dataclasses.replace(tests[second], expected=tests[first].expected)
-    return made
+    first, second = _places([test.expected for test in tests])
+    exchanged = list(tests)
+    exchanged[first] = dataclasses.replace(tests[first], expected=tests[second].expected)
+    exchanged[second] = dataclasses.replace(tests[second], expected=tests[first].expected)
+    return exchanged
 
 
 def _calls(tests: Sequence[CallTest]) -> list[CallTest]:
-    first, second = _places([repr(one.expected) for one in tests])
-    made = list(tests)
+    first, second = _places([repr(test.expected) for test in tests])
+    exchanged = list(tests)
     for place, other in ((first, tests[second]), (second, tests[first])):
-        made[place] = dataclasses.replace(tests[place], expected=other.expected, alternatives=other.alternatives)
-    return made
+        exchanged[place] = dataclasses.replace(tests[place], expected=other.expected, alternatives=other.alternatives)
+    return exchanged
 
 
 def _places(outputs: Sequence[str]) -> tuple[int, int]:

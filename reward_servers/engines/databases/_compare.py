@@ -40,14 +40,14 @@ def same_table(given: Table, right: Table, equality: Equality) -> bool:
     Sources: execution accuracy of BIRD (arXiv 2305.03111: ``rows='set'``) and of the distilled test suites for Spider
     (arXiv 2010.02840: ``columns='any'``, with order where the reference orders).
     """
-    ours, theirs = ([tuple(_key(value, equality) for value in row) for row in table] for table in (given, right))
-    if not ours or not theirs:
-        return not ours and not theirs
-    if len(ours[0]) != len(theirs[0]):
+    rows, right_rows = ([tuple(_key(value, equality) for value in row) for row in table] for table in (given, right))
+    if not rows or not right_rows:
+        return not rows and not right_rows
+    if len(rows[0]) != len(right_rows[0]):
         return False
     if equality.columns == "given":
-        return _same(ours, theirs, equality)
-    return _some_order(ours, theirs, equality)
+        return _same(rows, right_rows, equality)
+    return _some_order(rows, right_rows, equality)
 
 
 def is_ordered(query: str) -> bool:
@@ -61,33 +61,33 @@ def is_ordered(query: str) -> bool:
     return False
 
 
-def _same(ours: Sequence[tuple[Hashable, ...]], theirs: Sequence[tuple[Hashable, ...]], equality: Equality) -> bool:
+def _same(rows: Sequence[tuple[Hashable, ...]], right_rows: Sequence[tuple[Hashable, ...]], equality: Equality) -> bool:
     if equality.ordered and equality.rows == "set":
-        return list(dict.fromkeys(ours)) == list(dict.fromkeys(theirs))
+        return list(dict.fromkeys(rows)) == list(dict.fromkeys(right_rows))
     if equality.ordered:
-        return list(ours) == list(theirs)
-    return set(ours) == set(theirs) if equality.rows == "set" else Counter(ours) == Counter(theirs)
+        return list(rows) == list(right_rows)
+    return set(rows) == set(right_rows) if equality.rows == "set" else Counter(rows) == Counter(right_rows)
 
 
 def _some_order(
-    ours: Sequence[tuple[Hashable, ...]], theirs: Sequence[tuple[Hashable, ...]], equality: Equality
+    rows: Sequence[tuple[Hashable, ...]], right_rows: Sequence[tuple[Hashable, ...]], equality: Equality
 ) -> bool:
     """Whether the tables are the same for some order of our columns: column by column, with a way back."""
-    width, tries = len(theirs[0]), 0
-    columns = list(zip(*ours, strict=True))
+    width, tries = len(right_rows[0]), 0
+    columns = list(zip(*rows, strict=True))
 
     def extend(chosen: tuple[int, ...]) -> bool:
         nonlocal tries
         if len(chosen) == width:
             return True
-        right = [row[: len(chosen) + 1] for row in theirs]
+        right = [row[: len(chosen) + 1] for row in right_rows]
         tried: set[tuple[Hashable, ...]] = set()
         for place in range(width):
             if place in chosen or columns[place] in tried or tries >= _TRIES:
                 continue
             tries += 1
             tried.add(columns[place])
-            part = [tuple(row[one] for one in (*chosen, place)) for row in ours]
+            part = [tuple(row[c] for c in (*chosen, place)) for row in rows]
             if _same(part, right, equality) and extend((*chosen, place)):
                 return True
         return False
@@ -101,7 +101,7 @@ def _key(value: Any, equality: Equality) -> Hashable:
     if isinstance(value, list):
         kind, held = value
         if kind == "list":
-            return (kind, tuple(_key(one, equality) for one in held))
+            return (kind, tuple(_key(item, equality) for item in held))
         if kind != "number":
             return (kind, held)
         value, kind = float(held), "decimal"

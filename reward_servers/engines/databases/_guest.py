@@ -64,9 +64,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime.date | datetime.time):
         return ["text", value.isoformat(" ") if isinstance(value, datetime.datetime) else value.isoformat()]
     if isinstance(value, list | tuple):
-        return ["list", [_plain(one) for one in value]]
+        return ["list", [_plain(item) for item in value]]
     if isinstance(value, dict):
-        return ["list", [[_plain(key), _plain(one)] for key, one in value.items()]]
+        return ["list", [[_plain(key), _plain(item)] for key, item in value.items()]]
     return ["text", str(value) if isinstance(value, datetime.timedelta | uuid.UUID) else repr(value)]
 
 
@@ -109,7 +109,7 @@ def _run_sqlite(connection: Any, asked: dict[str, Any]) -> list[Any]:
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
         raise RefusedError(str(error)) from None
     except sqlite3.DatabaseError as error:
-        if any(said in str(error) for said in ("not authorized", "authorization denied", "prohibited")):
+        if any(sign in str(error) for sign in ("not authorized", "authorization denied", "prohibited")):
             raise RefusedError(str(error)) from None
         raise
     if cursor.description is None:

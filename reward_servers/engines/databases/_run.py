@@ -89,10 +89,10 @@ class Runner:
         done = self.slot.run(self._driver(database.dialect), limits=self._limits, request=json.dumps(asked).encode())
         if not done.ok or not done.reply:
             return Failure("limit", f"the query ended by {done.ended.value}")
-        said = json.loads(done.reply)
-        if "rows" not in said:
-            return Failure(said["stage"], said["error"])
-        return Failure("limit", f"more than {_ROWS} rows") if said["more"] else said["rows"]
+        reply = json.loads(done.reply)
+        if "rows" not in reply:
+            return Failure(reply["stage"], reply["error"])
+        return Failure("limit", f"more than {_ROWS} rows") if reply["more"] else reply["rows"]
 
     def _driver(self, dialect: Dialect) -> Prepared:
         if dialect not in self._prepared:

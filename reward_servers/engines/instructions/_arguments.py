@@ -35,31 +35,33 @@ def text(value: Any) -> str:
 
 def letter(value: Any) -> str:
     """One character, in lower case."""
-    found = text(value).lower()
-    if len(found) != 1:
+    character = text(value).lower()
+    if len(character) != 1:
         raise ValueError(f"one character, not {value!r}")
-    return found
+    return character
 
 
 def expression(value: Any) -> str:
     """A regular expression, which a plain word is."""
-    found = text(value)
+    pattern = text(value)
     try:
-        re.compile(found)
+        re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"{found!r} is no regular expression ({error}); write a backslash before its signs") from None
-    return found
+        raise ValueError(
+            f"{pattern!r} is no regular expression ({error}); write a backslash before its signs"
+        ) from None
+    return pattern
 
 
 def expressions(value: Any) -> tuple[str, ...]:
     """Several regular expressions."""
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"a list of texts, not {value!r}")
-    return tuple(expression(one) for one in value)
+    return tuple(expression(item) for item in value)
 
 
 def texts(value: Any) -> tuple[str, ...]:
     """Several texts."""
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"a list of texts, not {value!r}")
-    return tuple(text(one) for one in value)
+    return tuple(text(item) for item in value)

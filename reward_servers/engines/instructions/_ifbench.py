@@ -46,13 +46,13 @@ def _unique_words(answer: str, N: int) -> bool:
 
 @family("ratio:sentence_type")
 def _sentence_type(answer: str) -> bool:
-    ends = Counter(one[-1:] for one in clauses(answer))
+    ends = Counter(clause[-1:] for clause in clauses(answer))
     return ends["."] == 2 * ends["?"]
 
 
 @family("ratio:sentence_balance")
 def _sentence_balance(answer: str) -> bool:
-    ends = Counter(one[-1:] for one in clauses(answer))
+    ends = Counter(clause[-1:] for clause in clauses(answer))
     return ends["."] == ends["?"] == ends["!"]
 
 
@@ -69,8 +69,8 @@ def _person_names(answer: str, N: int) -> bool:
 
 @family("ratio:overlap", reference_text=text, percentage=count)
 def _overlap(answer: str, reference_text: str, percentage: int) -> bool:
-    ours, theirs = ({one[at : at + 3] for at in range(len(one) - 2)} for one in (answer, reference_text))
-    return bool(ours) and abs(100 * len(ours & theirs) / len(ours) - percentage) <= 2
+    trigrams, reference_trigrams = ({t[at : at + 3] for at in range(len(t) - 2)} for t in (answer, reference_text))
+    return bool(trigrams) and abs(100 * len(trigrams & reference_trigrams) / len(trigrams) - percentage) <= 2
 
 
 @family("count:numbers", N=count)
@@ -104,7 +104,7 @@ def _alphabet(answer: str) -> bool:
     if not firsts or firsts[0] not in string.ascii_lowercase:
         return False
     start = string.ascii_lowercase.index(firsts[0])
-    return all(one == string.ascii_lowercase[(start + place) % 26] for place, one in enumerate(firsts))
+    return all(first == string.ascii_lowercase[(start + place) % 26] for place, first in enumerate(firsts))
 
 
 @family("words:vowel")
@@ -115,13 +115,13 @@ def _vowel(answer: str) -> bool:
 
 @family("words:consonants")
 def _consonants(answer: str) -> bool:
-    return all(any({one, other} <= _CONSONANTS for one, other in pairwise(word)) for word in answer.lower().split())
+    return all(any({a, other} <= _CONSONANTS for a, other in pairwise(word)) for word in answer.lower().split())
 
 
 @family("words:palindrome")
 def _palindrome(answer: str) -> bool:
-    found = [word for word in bare_words(answer.lower()) if len(word) >= 5 and word == word[::-1]]
-    return len(found) >= 10
+    palindromes = [word for word in bare_words(answer.lower()) if len(word) >= 5 and word == word[::-1]]
+    return len(palindromes) >= 10
 
 
 @family("words:prime_lengths")
@@ -136,13 +136,13 @@ def _repeats(answer: str, small_n: int) -> bool:
 
 @family("words:no_consecutive")
 def _no_consecutive(answer: str) -> bool:
-    return all(one[0] != other[0] for one, other in pairwise(bare_words(answer.lower())))
+    return all(word[0] != other[0] for word, other in pairwise(bare_words(answer.lower())))
 
 
 @family("words:last_first")
 def _last_first(answer: str) -> bool:
-    pairs = [(one.rstrip(_EDGES).split(), other.lstrip(_EDGES).split()) for one, other in pairwise(clauses(answer))]
-    return all(one and other and one[-1].lower() == other[0].lower() for one, other in pairs)
+    pairs = [(left.rstrip(_EDGES).split(), other.lstrip(_EDGES).split()) for left, other in pairwise(clauses(answer))]
+    return all(left and other and left[-1].lower() == other[0].lower() for left, other in pairs)
 
 
 @family("words:paragraph_last_first")
@@ -153,10 +153,10 @@ def _paragraph_last_first(answer: str) -> bool:
 
 @family("words:keywords_specific_position", keyword=text, n=count, m=count)
 def _keyword_position(answer: str, keyword: str, n: int, m: int) -> bool:
-    found = clauses(answer)
-    if not 1 <= n <= len(found):
+    sentences = clauses(answer)
+    if not 1 <= n <= len(sentences):
         return False
-    inside = tokens(found[n - 1])
+    inside = tokens(sentences[n - 1])
     return 1 <= m <= len(inside) and inside[m - 1] == keyword
 
 
@@ -171,7 +171,7 @@ def _alliteration(answer: str) -> bool:
     before = -1
     for sentence in clauses(answer):
         firsts = [bare[0] for word in sentence.lower().split() if (bare := word.lstrip(_EDGES))]
-        alike = [one == other for one, other in pairwise(firsts)]
+        alike = [word == other for word, other in pairwise(firsts)]
         number = sum(held + (held and not (place and alike[place - 1])) for place, held in enumerate(alike))
         if number <= before:
             return False
@@ -181,20 +181,20 @@ def _alliteration(answer: str) -> bool:
 
 @family("sentence:keyword", word=text, N=count)
 def _sentence_keyword(answer: str, word: str, N: int) -> bool:
-    found = clauses(answer)
-    return 1 <= N <= len(found) and word.lower() in found[N - 1].lower()
+    sentences = clauses(answer)
+    return 1 <= N <= len(sentences) and word.lower() in sentences[N - 1].lower()
 
 
 @family("sentence:increment", small_n=count)
 def _increment(answer: str, small_n: int) -> bool:
     sizes = [len(bare_words(sentence)) for sentence in clauses(answer)]
-    return all(other == one + small_n for one, other in pairwise(sizes))
+    return all(other == size + small_n for size, other in pairwise(sizes))
 
 
 @family("ratio:sentence_words")
 def _equal_sentences(answer: str) -> bool:
-    found = clauses(answer)
-    return len(found) == 3 and len({len(one) for one in found}) == 1
+    sentences = clauses(answer)
+    return len(sentences) == 3 and len({len(sentence) for sentence in sentences}) == 1
 
 
 @family("format:parentheses")
@@ -239,7 +239,7 @@ def _newline(answer: str) -> bool:
 @family("format:line_indent")
 def _line_indent(answer: str) -> bool:
     indents = [len(line) - len(line.lstrip(" ")) for line in answer.split("\n") if line.strip()]
-    return all(one < other for one, other in pairwise(indents))
+    return all(indent < other for indent, other in pairwise(indents))
 
 
 @family("format:quote_unquote")

@@ -39,7 +39,7 @@ _SPECIAL = re.compile(r'".*[^\d\w\s].*"')
 @family("format:options", options=text)
 def _options(answer: str, options: str) -> bool:
     mark = "/" if "/" in options else "or" if "or" in options else ","
-    offered = [one.strip() for one in options.split(mark)]
+    offered = [option.strip() for option in options.split(mark)]
     if _LETTERED.match(options):
         return answer.strip() in offered
     return _bare(answer) in map(_bare, offered)
@@ -65,14 +65,14 @@ def _multiples(answer: str) -> bool:
 def _choices(answer: str) -> bool:
     if not answer.startswith("Question"):
         return False
-    asked = [one.strip().split("\n") for one in _QUESTION.split(answer) if one.strip()]
+    asked = [choice.strip().split("\n") for choice in _QUESTION.split(answer) if choice.strip()]
     lengths = []
     for lines in asked:
         options = [place for place, line in enumerate(lines) if _OPTION.match(line.strip())]
         if len(options) != 5:
             return False
         lengths.append(len(" ".join(line.strip() for line in lines[: options[0]]).strip()))
-    return len(lengths) == 4 and all(one < other for one, other in pairwise(lengths))
+    return len(lengths) == 4 and all(length < other for length, other in pairwise(lengths))
 
 
 @family("custom:reverse_newline")
@@ -97,12 +97,12 @@ def _character_reverse(answer: str) -> bool:
 
 @family("custom:sentence_alphabet")
 def _sentence_alphabet(answer: str) -> bool:
-    return [one.lstrip()[:1].lower() for one in clauses(answer)] == list(string.ascii_lowercase)
+    return [clause.lstrip()[:1].lower() for clause in clauses(answer)] == list(string.ascii_lowercase)
 
 
 @family("custom:european_capitals_sort")
 def _capitals(answer: str) -> bool:
-    return [one.strip() for one in _plain(answer).split(",") if one.strip()] == _CAPITALS.split()
+    return [city.strip() for city in _plain(answer).split(",") if city.strip()] == _CAPITALS.split()
 
 
 @family("custom:csv_city")
@@ -136,7 +136,7 @@ def _csv_quotes(answer: str) -> bool:
 
 @family("custom:date_format_list")
 def _dates(answer: str) -> bool:
-    return all(_is_of_napoleon(one.strip()) for one in answer.split(","))
+    return all(_is_of_napoleon(day.strip()) for day in answer.split(","))
 
 
 def _is_of_napoleon(given: str) -> bool:

@@ -29,23 +29,23 @@ _STOP_WORDS = frozenset(_LISTED.split())
 
 @family("ratio:stop_words", percentage=count)
 def _stop_words(answer: str, percentage: int) -> bool:
-    found = words(answer)
-    return bool(found) and 100 * sum(word.lower() in _STOP_WORDS for word in found) / len(found) <= percentage
+    spoken = words(answer)
+    return bool(spoken) and 100 * sum(word.lower() in _STOP_WORDS for word in spoken) / len(spoken) <= percentage
 
 
 @family("words:odd_even_syllables")
 def _odd_even_syllables(answer: str) -> bool:
     parities = [_syllables().count(word) % 2 for word in bare_words(answer.lower())]
-    return all(one != other for one, other in pairwise(parities))
+    return all(parity != other for parity, other in pairwise(parities))
 
 
 @family("format:emoji")
 def _emoji(answer: str) -> bool:
     """An emoji may have a sign behind it, or stand behind the mark that ends its sentence."""
-    parts = [one.translate(UNMARKED).strip() for one in clauses(answer)]
+    parts = [clause.translate(UNMARKED).strip() for clause in clauses(answer)]
     return all(
-        bool(one) and (any(map(_is_emoji, one[-2:])) or _is_emoji(after[:1]))
-        for one, after in zip(parts, [*parts[1:], ""], strict=True)
+        bool(part) and (any(map(_is_emoji, part[-2:])) or _is_emoji(after[:1]))
+        for part, after in zip(parts, [*parts[1:], ""], strict=True)
     )
 
 

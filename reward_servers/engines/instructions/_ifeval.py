@@ -35,8 +35,8 @@ def language_code(value: object) -> str:
 
 
 def _is_in(answer: str, code: str) -> bool:
-    found = languages.identify(answer, languages.COMMON | {code})
-    return found is not None and found[0] == code
+    identified = languages.identify(answer, languages.COMMON | {code})
+    return identified is not None and identified[0] == code
 
 
 @family("keywords:existence", keywords=expressions)
@@ -116,9 +116,9 @@ def _constrained(answer: str) -> bool:
 
 @family("detectable_format:number_highlighted_sections", num_highlights=count)
 def _highlights(answer: str, num_highlights: int) -> bool:
-    single = (one.strip("*") for one in re.findall(r"\*[^\n\*]*\*", answer))
-    double = (one.removeprefix("**").removesuffix("**") for one in re.findall(r"\*\*[^\n\*]*\*\*", answer))
-    return sum(bool(one.strip()) for part in (single, double) for one in part) >= num_highlights
+    single = (match.strip("*") for match in re.findall(r"\*[^\n\*]*\*", answer))
+    double = (match.removeprefix("**").removesuffix("**") for match in re.findall(r"\*\*[^\n\*]*\*\*", answer))
+    return sum(bool(match.strip()) for part in (single, double) for match in part) >= num_highlights
 
 
 @family("detectable_format:multiple_sections", section_spliter=expression, num_sections=count)
@@ -140,7 +140,7 @@ def _json(answer: str) -> bool:
 
 @family("detectable_format:title")
 def _title(answer: str) -> bool:
-    return any(one.lstrip("<").rstrip(">").strip() for one in re.findall(r"<<[^\n]+>>", answer))
+    return any(title.lstrip("<").rstrip(">").strip() for title in re.findall(r"<<[^\n]+>>", answer))
 
 
 @family("combination:two_responses")

@@ -92,4 +92,4 @@ def loosely(text: str) -> tuple[str, ...]:
     """
     lines = text.split("\n")
     cut = (text, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])))
-    return (*cut, *(one.replace("*", "") for one in cut))
+    return (*cut, *(text.replace("*", "") for text in cut))

@@ -84,8 +84,8 @@ def clauses(text: str) -> list[str]:
         text = text.replace(f'{mark}"', f'"{mark}')
     text = text.replace(".\u201d", "\u201d.")
     parts = re.sub(r"([.?!])", rf"\1{_BREAK}", text).replace(_HELD, ".").split(_BREAK)
-    found = [part.strip() for part in parts]
-    return found if found[-1] else found[:-1]
+    pieces = [part.strip() for part in parts]
+    return pieces if pieces[-1] else pieces[:-1]
 
 
 def bare_words(text: str) -> list[str]:

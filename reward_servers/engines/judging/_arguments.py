@@ -47,7 +47,7 @@ def read_argument(raw: str, finish_reason: str, marks: Marks = ()) -> Reply:
         return Reply(Status.REFUSAL)
     if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):
         return Reply(Status.TRUNCATED)
-    said = shown.strip()
-    if not said:
+    text = shown.strip()
+    if not text:
         return Reply(Status.EMPTY)
-    return Reply(Status.REFUSAL) if _DECLINES.match(said) else Reply(Status.OK, said[:_LONGEST].strip())
+    return Reply(Status.REFUSAL) if _DECLINES.match(text) else Reply(Status.OK, text[:_LONGEST].strip())

@@ -126,7 +126,7 @@ class ChatClient:
 
     def facts(self) -> dict[str, str]:
         """What each endpoint can do, by its address."""
-        return {one.name: str(one.can) for one in self._endpoints}
+        return {endpoint.name: str(endpoint.can) for endpoint in self._endpoints}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -166,7 +166,7 @@ class ChatClient:
             try:
                 in_flight = await endpoint.window.enter(ends, partial(self._patience, endpoint, budget))
             except TimeoutError:
-                shortest = min(one.window.pause for one in able)
+                shortest = min(endpoint.window.pause for endpoint in able)
                 if time.monotonic() < ends and shortest <= budget:
                     failed = endpoint.url
                     continue
@@ -221,13 +221,13 @@ class ChatClient:
             ChatRejectedError: None can.
         """
         assert self._endpoints, "open() comes first"
-        able = [one for one in self._endpoints if not asked.logprobs or one.can.logprobs is not False]
+        able = [endpoint for endpoint in self._endpoints if not asked.logprobs or endpoint.can.logprobs is not False]
         if not able:
             raise ChatRejectedError(
                 f"{self.model}: no endpoint tells probabilities, as was found at start", "no_logprobs"
             )
         if self.structured and asked.schema is not None:
-            able = [one for one in able if one.can.json_schema is not False]
+            able = [endpoint for endpoint in able if endpoint.can.json_schema is not False]
             if not able:
                 message = f"{self.model}: no endpoint keeps to a schema, as was found at start; set structured = false"
                 raise ChatRejectedError(message, "no_json_schema")
@@ -235,7 +235,7 @@ class ChatClient:
 
     def _patience(self, endpoint: Endpoint, budget: float) -> float:
         """The longest pause of an endpoint that is worth waiting for: no longer than that of another."""
-        return min([budget, *(one.window.pause for one in self._endpoints if one is not endpoint)])
+        return min([budget, *(e.window.pause for e in self._endpoints if e is not endpoint)])
 
     async def _pause(
         self, endpoint: Endpoint, problem: TransientError, attempt: int, ends: float, jitter: Random
@@ -250,7 +250,7 @@ class ChatClient:
         paced = problem.busy and (problem.retry_after or 0.0) >= _FIRST_DELAY
         if paced or (len(self._endpoints) > 1 and not problem.busy):
             delay = 0.0
-        resumes = min(one.window.pause for one in self._endpoints)
+        resumes = min(endpoint.window.pause for endpoint in self._endpoints)
         if time.monotonic() + max(delay, resumes) >= ends:
             message = f"{endpoint.name}: {problem} ({attempt} attempts)"
             raise ChatUnavailableError(message, problem.retry_after) from None

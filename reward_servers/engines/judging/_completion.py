@@ -141,10 +141,10 @@ def meaning_of(url: str, error: openai.APIStatusError) -> Exception:
 
 def without_key(completion: Completion, key: str) -> Completion:
     """A completion without the key, which an endpoint may repeat anywhere."""
-    said = (completion.text, completion.model, completion.fingerprint)
-    if len(key) < _SHORTEST_KEY or not any(key in one for one in said):
+    texts = (completion.text, completion.model, completion.fingerprint)
+    if len(key) < _SHORTEST_KEY or not any(key in field_text for field_text in texts):
         return completion
-    text, model, fingerprint = (one.replace(key, "[key]") for one in said)
+    text, model, fingerprint = (field_text.replace(key, "[key]") for field_text in texts)
     return replace(completion, text=text, model=model, fingerprint=fingerprint, tokens=())
 
 
@@ -190,10 +190,10 @@ def _tokens(choice: Any, text: str) -> tuple[Token, ...]:
     if not isinstance(listed, list):
         return ()
     tokens = []
-    for one in listed:
-        said = [one, *(getattr(one, "top_logprobs", None) or [])]
-        chances = {str(other.token): float(other.logprob) for other in said if _is_chance(other)}
-        tokens.append(Token(str(getattr(one, "token", "")), chances))
+    for token in listed:
+        alternatives = [token, *(getattr(token, "top_logprobs", None) or [])]
+        chances = {str(other.token): float(other.logprob) for other in alternatives if _is_chance(other)}
+        tokens.append(Token(str(getattr(token, "token", "")), chances))
     return _those_of(tokens, text)
 
 
@@ -219,14 +219,14 @@ def _text(content: Any) -> str:
     """The visible text of a message; parts that hold reasoning or no text are left out."""
     if isinstance(content, str):
         return content
-    said = [part for part in _parts(content) if part.get("type") in ("text", "output_text", None)]
-    return "".join(str(part.get("text") or "") for part in said)
+    parts = [part for part in _parts(content) if part.get("type") in ("text", "output_text", None)]
+    return "".join(str(part.get("text") or "") for part in parts)
 
 
 def _declined(content: Any) -> str:
     """What the parts of a message say with which a model declines."""
-    said = [part for part in _parts(content) if part.get("type") == "refusal"]
-    return "".join(str(part.get("refusal") or part.get("text") or "declined") for part in said)
+    parts = [part for part in _parts(content) if part.get("type") == "refusal"]
+    return "".join(str(part.get("refusal") or part.get("text") or "declined") for part in parts)
 
 
 def _parts(content: Any) -> list[Mapping[str, Any]]:
@@ -241,9 +241,11 @@ def _called(message: Any) -> list[str]:
     """
     calls = getattr(message, "tool_calls", None)
     called = [_field(call, "function") for call in (calls if isinstance(calls, list) else [])]
-    said = [_field(call, "arguments") for call in (*called, getattr(message, "function_call", None))]
-    texts = [json.dumps(one, ensure_ascii=False) if isinstance(one, dict) else one for one in said]
-    return list(dict.fromkeys(one for one in texts if isinstance(one, str) and one.strip() not in ("", "{}")))
+    arguments = [_field(call, "arguments") for call in (*called, getattr(message, "function_call", None))]
+    texts = [
+        json.dumps(argument, ensure_ascii=False) if isinstance(argument, dict) else argument for argument in arguments
+    ]
+    return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip() not in ("", "{}")))
 
 
 def _field(said: Any, name: str) -> Any:
@@ -253,28 +255,28 @@ def _field(said: Any, name: str) -> Any:
 def _status_error(url: str, error: openai.APIStatusError) -> Exception:
     """What a status means. Of the body only a code of known form is shown, and only to those who wrote no key there."""
     status, code = error.status_code, str(error.code or "")
-    said = f"status {status}" + (f" ({code})" if _CODE.fullmatch(code) else "")
+    message = f"status {status}" + (f" ({code})" if _CODE.fullmatch(code) else "")
     body = f"{code} {error} {error.body}"
     if (status in _TRANSIENT or status >= 500) and code != "insufficient_quota":
-        return TransientError(said, _retry_after(error.response.headers), busy=status in _BUSY)
+        return TransientError(message, _retry_after(error.response.headers), busy=status in _BUSY)
     reason = "rejected"
     if 300 <= status < 400:
-        said += ": it sends requests on to another address; set base_url to that one"
+        message += ": it sends requests on to another address; set base_url to that one"
     if status in (400, 413, 422):
         too_long = status == 413 or _TOO_LONG.search(body)
         reason = "filtered" if _FILTERED.search(body) else "context" if too_long else "rejected"
-    return ChatRejectedError(f"{url} refused the request with {said}", reason)
+    return ChatRejectedError(f"{url} refused the request with {message}", reason)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait (RFC 9110, section 10.2.3: a number or a date), or the common ``retry-after-ms``."""
     try:
         if "retry-after-ms" in headers:
-            told = float(headers["retry-after-ms"]) / 1000
-            return max(0.0, told) if math.isfinite(told) else None
-        said = headers.get("retry-after", "")
-        if said.strip().replace(".", "", 1).isdigit():
-            return float(said)
-        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()) if said else None
+            wait_ms = float(headers["retry-after-ms"]) / 1000
+            return max(0.0, wait_ms) if math.isfinite(wait_ms) else None
+        header = headers.get("retry-after", "")
+        if header.strip().replace(".", "", 1).isdigit():
+            return float(header)
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()) if header else None
     except (ValueError, TypeError):
         return None

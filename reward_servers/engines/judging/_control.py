@@ -55,13 +55,15 @@ class Controls:
         alone = [
             replace(
                 control,
-                responses=tuple(one if at == place else neutral for at, one in enumerate(question.responses)),
-                response_images=tuple(one if at == place else () for at, one in enumerate(question.response_images)),
+                responses=tuple(response if at == place else neutral for at, response in enumerate(question.responses)),
+                response_images=tuple(
+                    image if at == place else () for at, image in enumerate(question.response_images)
+                ),
             )
             for place in range(size)
         ]
-        passed = await asyncio.gather(*(_passes(failure, one, backend, budget, count) for one in alone))
-        return tuple(not one for one in passed)
+        passed = await asyncio.gather(*(_passes(failure, place, backend, budget, count) for place in alone))
+        return tuple(not passes for passes in passed)
 
     async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
         while (known := self._known.get(key)) is not None:
@@ -90,7 +92,7 @@ class Controls:
 
 def _key(failure: str, control: Question, backend: str) -> bytes:
     """A digest of all that the answer to a control call depends on: written out, no two lists of values are alike."""
-    asked = [getattr(control, one.name) for one in fields(control) if one.name != "template"]
+    asked = [getattr(control, field.name) for field in fields(control) if field.name != "template"]
     return blake2b(repr([failure, backend, control.worded, asked]).encode(), digest_size=16).digest()
 
 

@@ -71,10 +71,10 @@ class EmbeddedModel:
     def _answer(self, asked: Asked) -> Completion:
         from reward_servers.engines.models import EncodingError, TooLongError
 
-        if not all(isinstance(one["content"], str) for one in asked.messages):
+        if not all(isinstance(message["content"], str) for message in asked.messages):
             raise ChatRejectedError(f"{self._name} reads no pictures", "no_images")
         try:
-            opening = self._chooser.begin([(one["role"], one["content"]) for one in asked.messages])
+            opening = self._chooser.begin([(message["role"], message["content"]) for message in asked.messages])
             return self._write(opening) if asked.spelling is None else self._choose(opening, asked.spelling)
         except TooLongError as error:
             raise ChatRejectedError(str(error), "context") from None

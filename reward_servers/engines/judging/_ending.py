@@ -47,10 +47,10 @@ class Ending(Enum):
     @classmethod
     def of(cls, finish_reason: str | None) -> Ending:
         """The meaning of an endpoint's word for it."""
-        said = (finish_reason or "").strip().replace("-", "_")
+        reason = (finish_reason or "").strip().replace("-", "_")
         known = ((_ENDED, cls.ENDED), (_CUT, cls.CUT), (_OVERFLOWED, cls.OVERFLOWED), (_FILTERED, cls.FILTERED))
         for pattern, ending in known:
-            if pattern.fullmatch(said):
+            if pattern.fullmatch(reason):
                 return ending
         return cls.UNKNOWN
 
@@ -91,9 +91,9 @@ def closed_part(text: str, token: str) -> str:
 def cut_in_token(text: str, token: str) -> bool:
     """Whether a text ends within the signature: with a bracket, or with the beginning of the token."""
     last = text.rstrip()[-len(token) - _AROUND_TOKEN :]
-    found = re.search(r"(?P<open>[\[(<{]+)?[ *`]*(?P<begun>\w*)[ *`]*\Z", last)
-    if not token or found is None:
+    match = re.search(r"(?P<open>[\[(<{]+)?[ *`]*(?P<begun>\w*)[ *`]*\Z", last)
+    if not token or match is None:
         return False
-    begun = found["begun"].casefold()
-    least = 0 if found["open"] else 4
+    begun = match["begun"].casefold()
+    least = 0 if match["open"] else 4
     return least <= len(begun) < len(token) and token.casefold().startswith(begun)

@@ -57,16 +57,16 @@ def next_of(able: Sequence[Endpoint], failed: str, *, weighted: bool) -> Endpoin
         weighted: Whether they share the requests by their weights.
     """
 
-    def rank(one: Endpoint) -> tuple[bool, bool, bool, float]:
-        room = one.window.room > 0
-        return room, one.url != failed, one.weight > 0, 0.0 if room else -one.window.pause
+    def rank(endpoint: Endpoint) -> tuple[bool, bool, bool, float]:
+        room = endpoint.window.room > 0
+        return room, endpoint.url != failed, endpoint.weight > 0, 0.0 if room else -endpoint.window.pause
 
-    ranks = [rank(one) for one in able]
-    best = [one for one, its in zip(able, ranks, strict=True) if its == max(ranks)]
+    ranks = [rank(endpoint) for endpoint in able]
+    best = [endpoint for endpoint, rank in zip(able, ranks, strict=True) if rank == max(ranks)]
     if not weighted:
-        return max(best, key=lambda one: one.window.room - one.window.waiting)
-    for one in best:
-        one.credit += one.weight
-    chosen = max(best, key=lambda one: one.credit)
-    chosen.credit -= sum(one.weight for one in best)
+        return max(best, key=lambda endpoint: endpoint.window.room - endpoint.window.waiting)
+    for endpoint in best:
+        endpoint.credit += endpoint.weight
+    chosen = max(best, key=lambda endpoint: endpoint.credit)
+    chosen.credit -= sum(endpoint.weight for endpoint in best)
     return chosen

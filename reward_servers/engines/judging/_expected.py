@@ -41,14 +41,14 @@ def probabilities(
         return None
     text = "".join(token.text for token in tokens)
     at = len(text)
-    offered = {choice.casefold(): meant for choice, meant in choices.items()}
+    offered = {choice.casefold(): value for choice, value in choices.items()}
     left = _READS
     for place in range(len(tokens) - 1, -1, -1):
         token = tokens[place]
         at -= len(token.text)
         start = at + _lead(token.text)
         body = text[start : start + 80].casefold()
-        own = max((one for one in offered if body.startswith(one)), key=len, default=None)
+        own = max((candidate for candidate in offered if body.startswith(candidate)), key=len, default=None)
         if start >= at + len(token.text) or own is None or offered[own] != value or not token.alternatives:
             continue
         for other, meant in offered.items():
@@ -70,24 +70,24 @@ def _shares(tokens: Sequence[Token], place: int, written: str, offered: Mapping[
     token = tokens[place]
     pieces = {text: _piece(text, written) for text in {*token.alternatives, token.text}}
     words = {word for word, _ in pieces.values()}
-    found: dict[Any, float] = {}
+    shares: dict[Any, float] = {}
     for text, (word, over) in sorted(pieces.items()):
         chance = math.exp(token.alternatives.get(text, -math.inf))
-        matching = {one for one in offered if word and one.startswith(word)}
+        matching = {candidate for candidate in offered if word and candidate.startswith(word)}
         # Where the vocabulary has a token for "10", a "1" is not the beginning of one.
-        if word in offered and (over or any(one != word and one in words for one in matching)):
+        if word in offered and (over or any(candidate != word and candidate in words for candidate in matching)):
             matching = {word}
         elif over:
             matching = set()
-        meant = {offered[one] for one in matching}
-        if len(meant) == 1:
-            value = meant.pop()
-            found[value] = found.get(value, 0.0) + chance
-        elif meant and text == token.text and place + 1 < len(tokens):
+        meanings = {offered[candidate] for candidate in matching}
+        if len(meanings) == 1:
+            value = meanings.pop()
+            shares[value] = shares.get(value, 0.0) + chance
+        elif meanings and text == token.text and place + 1 < len(tokens):
             # Only of what was really written it is known how it went on.
             for value, share in _shares(tokens, place + 1, word, offered).items():
-                found[value] = found.get(value, 0.0) + chance * share
-    return found
+                shares[value] = shares.get(value, 0.0) + chance * share
+    return shares
 
 
 def _piece(text: str, written: str) -> tuple[str, bool]:
@@ -100,5 +100,5 @@ def _piece(text: str, written: str) -> tuple[str, bool]:
 
 
 def _lead(text: str) -> int:
-    found = _LEAD.match(text)
-    return found.end() if found is not None else 0
+    match = _LEAD.match(text)
+    return match.end() if match is not None else 0

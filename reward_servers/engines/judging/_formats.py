@@ -93,8 +93,8 @@ def _result_rating(text: str, responses: int) -> Iterator[Found]:
 def _boxed(text: str, responses: int) -> Iterator[tuple[re.Match[str], list[float]]]:
     """Boxes with a rating of each response."""
     for match in re.finditer(r"\\boxed\{\s*+([\d.,;\s]{1,200})\}", text):
-        ratings = [float(one) for one in re.findall(r"\d+(?:\.\d+)?", match[1])]
-        rated = len(ratings) == responses and all(1 <= one <= 10 for one in ratings)
+        ratings = [float(rating) for rating in re.findall(r"\d+(?:\.\d+)?", match[1])]
+        rated = len(ratings) == responses and all(1 <= rating <= 10 for rating in ratings)
         if rated and not other_scale(text, match.end(), 10):
             yield match, ratings
 
@@ -112,7 +112,7 @@ def _boxed_pair(text: str, responses: int) -> Iterator[Found]:
 def _boxed_best(text: str, responses: int) -> Iterator[Found]:
     """The response with the highest rating; where several have it none is the best."""
     for match, ratings in _boxed(text, responses):
-        best = [letter for letter, one in zip(LETTERS, ratings, strict=False) if one == max(ratings)]
+        best = [letter for letter, rating in zip(LETTERS, ratings, strict=False) if rating == max(ratings)]
         yield Found(match.start(), match.end(), best[0] if len(best) == 1 else AMBIGUOUS, own=False)
 
 
@@ -131,8 +131,8 @@ def _ranked(of_ranking: Sequence[str]) -> Finder:
 
 def _each(*finders: Finder) -> Finder:
     def find(text: str, responses: int) -> Iterator[Found]:
-        for one in finders:
-            yield from one(text, responses)
+        for finder in finders:
+            yield from finder(text, responses)
 
     return find
 
@@ -198,24 +198,24 @@ def read_formatted(
     text = _plain(without_struck(read_part(shown)))
     if ending is Ending.UNKNOWN and text.strip() and not (text := closed_part(text, "")).strip():
         return Reply(Status.TRUNCATED)
-    held = [_held(name, protocol, one, responses) for one in candidate_texts]
-    found = list(islice(find(text, responses), _MOST + 1))
+    held = [_held(name, protocol, text, responses) for text in candidate_texts]
+    ratings = list(islice(find(text, responses), _MOST + 1))
     disputed = [
-        one
-        for one in found
+        rating
+        for rating in ratings
         if any(
-            (other.floods or one.value in other.values) and not gains_nothing(protocol, one.value, place)
+            (other.floods or rating.value in other.values) and not gains_nothing(protocol, rating.value, place)
             for place, other in enumerate(held)
         )
     ]
-    injected = any(_provoked(held, found))
+    injected = any(_provoked(held, ratings))
     if ending is Ending.FILTERED:
         return Reply(Status.REFUSAL, injection_detected=injected)
     if not text.strip():
         return Reply(Status.EMPTY)
     quoted = mentioned(text)
-    values = {one.value for one in found if not lies_within(quoted, one.start, one.end)}
-    if len(values) != 1 or disputed or injected or AMBIGUOUS in values or len(found) > _MOST:
+    values = {rating.value for rating in ratings if not lies_within(quoted, rating.start, rating.end)}
+    if len(values) != 1 or disputed or injected or AMBIGUOUS in values or len(ratings) > _MOST:
         # One that a judged text gains by and holds as well: whose it is cannot be told.
         status = Status.AMBIGUOUS if values or disputed else Status.PARSE_ERROR
         return Reply(status, None, injected, Channel.UNSIGNED)
@@ -226,8 +226,8 @@ def repeats_formatted(
     raw: str, name: str, protocol: Protocol, responses: int, texts: Sequence[str], marks: Marks = ()
 ) -> tuple[bool, ...]:
     """For each judged text, whether a reply repeats a verdict that it holds in a form which only a judge writes."""
-    found = list(islice(_finder(name, protocol)(_plain(read_part(shown_of(raw, marks) or "")), responses), _MOST))
-    return _provoked([_held(name, protocol, one, responses) for one in texts], found)
+    ratings = list(islice(_finder(name, protocol)(_plain(read_part(shown_of(raw, marks) or "")), responses), _MOST))
+    return _provoked([_held(name, protocol, text, responses) for text in texts], ratings)
 
 
 def holds_formatted(name: str, protocol: Protocol, responses: int, texts: Sequence[str]) -> tuple[bool, ...]:
@@ -255,20 +255,22 @@ class _Held:
 
     @property
     def listed(self) -> bool:
-        return sum(isinstance(one, float) for one in self.values) >= _MANY
+        return sum(isinstance(value, float) for value in self.values) >= _MANY
 
 
-def _provoked(held: Sequence[_Held], found: Sequence[Found]) -> tuple[bool, ...]:
-    said = {one.value for one in found}
-    return tuple(not said.isdisjoint(one.values if one.listed else one.own) for one in held)
+def _provoked(held: Sequence[_Held], ratings: Sequence[Found]) -> tuple[bool, ...]:
+    values = {rating.value for rating in ratings}
+    return tuple(not values.isdisjoint(part.values if part.listed else part.own) for part in held)
 
 
 @lru_cache(maxsize=64)
 def _held(name: str, protocol: Protocol, text: str, responses: int) -> _Held:
     """What a judged text holds: in the whole, and in each of its lines."""
     find, plain = _finder(name, protocol), _plain(text)
-    each = (found for piece in (plain, *filter(None, plain.split("\n"))) for found in find(piece, responses))
-    held = list(islice(each, _MOST + 1))
+    ratings = (rating for piece in (plain, *filter(None, plain.split("\n"))) for rating in find(piece, responses))
+    held = list(islice(ratings, _MOST + 1))
     return _Held(
-        frozenset(one.value for one in held), frozenset(one.value for one in held if one.own), len(held) > _MOST
+        frozenset(rating.value for rating in held),
+        frozenset(rating.value for rating in held if rating.own),
+        len(held) > _MOST,
     )

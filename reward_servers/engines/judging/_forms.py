@@ -179,9 +179,9 @@ def _objects(text: str, protocol: Protocol, keys: Sequence[str], spans: Sequence
 
     names = (_SCORE_NAMES if protocol.rates else _CORRECT_NAMES if protocol is Protocol.BINARY else keys[:1]) or ("",)
     for start, end in spans:
-        said = text[start:end].casefold()
+        literal = text[start:end].casefold()
         # An escape may stand for a letter of the name.
-        if "\\u" not in said and not any(name.casefold() in said for name in names):
+        if "\\u" not in literal and not any(name.casefold() in literal for name in names):
             continue
         try:
             decoded = read_json(text[start:end])

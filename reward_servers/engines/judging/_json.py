@@ -78,7 +78,7 @@ def read_json(text: str) -> Any:
     Raises:
         ValueError: It cannot be read, or not in one way only.
     """
-    repaired = _COMMENT.sub(lambda found: found[1] or "", text) if "//" in text else text
+    repaired = _COMMENT.sub(lambda match: match[1] or "", text) if "//" in text else text
     repaired = _TRAILING_COMMA.sub(r"\1", _BAD_ESCAPE.sub(_escape, repaired))
     for reader, source in ((_load, text), (_load, repaired), (_load_python, repaired)):
         try:
@@ -126,8 +126,8 @@ class _Brackets:
         ends: dict[int, int] = {}
         opened: list[int] = []
         inside, skip = False, -1
-        for found in (_MARKS if strings else _PLAIN_MARKS).finditer(self._text, start):
-            at, mark = found.start(), found[0]
+        for match in (_MARKS if strings else _PLAIN_MARKS).finditer(self._text, start):
+            at, mark = match.start(), match[0]
             if at == skip:
                 continue
             if mark == '"':

@@ -94,7 +94,7 @@ def _latin(text: str) -> str:
     # A fraction, a superscript or a number in a circle is not the digits that it would be written with.
     kept = "".join(mark for mark in set(text) if mark.isnumeric() and unicodedata.category(mark) in ("No", "Nl"))
     pieces = re.split(f"([{re.escape(kept)}])", text) if kept else [text]
-    text = "".join(one if place % 2 else composed("NFKC", one) for place, one in enumerate(pieces))
+    text = "".join(piece if place % 2 else composed("NFKC", piece) for place, piece in enumerate(pieces))
     text = text.translate(_SIGNS).translate(_LOOKALIKES)
     if text.isascii():
         return text
@@ -130,13 +130,13 @@ def squeezed(text: str) -> str:
 def _letter(mark: str) -> str:
     if mark.isascii():
         return mark
-    found = _NAMED_LETTER.search(unicodedata.name(mark, ""))
-    return found[1] if found is not None else mark
+    match = _NAMED_LETTER.search(unicodedata.name(mark, ""))
+    return match[1] if match is not None else mark
 
 
 def lies_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
     """Whether one of some spans, in order and apart from each other, holds a place."""
-    place = bisect_right(spans, start, key=lambda one: one[0]) - 1
+    place = bisect_right(spans, start, key=lambda span: span[0]) - 1
     return place >= 0 and end <= spans[place][1]
 
 
@@ -154,7 +154,7 @@ def mentioned(text: str) -> list[tuple[int, int]]:
 
 
 def _quotations(line: str) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+    quotations: list[tuple[int, int]] = []
     at = 0
     ends: dict[str, int] = {}
     for opening in _QUOTES.finditer(line):
@@ -165,8 +165,8 @@ def _quotations(line: str) -> list[tuple[int, int]]:
         end = ends[mark] = _quotation_end(line, mark, max(start + 1, ends.get(mark, 0)))
         if end - start < _LONGEST_QUOTE and end < len(line):
             at = end + 1
-            found.append((start, at))
-    return found
+            quotations.append((start, at))
+    return quotations
 
 
 def _quotation_end(line: str, mark: str, start: int) -> int:

@@ -24,8 +24,8 @@ _WHOLE_END = re.compile(r"(?:\d\s|true|false|null|\"|\]|\})\s*\Z")
 Read = Callable[[str], float | None]
 
 
-def _field(found: dict[Any, Any], names: Sequence[str]) -> list[Any]:
-    return [value for key, value in found.items() if isinstance(key, str) and key.strip().casefold() in names]
+def _field(decoded: dict[Any, Any], names: Sequence[str]) -> list[Any]:
+    return [value for key, value in decoded.items() if isinstance(key, str) and key.strip().casefold() in names]
 
 
 def _numeric(value: Any, read: Read) -> float | None:
@@ -38,11 +38,11 @@ def _numeric(value: Any, read: Read) -> float | None:
 
 def _named(decoded: dict[Any, Any], names: Sequence[str]) -> list[Any]:
     """The fields of these names at the top, or one level down where the object around them is called a verdict."""
-    found = _field(decoded, names)
+    values = _field(decoded, names)
     nested = [value for value in _field(decoded, _VERDICTS) if isinstance(value, dict)]
-    if found or len(_field(decoded, _VERDICTS)) > 1:
-        return found
-    return [value for one in nested for value in _field(one, names)]
+    if values or len(_field(decoded, _VERDICTS)) > 1:
+        return values
+    return [value for item in nested for value in _field(item, names)]
 
 
 def score_of(decoded: Any, read: Read) -> float | None:
@@ -63,10 +63,10 @@ def verdict_of(decoded: Any) -> bool | None:
     """The one ``correct`` of an object, at the top or one level down."""
     if not isinstance(decoded, dict):
         return None
-    found = _named(decoded, ("correct",))
-    verdict = _met(found[0]) if len(found) == 1 else None
-    others = [met for value in _field(decoded, _VERDICTS) if (met := _met(value)) is not None]
-    return None if any(other != verdict for other in others) else verdict
+    values = _named(decoded, ("correct",))
+    verdict = _met(values[0]) if len(values) == 1 else None
+    verdicts = [met for value in _field(decoded, _VERDICTS) if (met := _met(value)) is not None]
+    return None if any(other != verdict for other in verdicts) else verdict
 
 
 def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
@@ -78,9 +78,9 @@ def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
         else:
             pairs = list(decoded.items())
     if isinstance(decoded, list):
-        if not all(isinstance(one, dict) for one in decoded):
+        if not all(isinstance(item, dict) for item in decoded):
             return None
-        named = [(_field(one, ("name", "id", "criterion")), _field(one, ("verdict", "met"))) for one in decoded]
+        named = [(_field(item, ("name", "id", "criterion")), _field(item, ("verdict", "met"))) for item in decoded]
         if not all(len(names) == 1 and len(verdicts) == 1 for names, verdicts in named):
             return None
         pairs = [(names[0], verdicts[0]) for names, verdicts in named]
@@ -103,8 +103,8 @@ def ratings_of(decoded: Any, keys: Sequence[str], read: Read) -> dict[str, float
         return None
     result: dict[str, float] = {}
     for key in keys:
-        found = _field(decoded, (key.strip().casefold(),))
-        value = _numeric(found[0], read) if len(found) == 1 else None
+        values = _field(decoded, (key.strip().casefold(),))
+        value = _numeric(values[0], read) if len(values) == 1 else None
         if value is None:
             return None
         result[key] = value
@@ -117,8 +117,8 @@ def comparison_of(decoded: Any, read: Read) -> dict[str, float] | None:
         return None
     values: dict[str, float] = {}
     for key in ("score_1", "score_2", "ranking"):
-        found = _field(decoded, (key,))
-        value = _numeric(found[0], read) if len(found) == 1 else None
+        ratings = _field(decoded, (key,))
+        value = _numeric(ratings[0], read) if len(ratings) == 1 else None
         if value is None or (key == "ranking" and value != int(value)):
             return None
         values[key] = value

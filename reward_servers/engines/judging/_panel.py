@@ -92,8 +92,8 @@ class Belief:
             wrong_yes: How often it says yes to a wrong one.
         """
         likely, unlikely = (right_yes, wrong_yes) if said_yes else (1 - right_yes, 1 - wrong_yes)
-        both = self.right * likely + (1 - self.right) * unlikely
-        return Belief(self.right * likely / both) if both > 0 else self
+        total = self.right * likely + (1 - self.right) * unlikely
+        return Belief(self.right * likely / total) if total > 0 else self
 
     @property
     def certainty(self) -> float:

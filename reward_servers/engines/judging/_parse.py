@@ -121,13 +121,13 @@ def _without_fenced(text: str, token: str) -> str:
         return ""
     parts: list[str] = []
     at = 0
-    for number, one in enumerate(marks):
-        if one.start() < at:
+    for number, m in enumerate(marks):
+        if m.start() < at:
             continue
-        parts += [text[at : one.start()], "\n"]
-        name = one["name"].casefold()
+        parts += [text[at : m.start()], "\n"]
+        name = m["name"].casefold()
         closing = (other for other in marks[number + 1 :] if other["ends"] and other["name"].casefold() == name)
-        at = (one if one["ends"] else next(closing, one)).end()
+        at = (m if m["ends"] else next(closing, m)).end()
     return "".join([*parts, text[at:]])
 
 
@@ -167,9 +167,9 @@ def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], plan
         if text[begin : sign.start()].strip() or text[sign.end() : stop].strip():
             ended = next((span for span in spans if begin <= span[1] <= sign.start()), (0, -1))
             if ended[1] >= 0 and not text[ended[1] : sign.start()].strip(" .;,"):
-                found = find_forms(text[slice(*ended)], protocol, keys)
+                forms = find_forms(text[slice(*ended)], protocol, keys)
                 before = mark.sub("", text[begin : max(begin, ended[0])])
-                for form in found:
+                for form in forms:
                     if form.end == ended[1] - ended[0]:
                         echoed = _echoes(before, text[slice(*ended)], form.value, planted)
                         yield Form(*ended, AMBIGUOUS if echoed else form.value)
@@ -200,18 +200,18 @@ def _signed_by(
         forms = _own(part[cut:], find_forms(part[cut:], protocol, keys, anywhere=True))
         if forms:
             form = forms[nearest]
-            said = part[cut + form.start : cut + form.end]
+            literal = part[cut + form.start : cut + form.end]
             # A form in the middle of a line begins with what ends the sentence before it.
-            at = place + cut + form.start + len(said) - len(said.lstrip(" .;:,!?)]>#–—-"))
+            at = place + cut + form.start + len(literal) - len(literal.lstrip(" .;:,!?)]>#–—-"))
             leads = not mark.sub("", text[begin:at]).strip(" >#-*")
             fenced = last > begin if nearest else first < stop
             value = form.value
             # Between two tokens stands what a judge quotes between them; behind one, what it takes back or supposes.
             supposed = only_supposes(_spoken(text[begin:at]), after if nearest else "")
             taken_back = nearest and takes_back(after, value)
-            others = forms[:-1] if nearest else forms[1:]
+            rivals = forms[:-1] if nearest else forms[1:]
             echoed = _echoes(mark.sub("", text[begin:at]), text[at : place + cut + form.end], value, planted)
-            if supposed or taken_back or echoed or (fenced and not leads) or _disagree(part[cut:], form, others):
+            if supposed or taken_back or echoed or (fenced and not leads) or _disagree(part[cut:], form, rivals):
                 value = AMBIGUOUS
             leads = leads and not supposed
             yield Form(at, place + cut + form.end, value, leads)
@@ -224,18 +224,20 @@ def _signed_by(
 def _echoes(before: str, form: str, value: Any, planted: Planted) -> bool:
     """Whether a form on a signed line is what a judged text holds: with the word before it, or told in a sentence."""
     words = re.findall(r"\w+", before)
-    if all(one.casefold() in _LEADS for one in words):
+    if all(word.casefold() in _LEADS for word in words):
         return False
-    told = [one for one in re.findall(r"\w+", last_sentence(_spoken(before))) if one.casefold() not in _LEADS]
-    return planted.quoted(words[-1] + form, value) or (bool(told) and value in planted)
+    words_before = [
+        word for word in re.findall(r"\w+", last_sentence(_spoken(before))) if word.casefold() not in _LEADS
+    ]
+    return planted.quoted(words[-1] + form, value) or (bool(words_before) and value in planted)
 
 
 def _disagree(part: str, form: Form, others: Sequence[Form]) -> bool:
     """Whether a form that is not called final has another one, with another value, in its sentence."""
     if _is_final(part, form):
         return False
-    spans = (sorted((form, other), key=lambda one: one.start) for other in others if other.value != form.value)
-    return any(not ends_sentence(part, one.end, two.start) for one, two in spans)
+    spans = (sorted((form, other), key=lambda f: f.start) for other in others if other.value != form.value)
+    return any(not ends_sentence(part, first.end, two.start) for first, two in spans)
 
 
 def _spoken(text: str) -> str:
@@ -323,7 +325,7 @@ def _is_final(text: str, form: Form) -> bool:
 def _in_range(value: Any, protocol: Protocol) -> tuple[Status, Any]:
     if protocol.scale is not None:
         low, high = protocol.scale
-        if not all(low <= one <= high for one in (value.values() if protocol.keyed else (value,))):
+        if not all(low <= number <= high for number in (value.values() if protocol.keyed else (value,))):
             return Status.OUT_OF_RANGE, None
     elif protocol is Protocol.GENRM:
         status = check_comparison(value)

@@ -67,7 +67,7 @@ def gains_nothing(protocol: Protocol, value: Any, place: int) -> bool:
     if protocol is Protocol.BEST:
         return bool(value != LETTERS[place : place + 1])
     if isinstance(value, dict):
-        return all(gains_nothing(protocol, one, place) for one in value.values())
+        return all(gains_nothing(protocol, number, place) for number in value.values())
     if isinstance(value, bool):
         return not value
     return protocol.scale is not None and value == protocol.scale[0]
@@ -78,7 +78,7 @@ def _values(text: str, protocol: Protocol, keys: Sequence[str]) -> Iterator[Any]
     for source in {text, text.replace('\\"', '"')}:
         yield from (form.value for form in find_forms(source, protocol, keys, anywhere=True))
         if protocol.rates:
-            yield from (_number(found[1]) for found in _SCORES.finditer(source))
+            yield from (_number(match[1]) for match in _SCORES.finditer(source))
         elif protocol is Protocol.BINARY:
             yield from (word[1].casefold() in ("yes", "true") for word in _WORDS.finditer(source))
 
@@ -86,15 +86,15 @@ def _values(text: str, protocol: Protocol, keys: Sequence[str]) -> Iterator[Any]
 def _like_values(text: str, protocol: Protocol) -> Iterator[Any]:
     """The values of what looks like a verdict in a normal text."""
     if protocol.rates:
-        yield from (_number(found[1] or found[2]) for found in _LIKE_SCORES.finditer(text))
+        yield from (_number(match[1] or match[2]) for match in _LIKE_SCORES.finditer(text))
     elif protocol is Protocol.BINARY:
         yield from (word[1].casefold() in ("yes", "true") for word in _LIKE_WORDS.finditer(text))
     elif protocol is Protocol.BEST:
         yield from (label[1].upper() for label in _LETTERS.finditer(text))
     elif protocol in (Protocol.PAIRWISE, Protocol.ARENA, Protocol.EQUIVALENCE):
         for label in _LABELS.finditer(text):
-            said = re.sub(r"\s+", "", label[1] or label[2]).upper()
-            yield _OFFERED.get(protocol, {}).get(said, said)
+            label_text = re.sub(r"\s+", "", label[1] or label[2]).upper()
+            yield _OFFERED.get(protocol, {}).get(label_text, label_text)
 
 
 def _number(digits: str) -> float:
@@ -163,16 +163,16 @@ class Planted:
     def __contains__(self, value: Any) -> bool:
         """Whether a judged text that gains by a verdict holds it, or what looks like it."""
         name = _name(value)
-        return any(name in one.forms or name in one.looks for one in self._gaining(value))
+        return any(name in part.forms or name in part.looks for part in self._gaining(value))
 
     def quoted(self, text: str, value: Any) -> bool:
         """Whether a judged text that gains by a verdict holds these words, whatever stands between their letters."""
         letters = squeezed(text)
-        return bool(letters) and any(letters in one.letters for one in self._gaining(value))
+        return bool(letters) and any(letters in part.letters for part in self._gaining(value))
 
     def holds_whole(self, value: Any) -> bool:
         """Whether one does, or has a line that is nothing but this value."""
-        return value in self or any(_name(value) in one.bare for one in self._gaining(value))
+        return value in self or any(_name(value) in part.bare for part in self._gaining(value))
 
     def may_hold(self, value: Any) -> bool:
         """Whether a judged text that talks of verdicts, and gains by this one, may hold it in a spelling of its own.
@@ -180,35 +180,35 @@ class Planted:
         A number may be held only where it occurs; the best verdict has too many names to be looked for.
         """
         rated = self._protocol.rates and self._protocol.scale is not None and value != self._protocol.scale[1]
-        return any(one.talks and (not rated or one.mentions(float(value))) for one in self._gaining(value))
+        return any(part.talks and (not rated or part.mentions(float(value))) for part in self._gaining(value))
 
     @property
     def holders(self) -> tuple[bool, ...]:
         """For each judged text, whether it holds a form."""
-        return tuple(bool(one.forms) for one in self._held)
+        return tuple(bool(part.forms) for part in self._held)
 
     @property
     def holds_any(self) -> bool:
         """Whether a judged text holds a form, or a line that is nothing but a verdict."""
-        return any(one.forms or one.bare for one in self._held)
+        return any(part.forms or part.bare for part in self._held)
 
     def repeated_of(self, reply: str) -> tuple[bool, ...]:
         """For each judged text, whether a reply repeats a form that it holds."""
-        said = self._said(reply) if any(self.holders) else set()
-        return tuple(not one.forms.isdisjoint(said) for one in self._held)
+        names = self._said(reply) if any(self.holders) else set()
+        return tuple(not part.forms.isdisjoint(names) for part in self._held)
 
     def repeated_in(self, reply: str) -> bool:
         """Whether a reply repeats a form of some judged text, or is nothing but what a line of one is."""
         whole = _name(whole_text(reply, self._protocol, self._keys))
-        return any(whole in one.bare for one in self._held) or any(self.repeated_of(reply))
+        return any(whole in part.bare for part in self._held) or any(self.repeated_of(reply))
 
     def _said(self, reply: str) -> set[str]:
-        said = {_name(value) for value in _values(reply, self._protocol, self._keys)}
-        said.add(_name(whole_text(reply, self._protocol, self._keys)))
-        return said - {_name(None)}
+        names = {_name(value) for value in _values(reply, self._protocol, self._keys)}
+        names.add(_name(whole_text(reply, self._protocol, self._keys)))
+        return names - {_name(None)}
 
     def _gaining(self, value: Any) -> Iterator[_Held]:
-        return (one for place, one in enumerate(self._held) if not gains_nothing(self._protocol, value, place))
+        return (part for place, part in enumerate(self._held) if not gains_nothing(self._protocol, value, place))
 
 
 @lru_cache(maxsize=64)

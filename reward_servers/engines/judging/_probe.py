@@ -61,8 +61,8 @@ class Capabilities:
         """For an operator."""
         if self.problem:
             return f"unknown: {self.problem}"
-        said = {None: "unknown", True: "yes", False: "no"}
-        return ", ".join(f"{one.name} {said[getattr(self, one.name)]}" for one in fields(self)[:-1])
+        words = {None: "unknown", True: "yes", False: "no"}
+        return ", ".join(f"{field.name} {words[getattr(self, field.name)]}" for field in fields(self)[:-1])
 
 
 UNKNOWN = Capabilities(problem="not asked yet")
@@ -96,19 +96,19 @@ class Probes:
             return
         self._first = [asyncio.Event() for _ in endpoints]
         self._tasks = [
-            asyncio.ensure_future(self._until_told(one, partial(create, one), asked))
-            for one, asked in zip(endpoints, self._first, strict=True)
+            asyncio.ensure_future(self._until_told(endpoint, partial(create, endpoint), asked))
+            for endpoint, asked in zip(endpoints, self._first, strict=True)
         ]
 
     async def first(self) -> None:
         """Wait until each was asked once, or for a while."""
-        if not all(one.is_set() for one in self._first):
+        if not all(event.is_set() for event in self._first):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LONGEST_WAIT):
-                    for one in self._first:
-                        await one.wait()
-            for one in self._first:
-                one.set()
+                    for event in self._first:
+                        await event.wait()
+            for event in self._first:
+                event.set()
 
     async def close(self) -> None:
         """End those that still ask."""
@@ -143,15 +143,15 @@ async def probe(create: Create) -> Capabilities:
     except ChatError:
         # Whether one of the parameters is refused, or any request.
         await create({})
-    found: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for name, asked in _ASKED.items():
         try:
-            found[name] = getattr(_read(await create(asked)), name)
+            facts[name] = getattr(_read(await create(asked)), name)
         except ChatError:
-            found[name] = False
+            facts[name] = False
         except TransientError:
             continue
-    return Capabilities(**found)
+    return Capabilities(**facts)
 
 
 def _read(reply: Any) -> Capabilities:
@@ -162,14 +162,16 @@ def _read(reply: Any) -> Capabilities:
     if not kept and completion.finish_reason == "length":
         # It may still have been thinking.
         kept = None
-    told = getattr(getattr(reply.choices[0], "logprobs", None), "content", None)
-    alternatives = isinstance(told, list) and any(len(getattr(one, "top_logprobs", None) or ()) > 1 for one in told)
+    tokens = getattr(getattr(reply.choices[0], "logprobs", None), "content", None)
+    alternatives = isinstance(tokens, list) and any(
+        len(getattr(token, "top_logprobs", None) or ()) > 1 for token in tokens
+    )
     return Capabilities(alternatives, kept, True, len(reply.choices) > 1)
 
 
 def _keeps_to_schema(text: str) -> bool:
     try:
-        said = json.loads(text)
+        decoded = json.loads(text)
     except ValueError:
         return False
-    return isinstance(said, dict) and list(said) == ["greeting"] and isinstance(said["greeting"], str)
+    return isinstance(decoded, dict) and list(decoded) == ["greeting"] and isinstance(decoded["greeting"], str)

@@ -104,9 +104,9 @@ class Question:
         """The conversation."""
         if self.template is not None:
             text = self.template.filled(self._material(fenced=not self.reply))
-            told = [{"role": "user", "content": self._with_images(text)}]
+            messages = [{"role": "user", "content": self._with_images(text)}]
             # A model that was trained as a judge has its own rules, and knows no fences.
-            return told if self.reply else [{"role": "system", "content": RULES}, *told]
+            return messages if self.reply else [{"role": "system", "content": RULES}, *messages]
         shared = (self.prompt, self.reference)
         # It follows from the prompt alone: the rollouts of a group share it. It protects what the policy cannot write.
         word = unused_word(0, shared, shared)
@@ -162,11 +162,15 @@ class Question:
         if len(self.responses) == 1:
             material["response"] = material["responses"] = shown("RESPONSE", self.responses[0], self.token)
             return material
-        each = [
+        responses = [
             shown(f"RESPONSE {letter}", text, self.token) for letter, text in zip(letters, self.responses, strict=True)
         ]
-        material["response_a"], material["response_b"] = each[:2]
-        titled = each if fenced else [f"Response {letter}:\n{text}" for letter, text in zip(letters, each, strict=True)]
+        material["response_a"], material["response_b"] = responses[:2]
+        titled = (
+            responses
+            if fenced
+            else [f"Response {letter}:\n{text}" for letter, text in zip(letters, responses, strict=True)]
+        )
         return {**material, "responses": "\n\n".join(titled)}
 
     @property

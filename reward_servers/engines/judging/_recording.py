@@ -62,28 +62,28 @@ class Recording:
             key: The key.
             identity: The model that would be asked. A cache keeps nothing for another one; a replay asks no model.
         """
-        found = self._entries.get(key)
-        if found is None or (self.mode != "replay" and found[0] != identity):
+        entry = self._entries.get(key)
+        if entry is None or (self.mode != "replay" and entry[0] != identity):
             return None
-        return found[1]
+        return entry[1]
 
     @property
     def models(self) -> str:
         """Names of the models whose replies it holds."""
-        said = {entry.model for _, entry in self._entries.values() if isinstance(entry, Completion)}
-        return ", ".join(sorted(said)[:4]) or "none"
+        names = {entry.model for _, entry in self._entries.values() if isinstance(entry, Completion)}
+        return ", ".join(sorted(names)[:4]) or "none"
 
     def put(self, key: str, identity: str, entry: Entry) -> None:
         """Keep a completion, or a refusal that would come again."""
         if isinstance(entry, ChatRejectedError) and entry.reason not in _KEPT_REASONS:
             return
         self._entries[key] = (identity, entry)
-        said: Mapping[str, Any] = (
+        fields: Mapping[str, Any] = (
             {"rejected": {"reason": entry.reason, "message": str(entry)}}
             if isinstance(entry, ChatRejectedError)
             else {"completion": asdict(entry)}
         )
-        self._append(json.dumps({"key": key, "identity": identity, **said}).encode() + b"\n")
+        self._append(json.dumps({"key": key, "identity": identity, **fields}).encode() + b"\n")
 
     def _append(self, line: bytes) -> None:
         """One write for one line: several processes may share the file."""
@@ -104,8 +104,8 @@ class Recording:
         # What has no end was being written when its process ended.
         for number, line in enumerate(text.split("\n")[:-1], 1):
             try:
-                said = json.loads(line)
-                self._entries[said["key"]] = (said["identity"], _entry(said))
+                fields = json.loads(line)
+                self._entries[fields["key"]] = (fields["identity"], _entry(fields))
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise RecordingError(
                     f"{self._path}:{number} is no line of a recording; remove it or record again"
@@ -116,5 +116,5 @@ def _entry(said: Mapping[str, Any]) -> Entry:
     if "rejected" in said:
         return ChatRejectedError(said["rejected"]["message"], said["rejected"]["reason"])
     fields = dict(said["completion"])
-    fields["tokens"] = tuple(Token(one["text"], one["alternatives"]) for one in fields["tokens"])
+    fields["tokens"] = tuple(Token(field["text"], field["alternatives"]) for field in fields["tokens"])
     return Completion(**fields)

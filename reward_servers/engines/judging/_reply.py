@@ -25,19 +25,19 @@ class Protocol(StrEnum):
     @classmethod
     def _missing_(cls, value: object) -> Protocol | None:
         """``likert_LOW_HIGH`` is a rating on any scale within 0 to 100, ``ratings_LOW_HIGH`` one for each key."""
-        found = _SCALED.fullmatch(str(value))
-        if found is None or not int(found[2]) < int(found[3]) <= _HIGHEST:
+        match = _SCALED.fullmatch(str(value))
+        if match is None or not int(match[2]) < int(match[3]) <= _HIGHEST:
             return None
-        member = str.__new__(cls, found[0])
-        member._name_, member._value_ = found[0].upper(), found[0]
-        known: Protocol = cls._value2member_map_.setdefault(found[0], member)  # type: ignore[assignment]
+        member = str.__new__(cls, match[0])
+        member._name_, member._value_ = match[0].upper(), match[0]
+        known: Protocol = cls._value2member_map_.setdefault(match[0], member)  # type: ignore[assignment]
         return known
 
     @property
     def scale(self) -> tuple[int, int] | None:
         """Lowest and highest rating; None for a verdict that is no rating."""
-        found = _SCALED.fullmatch(self.value)
-        return (int(found[2]), int(found[3])) if found is not None else None
+        match = _SCALED.fullmatch(self.value)
+        return (int(match[2]), int(match[3])) if match is not None else None
 
     @property
     def rates(self) -> bool:

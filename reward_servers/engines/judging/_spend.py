@@ -80,9 +80,9 @@ class Spend:
 
     def settle(self, reserved: Reserved, input_tokens: int = 0, output_tokens: int = 0) -> None:
         """Count what a call used; all that was set aside for one that told no usage."""
-        told = bool(input_tokens or output_tokens)
-        self.tokens += input_tokens + output_tokens if told else reserved.tokens
-        self.cost += self.prices.of(input_tokens, output_tokens) if told else reserved.cost
+        reported = bool(input_tokens or output_tokens)
+        self.tokens += input_tokens + output_tokens if reported else reserved.tokens
+        self.cost += self.prices.of(input_tokens, output_tokens) if reported else reserved.cost
         self.release(reserved)
 
     def _check(self, wanted: Reserved) -> None:
@@ -93,7 +93,7 @@ class Spend:
     def _exceeded(self, wanted: Reserved, held: Sequence[Reserved]) -> tuple[str, float] | None:
         """The first bound that a call would exceed beside those that are held."""
         asked = [*held, wanted]
-        tokens, cost = (sum(one.tokens for one in asked), sum(one.cost for one in asked))
+        tokens, cost = (sum(side.tokens for side in asked), sum(side.cost for side in asked))
         for name, reached, most in (
             ("max_requests", self.requests + 1, self.max_requests),
             ("max_tokens", self.tokens + tokens, self.max_tokens),

@@ -55,13 +55,13 @@ def ends_number(text: str, at: int) -> bool:
 
 def other_scale(text: str, at: int, high: int) -> bool:
     """Whether what follows a number says that it is on a scale with another end."""
-    found = _OTHER_SCALE.match(text, at)
-    return found is not None and int(found["of"] or found["on"]) != high
+    match = _OTHER_SCALE.match(text, at)
+    return match is not None and int(match["of"] or match["on"]) != high
 
 
 def scale_in_key(key: str, low: int, high: int) -> bool:
     """Whether what a key says in brackets, such as ``(1-10)``, fits the scale."""
-    named = {int(one) for one in re.findall(r"\d{1,9}", key)}
+    named = {int(number) for number in re.findall(r"\d{1,9}", key)}
     return not named or (high in named and named <= {0, low, high})
 
 
@@ -79,11 +79,11 @@ def takes_back(tail: str, value: Any) -> bool:
     if arrow is not None and _meant(arrow["value"]) != value:
         return True
     if isinstance(value, bool):
-        words = (found["value"].casefold() in ("yes", "true") for found in _BARE_WORD.finditer(tail))
+        words = (match["value"].casefold() in ("yes", "true") for match in _BARE_WORD.finditer(tail))
         return any(word != value for word in words) or _BARE_NOT.match(tail) is not None
     if not isinstance(value, float):
         return False
-    return any(float(found["value"]) != value for found in _BARE_NUMBER.finditer(tail))
+    return any(float(match["value"]) != value for match in _BARE_NUMBER.finditer(tail))
 
 
 def _meant(said: str) -> Any:

@@ -56,18 +56,22 @@ class WritingTask:
 
     def read(self, reply: str) -> dict[str, Any] | None:
         """The last object of a reply that is signed and has the fields asked for; None where there is none."""
-        found: dict[str, Any] | None = None
+        fields: dict[str, Any] | None = None
         reply = read_part(reply)
         for start, end in json_spans(reply):
             if self.token not in reply[start:end]:
                 continue
             try:
-                said = read_json(reply[start:end])
+                decoded = read_json(reply[start:end])
             except ValueError:
                 continue
-            if isinstance(said, dict) and said.get("signature") == self.token and self.example.keys() <= said.keys():
-                found = {name: said[name] for name in self.example}
-        return found
+            if (
+                isinstance(decoded, dict)
+                and decoded.get("signature") == self.token
+                and self.example.keys() <= decoded.keys()
+            ):
+                fields = {name: decoded[name] for name in self.example}
+        return fields
 
     def _filled(self, text: str) -> str:
         example = json.dumps({**self.example, "signature": self.token}, ensure_ascii=False)

@@ -36,9 +36,9 @@ def _whole_model() -> Any:
 @lru_cache(maxsize=64)
 def _model(among: frozenset[str]) -> Any:
     """The model for a choice of languages; its tables are those of the whole one."""
-    found = copy(_whole_model())
-    found.set_languages(among | {_NO_LANGUAGE})
-    return found
+    identifier = copy(_whole_model())
+    identifier.set_languages(among | {_NO_LANGUAGE})
+    return identifier
 
 
 def identify(text: str, among: Collection[str] = COMMON) -> tuple[str, float] | None:
@@ -70,9 +70,9 @@ def share_in(text: str, wanted: str, among: Collection[str] = COMMON, shortest: 
     chosen = {*among, wanted}
     total = right = 0
     for stretch, letters in _stretches(text, shortest):
-        found = identify(stretch, chosen)
+        identified = identify(stretch, chosen)
         total += letters
-        right += letters if found is not None and found[0] == wanted else 0
+        right += letters if identified is not None and identified[0] == wanted else 0
     return right / total if total else None
 
 

@@ -22,15 +22,15 @@ def explain(judgement: Judgement, response: str | None = None, *, width: int = 1
         response: The judged text; with it the answer is shown in its surroundings.
         width: Longest line of quoted text.
     """
-    found = judgement.extraction
+    extraction = judgement.extraction
     lines = [f"{_HEADLINES[judgement.outcome]}  (rule: {judgement.rule})", f"  why        {judgement.reason}"]
-    if found.text is not None:
-        lines.append(f"  answer     {_short(found.text, width)}")
-        lines.append(f"  found by   {found.rule}, characters {found.start} to {found.end}")
+    if extraction.text is not None:
+        lines.append(f"  answer     {_short(extraction.text, width)}")
+        lines.append(f"  found by   {extraction.rule}, characters {extraction.start} to {extraction.end}")
         if response is not None:
-            lines.append(f"  context    {_context(response, found.start, found.end, width)}")
+            lines.append(f"  context    {_context(response, extraction.start, extraction.end, width)}")
     else:
-        lines.append(f"  answer     none: {found.rule}")
+        lines.append(f"  answer     none: {extraction.rule}")
     if judgement.answer_form is not None:
         lines.append(f"  read as    {_short(judgement.answer_form, width)}")
     lines.append(f"  reference  {_short(judgement.gold, width)}")

@@ -238,9 +238,9 @@ def compiled_gold(gold: str | Gold, policy: Policy) -> CompiledGold:
         InvalidGoldError: See `compile_gold`.
     """
     key = (gold, policy)
-    found = _compiled.get(key)
-    if found is not None:
-        return found
+    known_gold = _compiled.get(key)
+    if known_gold is not None:
+        return known_gold
     compiled = compile_gold(gold, policy)
     with _compiled_lock:
         _compiled[key] = compiled

@@ -64,39 +64,47 @@ def judge(
             compiled = compiled_gold(gold, policy)
         except InvalidGoldError as exc:
             source = gold if isinstance(gold, str) else " | ".join(map(str, gold.answers))
-            nothing = Extraction(None, -1, -1, "not looked for")
-            return Judgement(Outcome.GOLD_INVALID, "gold", str(exc), nothing, source, None, None, policy.name, VERSION)
+            blank = Extraction(None, -1, -1, "not looked for")
+            return Judgement(Outcome.GOLD_INVALID, "gold", str(exc), blank, source, None, None, policy.name, VERSION)
     try:
-        found = extract(response, policy, marks)
+        extraction = extract(response, policy, marks)
     except LimitExceededError as exc:
-        nothing = Extraction(None, -1, -1, "too long")
+        blank = Extraction(None, -1, -1, "too long")
         return Judgement(
-            Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION
+            Outcome.LIMIT,
+            exc.bound,
+            exc.detail,
+            blank,
+            compiled.source,
+            compiled.form,
+            None,
+            policy.name,
+            VERSION,
         )
-    if compiled.chooses or found.rule == "none":
-        stated = choosing.stated(response, compiled, found, marks)
+    if compiled.chooses or extraction.rule == "none":
+        stated = choosing.stated(response, compiled, extraction, marks)
         if stated is not None:
             return _judgement(*stated, compiled, policy)
-    if found.text is None:
-        outcome = Outcome.INCORRECT if found.rule in ("negated", "struck out") else Outcome.NO_ANSWER
-        reason = _MISSING.get(found.rule, found.rule)
-        return _judgement(found, Decision(outcome, found.rule, reason, None), compiled, policy)
-    decision = decide(found.text, compiled, symbolic)
-    if decision.outcome is _INCORRECT and (core := _core(found, found.text, decision)) is not None:
+    if extraction.text is None:
+        outcome = Outcome.INCORRECT if extraction.rule in ("negated", "struck out") else Outcome.NO_ANSWER
+        reason = _MISSING.get(extraction.rule, extraction.rule)
+        return _judgement(extraction, Decision(outcome, extraction.rule, reason, None), compiled, policy)
+    decision = decide(extraction.text, compiled, symbolic)
+    if decision.outcome is _INCORRECT and (core := _core(extraction, extraction.text, decision)) is not None:
         decision = decide(core, compiled, symbolic)
-    if found.rival is not None:
-        decision = _beside(decision, found.rival, compiled, symbolic)
-    if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
-        value = last_value(found.text).text
+    if extraction.rival is not None:
+        decision = _beside(decision, extraction.rival, compiled, symbolic)
+    if decision.rule == "unparsed" and extraction.rule == "phrase" and "last_value" in policy.extraction:
+        value = last_value(extraction.text).text
         decision = decision if value is None else decide(value, compiled, symbolic)
-    return _judgement(found, decision, compiled, policy)
+    return _judgement(extraction, decision, compiled, policy)
 
 
-def _core(found: Extraction, text: str, decision: Decision) -> str | None:
+def _core(extraction: Extraction, text: str, decision: Decision) -> str | None:
     """What an answer that was refused as it stands says in its words, None where they can change nothing."""
-    spelled = found.rule == "phrase, number word"
-    if decision.rule == "unparsed" or spelled or (found.core is None and decision.rule not in _FINAL):
-        return found.core or sentences.stated_value(text)
+    spelled = extraction.rule == "phrase, number word"
+    if decision.rule == "unparsed" or spelled or (extraction.core is None and decision.rule not in _FINAL):
+        return extraction.core or sentences.stated_value(text)
     return None
 
 
@@ -105,12 +113,12 @@ _FINAL = ("choice", "yes or no", "option text")
 """Rules that another reading of an answer's words could not change."""
 
 
-def _judgement(found: Extraction, decision: Decision, gold: CompiledGold, policy: Policy) -> Judgement:
+def _judgement(extraction: Extraction, decision: Decision, gold: CompiledGold, policy: Policy) -> Judgement:
     return Judgement(
         decision.outcome,
         decision.rule,
         decision.reason,
-        found,
+        extraction,
         gold.source,
         gold.form,
         decision.answer_form,
@@ -188,10 +196,10 @@ def _decide_one(answer: str, part: One, gold: CompiledGold, symbolic: SymbolicPo
     if not answer.strip(_EMPTY) and "\\{" not in answer:
         return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
     if policy.strings != "none":
-        mine, theirs = string_key(part.source), string_key(answer)
-        if mine == theirs or policy.strings == "only":
-            outcome = Outcome.CORRECT if mine == theirs else Outcome.INCORRECT
-            return Decision(outcome, "string", f"{mine} vs {theirs}", theirs)
+        gold_key, answer_key = string_key(part.source), string_key(answer)
+        if gold_key == answer_key or policy.strings == "only":
+            outcome = Outcome.CORRECT if gold_key == answer_key else Outcome.INCORRECT
+            return Decision(outcome, "string", f"{gold_key} vs {answer_key}", answer_key)
     if part.value is not None and not policy.reduced and not policy.integers_literal:
         value = simple_number(answer)
         if value is not None:
@@ -217,9 +225,9 @@ def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> D
     if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):
         return Decision(Outcome.CORRECT, "text list", "the same words in another order", ", ".join(words))
     if isinstance(part.node, Text) and (asked := polarity(part.source)) is not None:
-        said = polarity(answer)
-        if said is not None:
-            return Decision(Outcome.CORRECT if said is asked else Outcome.INCORRECT, "yes or no", "", str(said))
+        truth = polarity(answer)
+        if truth is not None:
+            return Decision(Outcome.CORRECT if truth is asked else Outcome.INCORRECT, "yes or no", "", str(truth))
     try:
         node = read(answer, policy.limits)
     except LimitExceededError as exc:
@@ -232,7 +240,7 @@ def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> D
         return Decision(outcome, "unparsed", f"the answer does not parse: {exc}", None)
     form = normal_form(node)
     try:
-        found = comparison.same(part.node, aligned(part.node, node))
+        decision = comparison.same(part.node, aligned(part.node, node))
     except LimitExceededError as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, form)
     except SymbolicUnavailableError as exc:
@@ -240,12 +248,12 @@ def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> D
     except RecursionError:
         # The tree is within its bound, so it is the caller's stack that was almost used up.
         return Decision(Outcome.UNDECIDED, "stack", "the calling thread has too little stack left", form)
-    return _decision(found, form)
+    return _decision(decision, form)
 
 
-def _decision(found: Answer, form: str) -> Decision:
-    if found.same:
-        return Decision(Outcome.CORRECT, found.rule, found.why or "equal", form)
-    if found.same is None:
-        return Decision(Outcome.INCORRECT, "not shown equal", found.why or "nothing could decide", form)
-    return Decision(Outcome.INCORRECT, found.rule, found.why or "different", form)
+def _decision(answer: Answer, form: str) -> Decision:
+    if answer.same:
+        return Decision(Outcome.CORRECT, answer.rule, answer.why or "equal", form)
+    if answer.same is None:
+        return Decision(Outcome.INCORRECT, "not shown equal", answer.why or "nothing could decide", form)
+    return Decision(Outcome.INCORRECT, answer.rule, answer.why or "different", form)

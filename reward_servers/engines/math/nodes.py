@@ -300,8 +300,8 @@ def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
 
 def substitute(node: Node, table: dict[Node, Node]) -> Node:
     """Replace whole sub-trees found in `table`."""
-    found = table.get(node)
-    return found if found is not None else rebuild(node, lambda child: substitute(child, table))
+    replacement = table.get(node)
+    return replacement if replacement is not None else rebuild(node, lambda child: substitute(child, table))
 
 
 def symbols(node: Node) -> frozenset[str]:

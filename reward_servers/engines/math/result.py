@@ -88,14 +88,14 @@ class Judgement(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """The judgement as JSON-ready values."""
-        found = self.extraction
+        extraction = self.extraction
         return {
             "outcome": self.outcome.value,
             "rule": self.rule,
             "reason": self.reason,
-            "extracted": found.text,
-            "span": None if found.start < 0 else [found.start, found.end],
-            "extraction_rule": found.rule,
+            "extracted": extraction.text,
+            "span": None if extraction.start < 0 else [extraction.start, extraction.end],
+            "extraction_rule": extraction.rule,
             "gold": self.gold,
             "gold_form": self.gold_form,
             "answer_form": self.answer_form,

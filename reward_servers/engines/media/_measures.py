@@ -55,7 +55,7 @@ def colour_share(image: Image, colours: Sequence[tuple[int, int, int]], distance
     packed, counts = np.unique(_rgb(image).astype(np.uint32) @ _PACKED, return_counts=True)
     pixels = np.stack([packed >> 16 & 255, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)
     near = [np.sum((pixels - np.array(colour, float)) ** 2, axis=1) <= distance**2 for colour in colours]
-    return float(counts[np.any(near, axis=0)].sum() / counts.sum()), float(np.mean([one.any() for one in near]))
+    return float(counts[np.any(near, axis=0)].sum() / counts.sum()), float(np.mean([mask.any() for mask in near]))
 
 
 def _rgb(image: Image) -> NDArray[np.uint8]:

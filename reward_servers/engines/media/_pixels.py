@@ -52,8 +52,8 @@ class Preprocessor:
             array = _middle(array, *self.crop)
         scaled = array.astype(np.float64) * self.factor
         mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        found = (scaled.astype(np.float32) - mean) / std
-        return np.ascontiguousarray(found.transpose(2, 0, 1), dtype=np.float32)
+        normalised = (scaled.astype(np.float32) - mean) / std
+        return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
 
     def _wanted(self, height: int, width: int) -> tuple[int, int] | None:
         if self.shortest is None:
@@ -87,27 +87,27 @@ def read_preprocessor(folder: Path) -> Preprocessor:
         ValueError: It is no such configuration, or asks for what is not done here.
     """
     try:
-        given = json.loads((folder / _FILE).read_text("utf-8"))
+        config = json.loads((folder / _FILE).read_text("utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{_FILE}: {error}") from None
-    if not isinstance(given, dict):
+    if not isinstance(config, dict):
         raise ValueError(f"{_FILE} holds no object")
-    does = {name: bool(given.get(name, True)) for name in _STEPS}
-    if "do_center_crop" not in given and "crop_size" not in given:
+    does = {name: bool(config.get(name, True)) for name in _STEPS}
+    if "do_center_crop" not in config and "crop_size" not in config:
         does["do_center_crop"] = False
     for name in ("do_pad", "do_flip_channel_order"):
-        if given.get(name):
+        if config.get(name):
             raise ValueError(f"{_FILE}: {name} is not done here")
-    shortest, size = _sides(given.get("size"), "size") if does["do_resize"] else (None, None)
-    side, crop = _sides(given.get("crop_size"), "crop_size") if does["do_center_crop"] else (None, None)
+    shortest, size = _sides(config.get("size"), "size") if does["do_resize"] else (None, None)
+    side, crop = _sides(config.get("crop_size"), "crop_size") if does["do_center_crop"] else (None, None)
     return Preprocessor(
         shortest,
         size,
         (side, side) if side is not None else crop,
-        int(given.get("resample", _BICUBIC)),
-        float(given.get("rescale_factor", 1 / 255)) if does["do_rescale"] else 1.0,
-        _three(given, "image_mean") if does["do_normalize"] else (0.0, 0.0, 0.0),
-        _three(given, "image_std") if does["do_normalize"] else (1.0, 1.0, 1.0),
+        int(config.get("resample", _BICUBIC)),
+        float(config.get("rescale_factor", 1 / 255)) if does["do_rescale"] else 1.0,
+        _three(config, "image_mean") if does["do_normalize"] else (0.0, 0.0, 0.0),
+        _three(config, "image_std") if does["do_normalize"] else (1.0, 1.0, 1.0),
     )
 
 
@@ -125,6 +125,6 @@ def _sides(value: Any, key: str) -> tuple[int | None, tuple[int, int] | None]:
 
 def _three(given: dict[str, Any], key: str) -> tuple[float, float, float]:
     value = given.get(key)
-    if not (isinstance(value, list) and len(value) == 3 and all(isinstance(one, int | float) for one in value)):
+    if not (isinstance(value, list) and len(value) == 3 and all(isinstance(item, int | float) for item in value)):
         raise ValueError(f"{_FILE}: {key}: {value!r} is not three numbers")
     return float(value[0]), float(value[1]), float(value[2])

@@ -68,13 +68,13 @@ class Adapters:
         self._adapters = {name: self._read(path, loaded) for name, path in paths.items()}
         self._active: _Adapter | None = None
         self.names = tuple(paths)
-        for module in {name for one in self._adapters.values() for name in one.layers}:
+        for module in {name for adapter in self._adapters.values() for name in adapter.layers}:
             self._modules[module].register_forward_hook(self._hook(module))
 
     @property
     def fingerprint(self) -> str:
         """Digest of all adapters; empty when there are none."""
-        text = " ".join(f"{name}={one.digest}" for name, one in sorted(self._adapters.items()))
+        text = " ".join(f"{name}={adapter.digest}" for name, adapter in sorted(self._adapters.items()))
         return sha256(text.encode()).hexdigest()[:16] if text else ""
 
     @contextmanager
@@ -125,7 +125,7 @@ class Adapters:
             tensors: dict[str, torch.Tensor] = load_file(file, device=loaded.device)
             kind = config.get("peft_type")
             rank, alpha = int(config.get("r", _RANK)), float(config.get("lora_alpha", _RANK))
-        if kind != "LORA" or any(config.get(one) for one in _REFUSED) or config.get("bias", "none") != "none":
+        if kind != "LORA" or any(config.get(key) for key in _REFUSED) or config.get("bias", "none") != "none":
             raise ModelUnusableError(f"{path}: only plain LoRA adapters are used, not {kind} with these options")
         if config.get("rank_pattern") or config.get("alpha_pattern"):
             raise ModelUnusableError(f"{path}: ranks that differ by layer are not supported; train with one rank")
@@ -140,7 +140,7 @@ class Adapters:
     ) -> _Adapter:
         import torch
 
-        found = _Adapter({}, {}, digest)
+        adapter = _Adapter({}, {}, digest)
         for key, value in tensors.items():
             name = key.removeprefix(_ROOT)
             if not bool(torch.isfinite(value).all()):
@@ -158,7 +158,7 @@ class Adapters:
                         f"{path}: {module} is of another rank than the {rank} of adapter_config.json; download it again"
                     )
                 dtype = layer.weight.dtype
-                found.layers[module] = _Layer(value.to(dtype), up.to(dtype), scale)
+                adapter.layers[module] = _Layer(value.to(dtype), up.to(dtype), scale)
             elif ".lora_B." in name:
                 if key.replace(".lora_B.", ".lora_A.") not in tensors:
                     raise ModelUnusableError(f"{path}: {key} has no lora_A beside it; download it again")
@@ -167,7 +167,7 @@ class Adapters:
                 own = dict(self._modules[module].named_parameters()) if module in self._modules else {}
                 if part not in own or own[part].shape != value.shape:
                     raise ModelUnusableError(f"{path}: the model has no {name} of that size; give its own adapter")
-                found.exchanged.setdefault(module, {})[part] = value.to(own[part].dtype)
-        if not found.layers:
+                adapter.exchanged.setdefault(module, {})[part] = value.to(own[part].dtype)
+        if not adapter.layers:
             raise ModelUnusableError(f"{path}: the adapter changes no layer; give one that was trained")
-        return found
+        return adapter

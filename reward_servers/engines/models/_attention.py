@@ -38,11 +38,11 @@ class Plan:
         self._flex = flex
         length = len(pack.ids)
         positions, number, before = [0] * length, [-1] * length, [-2] * length
-        for place, one in enumerate(pack.segments):
-            span = slice(one.start, one.start + one.length)
-            positions[span] = range(one.position, one.position + one.length)
-            number[span] = [place] * one.length
-            before[span] = [one.before if one.before >= 0 else -2] * one.length
+        for place, segment in enumerate(pack.segments):
+            span = slice(segment.start, segment.start + segment.length)
+            positions[span] = range(segment.position, segment.position + segment.length)
+            number[span] = [place] * segment.length
+            before[span] = [segment.before if segment.before >= 0 else -2] * segment.length
         self.positions = torch.tensor(positions, device=device)
         self._number = torch.tensor(number, device=device)
         self._before = torch.tensor(before, device=device)
@@ -64,33 +64,33 @@ class Plan:
         """
         if self._flex:
             return self._flexible(query, key, value, scale, window)
-        found = self._torch.zeros_like(query)
-        for one in self.segments:
-            span = slice(one.start, one.start + one.length)
+        attended = self._torch.zeros_like(query)
+        for segment in self.segments:
+            span = slice(segment.start, segment.start + segment.length)
             keys, values = key[:, :, span], value[:, :, span]
-            if one.before >= 0:
-                other = self.segments[one.before]
+            if segment.before >= 0:
+                other = self.segments[segment.before]
                 shared = slice(other.start, other.start + other.length)
                 keys = self._torch.cat([key[:, :, shared], keys], 2)
                 values = self._torch.cat([value[:, :, shared], values], 2)
             mask = None
-            if one.before >= 0 or window:
+            if segment.before >= 0 or window:
                 seen = self._torch.arange(keys.shape[2], device=query.device)
-                own = self._torch.arange(one.length, device=query.device)[:, None] + one.position
+                own = self._torch.arange(segment.length, device=query.device)[:, None] + segment.position
                 mask = (seen <= own) & (own - seen < window if window else True)
-            found[:, :, span] = self._torch.nn.functional.scaled_dot_product_attention(
+            attended[:, :, span] = self._torch.nn.functional.scaled_dot_product_attention(
                 query[:, :, span], keys, values, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
             )
-        return found
+        return attended
 
     def _flexible(self, query: Any, key: Any, value: Any, scale: float | None, window: int) -> torch.Tensor:
         mask = self._masks.get(window)
         if mask is None:
             mask = self._masks[window] = self._block_mask(window)
-        found: torch.Tensor = _flex(self._device)(
+        attended: torch.Tensor = _flex(self._device)(
             query, key, value, block_mask=mask, scale=scale, enable_gqa=query.shape[1] != key.shape[1]
         )
-        return found
+        return attended
 
     def _block_mask(self, window: int) -> Any:
         from torch.nn.attention.flex_attention import create_block_mask
@@ -149,5 +149,5 @@ def _attention(
 ) -> tuple[torch.Tensor, None]:
     if softcap is not None or attention_mask is not None:
         raise ValueError("a model whose attention caps its scores or brings its own mask is not packed")
-    found = _current[0].attend(query, key, value, scaling, sliding_window or 0)
-    return found.transpose(1, 2).contiguous(), None
+    attended = _current[0].attend(query, key, value, scaling, sliding_window or 0)
+    return attended.transpose(1, 2).contiguous(), None

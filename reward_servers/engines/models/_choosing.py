@@ -89,9 +89,9 @@ class Chooser:
             raise TooLongError(f"{max(map(len, whole))} tokens, of at most {self.max_length}")
         with self._torch.inference_mode():
             reading = self._read(whole[0][:shared], None)
-            found = [0.0] * len(choices)
-            self._spread(reading, {place: ids[shared:] for place, ids in enumerate(whole)}, 1.0, found)
-        return found
+            chances = [0.0] * len(choices)
+            self._spread(reading, {place: ids[shared:] for place, ids in enumerate(whole)}, 1.0, chances)
+        return chances
 
     def write(self, text: str, most: int) -> tuple[str, bool]:
         """Write on, always with the likeliest token.
@@ -124,9 +124,11 @@ class Chooser:
     def _ends(self) -> set[int]:
         named = getattr(self._loaded.model.generation_config, "eos_token_id", None)
         listed = named if isinstance(named, list) else [named]
-        return {int(one) for one in (*listed, self._loaded.tokenizer.eos_token_id) if one is not None}
+        return {
+            int(identifier) for identifier in (*listed, self._loaded.tokenizer.eos_token_id) if identifier is not None
+        }
 
-    def _spread(self, reading: _Reading, tails: dict[int, list[int]], reached: float, found: list[float]) -> None:
+    def _spread(self, reading: _Reading, tails: dict[int, list[int]], reached: float, shares: list[float]) -> None:
         """Shares the probability of having come to a place among the choices that go on from it."""
         ended = [place for place, tail in tails.items() if not tail]
         going = {place: tail for place, tail in tails.items() if tail}
@@ -137,11 +139,11 @@ class Chooser:
             passed += chance
             rest = {place: tail[1:] for place, tail in going.items() if tail[0] == token}
             if len(rest) == 1:
-                found[next(iter(rest))] += chance
+                shares[next(iter(rest))] += chance
             else:
-                self._spread(self._read([token], reading), rest, chance, found)
+                self._spread(self._read([token], reading), rest, chance, shares)
         for place in ended:
-            found[place] += max(0.0, reached - passed)
+            shares[place] += max(0.0, reached - passed)
 
     def _read(self, ids: Sequence[int], before: _Reading | None) -> _Reading:
         from transformers import DynamicCache
@@ -161,6 +163,6 @@ def _common(sequences: Sequence[Sequence[int]]) -> int:
     shortest = min(map(len, sequences))
     first = sequences[0]
     length = next(
-        (place for place in range(shortest) if any(one[place] != first[place] for one in sequences)), shortest
+        (place for place in range(shortest) if any(sequence[place] != first[place] for sequence in sequences)), shortest
     )
     return max(1, length)

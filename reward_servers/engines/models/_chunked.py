@@ -79,9 +79,9 @@ def _heads(hidden: int, sizes: Mapping[str, Any]) -> Any:
             pieces = states.view(len(states), chunks, -1)
             read = self.layers(self.enter(pieces) + self.places)
             shares = torch.softmax(read @ self.query, -1)
-            found = self.norm((shares.unsqueeze(-1) * read).sum(-2))
-            given: torch.Tensor = self.leave(self.after(found + self.inner(found)))
-            return given
+            normed = self.norm((shares.unsqueeze(-1) * read).sum(-2))
+            states_out: torch.Tensor = self.leave(self.after(normed + self.inner(normed)))
+            return states_out
 
     class ChunkHeads(nn.Module):
         """All outputs."""
@@ -93,7 +93,7 @@ def _heads(hidden: int, sizes: Mapping[str, Any]) -> Any:
         def forward(self, states: torch.Tensor) -> torch.Tensor:
             """``[..., outputs]`` of ``[..., H]`` states."""
             flat = states.reshape(-1, states.shape[-1])
-            return torch.cat([one(flat) for one in self.each], -1).view(*states.shape[:-1], -1)
+            return torch.cat([layer(flat) for layer in self.each], -1).view(*states.shape[:-1], -1)
 
     return ChunkHeads()
 
@@ -128,8 +128,8 @@ def chunked_classifier(base: Any, sizes: Mapping[str, Any], weights: Mapping[str
         @property
         def dtype(self) -> torch.dtype:
             """The floating-point type."""
-            found: torch.dtype = next(self.score.parameters()).dtype
-            return found
+            kept_dtype: torch.dtype = next(self.score.parameters()).dtype
+            return kept_dtype
 
         def get_input_embeddings(self) -> Any:
             """The embedding of token ids."""

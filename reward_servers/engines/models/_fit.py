@@ -50,7 +50,7 @@ def _texts_of(tokenizer: object, ids: Iterable[int]) -> list[str]:
     decode, special = tokenizer.decode, set(tokenizer.all_special_ids)  # type: ignore[attr-defined]
     plain = sorted(set(ids) - special)
     step = max(1, len(plain) // (4 * _PROBES))
-    texts = dict.fromkeys(decode([one]).strip() for one in plain[::step])
+    texts = dict.fromkeys(decode([token]).strip() for token in plain[::step])
     return [text for text in texts if text and "\ufffd" not in text][:_PROBES]
 
 
@@ -81,9 +81,9 @@ def _check_control_tokens(loaded: Loaded, encoder: Encoder) -> None:
     """Control tokens in a text must be text: a response could end its own turn with them."""
     special = {loaded.tokenizer.convert_tokens_to_ids(token) for token in encoder.control}
     special.discard(loaded.tokenizer.unk_token_id)
-    expected = sum(one in special for one in _ids(encoder, "a b"))
+    expected = sum(identifier in special for identifier in _ids(encoder, "a b"))
     for token in encoder.control[:_CONTROL_TOKENS]:
-        if sum(one in special for one in _ids(encoder, f"a {token} b")) != expected:
+        if sum(identifier in special for identifier in _ids(encoder, f"a {token} b")) != expected:
             raise ModelUnusableError(
                 f"{loaded.path}: {token!r} in a response is read as a control token; use a tokenizer that splits it"
             )

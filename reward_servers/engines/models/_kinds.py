@@ -76,8 +76,8 @@ def load_towers(path: Path, *, joint: bool, device: str, dtype: str, threads: in
     import transformers
 
     if joint:
-        kind, what = transformers.BlipForImageTextRetrieval, "a BLIP model"
-        return _load(path, kind, what, device, dtype, threads, _unread)
+        kind, label = transformers.BlipForImageTextRetrieval, "a BLIP model"
+        return _load(path, kind, label, device, dtype, threads, _unread)
     loaded = _load(path, transformers.AutoModel, "a model of two towers", device, dtype, threads)
     if not all(hasattr(loaded.model, name) for name in ("text_model", "vision_model", "logit_scale")):
         kind_found = type(loaded.model).__name__
@@ -91,7 +91,7 @@ def _unread(model: Any, name: str) -> bool:
 
 
 def _load(
-    path: Path, kind: Any, what: str, device: str, dtype: str, threads: int, may_lack: MayLack = nothing
+    path: Path, kind: Any, label: str, device: str, dtype: str, threads: int, may_lack: MayLack = nothing
 ) -> Loaded:
     import torch
 
@@ -101,7 +101,7 @@ def _load(
         torch.set_num_threads(threads)
     check_device(torch, device)
     tokenizer = read_tokenizer(path)
-    model = read_weights(path, kind, dtype, what, may_lack)
+    model = read_weights(path, kind, dtype, label, may_lack)
     with named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
@@ -124,8 +124,8 @@ class Reader:
         Raises:
             NoMemoryError: The device has no memory for the sequence.
         """
-        found: torch.Tensor = self._run(ids, ()).logits[0, list(places)].double().cpu()
-        return found
+        logits: torch.Tensor = self._run(ids, ()).logits[0, list(places)].double().cpu()
+        return logits
 
     def log_likelihoods(self, ids: Sequence[int], start: int) -> list[float]:
         """Logarithm of the probability of each token from ``start`` on, given those before it.
@@ -136,7 +136,7 @@ class Reader:
         logits = self._run(ids, (), **{name: len(ids) - start + 1 for name in self._last_only}).logits[0]
         chances = self._torch.log_softmax(logits[-(len(ids) - start) - 1 : -1].float(), -1)
         wanted = self._torch.tensor(list(ids[start:]), device=chances.device)
-        return [float(one) for one in chances.gather(1, wanted[:, None])[:, 0].cpu()]
+        return [float(chance) for chance in chances.gather(1, wanted[:, None])[:, 0].cpu()]
 
     def summary(self, ids: Sequence[int], types: Sequence[int], how: Summary) -> torch.Tensor:
         """``[H]`` hidden states of a text made one: their mean, or that of its first or last token; in float64.
@@ -145,17 +145,17 @@ class Reader:
             NoMemoryError: The device has no memory for the sequence.
         """
         hidden = self._run(ids, types).last_hidden_state
-        found: torch.Tensor = (
+        numbers: torch.Tensor = (
             averaged(hidden)[0] if how == "mean" else hidden[0, 0] if how == "first" else hidden[0, -1]
         )
-        return found.double().cpu()
+        return numbers.double().cpu()
 
     def _run(self, ids: Sequence[int], types: Sequence[int], **more: Any) -> Any:
         torch, device = self._torch, self._loaded.device
-        given = {"input_ids": torch.tensor([list(ids)], device=device)}
+        inputs = {"input_ids": torch.tensor([list(ids)], device=device)}
         if self._has_types:
-            given["token_type_ids"] = torch.tensor([list(types) or [0] * len(ids)], device=device)
-        return within_memory(lambda: self._loaded.model(**given, **more), device, f"{len(ids)} tokens")
+            inputs["token_type_ids"] = torch.tensor([list(types) or [0] * len(ids)], device=device)
+        return within_memory(lambda: self._loaded.model(**inputs, **more), device, f"{len(ids)} tokens")
 
 
 def within_memory(compute: Callable[[], T], device: str, what: str) -> T:

@@ -188,8 +188,8 @@ def _read(
                 raise ValueError(f"config.json says pooled_head {kind!r}, which is none")
             return pooled_classifier(base, outputs_of(weights), weights), tokenizer
     tokenizer = read_tokenizer(path)
-    what = "a model to train" if changes else "a trained sequence classifier"
-    return read_weights(path, AutoModelForSequenceClassification, dtype, what, may_lack, **changes), tokenizer
+    label = "a model to train" if changes else "a trained sequence classifier"
+    return read_weights(path, AutoModelForSequenceClassification, dtype, label, may_lack, **changes), tokenizer
 
 
 def _read_encoder(path: Path, dtype: str) -> tuple[Any, Any]:
@@ -314,16 +314,16 @@ def quietly() -> Iterator[None]:
     """
     import transformers
 
-    said: Any = transformers.utils.logging
-    shown, level = said.is_progress_bar_enabled(), said.get_verbosity()
-    said.disable_progress_bar()
-    said.set_verbosity_error()
+    hf_logging: Any = transformers.utils.logging
+    shown, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()
     try:
         yield
     finally:
-        said.set_verbosity(level)
+        hf_logging.set_verbosity(level)
         if shown:
-            said.enable_progress_bar()
+            hf_logging.enable_progress_bar()
 
 
 def _check_weights(path: Path) -> None:

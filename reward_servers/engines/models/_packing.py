@@ -83,7 +83,7 @@ def packed(
         Packs, in which every sequence comes once. Sequences with the same beginning are in the same pack as far as they
         fit.
     """
-    prefixes = [prefix_of(one) for one in sequences]
+    prefixes = [prefix_of(sequence) for sequence in sequences]
     order = sorted(range(len(sequences)), key=lambda place: (prefixes[place], len(sequences[place].ids)))
     pack, known = Pack(), dict[tuple[int, ...], int]()
     for place in order:

@@ -31,10 +31,10 @@ def averaged(hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Te
 def pooled_kind(path: Path) -> Any:
     """What a directory says of the head of such a classifier; None where it holds none or cannot be read."""
     try:
-        found = json.loads((path / "config.json").read_text("utf-8"))
+        config = json.loads((path / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return found.get(_KEY) if isinstance(found, dict) else None
+    return config.get(_KEY) if isinstance(config, dict) else None
 
 
 def pooled_classifier(base: Any, outputs: int, weights: Mapping[str, torch.Tensor] | None = None) -> Any:
@@ -95,8 +95,8 @@ def read_head(path: Path) -> dict[str, torch.Tensor]:
     """
     from safetensors.torch import load_file
 
-    found: dict[str, torch.Tensor] = load_file(path / _FILE)
-    return found
+    tensors: dict[str, torch.Tensor] = load_file(path / _FILE)
+    return tensors
 
 
 def outputs_of(weights: Mapping[str, torch.Tensor]) -> int:

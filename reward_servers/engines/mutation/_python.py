@@ -72,18 +72,18 @@ def mutants_of(source: str, count: int, seed: int = 0) -> list[Mutant]:
         for variant in range(VARIANTS)
         if change(copy.deepcopy(node), variant) is not None
     ]
-    made: dict[str, Mutant] = {}
+    mutants: dict[str, Mutant] = {}
     for place in np.random.default_rng(seed).permutation(len(places)).tolist():
         number, variant = places[place]
-        if len(made) >= count:
+        if len(mutants) >= count:
             break
         copied = copy.deepcopy(tree)
         node = list(_nodes(copied))[number]
-        what = change(node, variant)
+        remark = change(node, variant)
         text = ast.unparse(ast.fix_missing_locations(copied))
         if text != original:
-            made.setdefault(text, Mutant(text, f"line {getattr(node, 'lineno', 0)}: {what}"))
-    return list(made.values())
+            mutants.setdefault(text, Mutant(text, f"line {getattr(node, 'lineno', 0)}: {remark}"))
+    return list(mutants.values())
 
 
 def change(node: ast.AST, variant: int = 0) -> str | None:
@@ -96,8 +96,8 @@ def change(node: ast.AST, variant: int = 0) -> str | None:
     Returns:
         What was changed; None where the node has no such fault, and then nothing is changed.
     """
-    made = _CHANGES.get(type(node))
-    return made[variant](node) if made is not None and variant < len(made) else None
+    changes = _CHANGES.get(type(node))
+    return changes[variant](node) if changes is not None and variant < len(changes) else None
 
 
 def _opposite(node: ast.Compare) -> str:

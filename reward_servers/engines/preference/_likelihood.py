@@ -68,5 +68,5 @@ class LikelihoodModel:
         Raises:
             NoMemoryError: The device has no memory for it.
         """
-        found = self._reader.log_likelihoods(one.ids, one.start)
-        return found if all(map(math.isfinite, found)) else [float("nan")]
+        chances = self._reader.log_likelihoods(one.ids, one.start)
+        return chances if all(map(math.isfinite, chances)) else [float("nan")]

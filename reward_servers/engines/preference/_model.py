@@ -122,16 +122,18 @@ class PreferenceModel:
         seen = []
         for encoder in encoders:
             encoded = [
-                encoder.encode(Conversation((("user", one.prompt),), (("assistant", one.response),)), "refuse")
-                for one in golden
+                encoder.encode(Conversation((("user", example.prompt),), (("assistant", example.response),)), "refuse")
+                for example in golden
             ]
-            values = [one.values[head.output] for one in self._forward.run(encoded)]
-            if all(abs(value - one.raw) <= one.tolerance for value, one in zip(values, golden, strict=True)):
+            values = [outputs.values[head.output] for outputs in self._forward.run(encoded)]
+            if all(
+                abs(value - example.raw) <= example.tolerance for value, example in zip(values, golden, strict=True)
+            ):
                 return encoder
             seen.append(
-                f"{'with' if encoder.adds_eos else 'without'} end-of-sequence {[round(one, 4) for one in values]}"
+                f"{'with' if encoder.adds_eos else 'without'} end-of-sequence {[round(value, 4) for value in values]}"
             )
         raise ModelUnusableError(
-            f"the golden scores {[one.raw for one in golden]} are not met: {'; '.join(seen)}; "
+            f"the golden scores {[example.raw for example in golden]} are not met: {'; '.join(seen)}; "
             "check template, dtype and the scores"
         )

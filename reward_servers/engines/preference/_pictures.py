@@ -114,21 +114,24 @@ class PictureModel:
         return within_memory(lambda: read(ids, pixels), self._device, "a picture")
 
     def _read_apart(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:
-        found = self._model(input_ids=ids, attention_mask=ids.new_ones(ids.shape), pixel_values=pixels)
+        output = self._model(input_ids=ids, attention_mask=ids.new_ones(ids.shape), pixel_values=pixels)
         if self.kind == "aesthetic":
-            return Seen(self._through_head(found.image_embeds[0]))
-        text, picture = (one[0].double() / one[0].double().norm() for one in (found.text_embeds, found.image_embeds))
-        return Seen(float(found.logits_per_text[0, 0]), float(text @ picture))
+            return Seen(self._through_head(output.image_embeds[0]))
+        text, picture = (
+            embedding[0].double() / embedding[0].double().norm()
+            for embedding in (output.text_embeds, output.image_embeds)
+        )
+        return Seen(float(output.logits_per_text[0, 0]), float(text @ picture))
 
     def _read_jointly(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:
         picture = self._model.vision_model(pixel_values=pixels).last_hidden_state
-        found = self._model.text_encoder(
+        output = self._model.text_encoder(
             input_ids=ids,
             attention_mask=ids.new_ones(ids.shape),
             encoder_hidden_states=picture,
             encoder_attention_mask=ids.new_ones(picture.shape[:2]),
         )
-        return Seen(self._through_head(found.last_hidden_state[0, 0]))
+        return Seen(self._through_head(output.last_hidden_state[0, 0]))
 
     def _through_head(self, vector: torch.Tensor) -> float:
         for weight, bias in self._head:
@@ -149,9 +152,11 @@ class PictureModel:
                 f"{path}: the tokenizer's highest id is {highest}, but the model embeds {rows} ids; "
                 "use the tokenizer of this model"
             )
-        texts = [self._tokenizer.decode([one]).strip() for one in sorted(self._tokenizer.get_vocab().values())[::97]]
-        probes = [one for one in texts if one][:8] or list(_PROBES)
-        if self.kind != "aesthetic" and len({self.asked(one).ids for one in ("", *probes)}) < 3:
+        texts = [
+            self._tokenizer.decode([token]).strip() for token in sorted(self._tokenizer.get_vocab().values())[::97]
+        ]
+        probes = [text for text in texts if text][:8] or list(_PROBES)
+        if self.kind != "aesthetic" and len({self.asked(probe).ids for probe in ("", *probes)}) < 3:
             raise ModelUnusableError(
                 f"{path}: the tokenizer loses text; use the tokenizer that the model was trained with"
             )
@@ -166,13 +171,13 @@ def _read_head(file: Path, width: int, model: Any) -> list[tuple[torch.Tensor, t
     from safetensors.torch import load_file
 
     with named(file, "head", "give a safetensors file of linear layers"):
-        found = load_file(file)
-        names = {name.rpartition(".")[0] for name in found}
-        order = sorted(names, key=lambda name: [int(one) for one in _NUMBER.findall(name)])
+        tensors = load_file(file)
+        names = {name.rpartition(".")[0] for name in tensors}
+        order = sorted(names, key=lambda name: [int(digits) for digits in _NUMBER.findall(name)])
         layers = []
         for name in order:
             dot = f"{name}." if name else ""
-            weight, bias = found[f"{dot}weight"], found[f"{dot}bias"]
+            weight, bias = tensors[f"{dot}weight"], tensors[f"{dot}bias"]
             if weight.dim() != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
                 raise ValueError(
                     f"layer {name or 'weight'} has the shape {tuple(weight.shape)}; {width} numbers come in"

@@ -32,8 +32,8 @@ PAIR_LAYOUT = "{prompt}\n\nFirst: {first}\n\nSecond: {second}"
 
 def laid_out(layout: str, prompt: str, first: str, second: str) -> str:
     """Fill ``{prompt}``, ``{first}`` and ``{second}`` of a layout in one go: what a response says of them is text."""
-    given = {"prompt": prompt, "first": first, "second": second}
-    return _PLACE.sub(lambda match: given[match[1]], layout)
+    texts = {"prompt": prompt, "first": first, "second": second}
+    return _PLACE.sub(lambda match: texts[match[1]], layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class TextModel:
 
     def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
         """The text and then the references as token ids."""
-        return [self._texts.one(one) for one in (text, *references)]
+        return [self._texts.one(each_text) for each_text in (text, *references)]
 
     def closest(self, texts: Sequence[Encoded]) -> Closest:
         """Compare the first text with the others.
@@ -97,12 +97,12 @@ class TextModel:
             NoMemoryError: The device has no memory for one of them.
         """
         own = self.vector(texts[0])
-        others = [self._kept(one) for one in texts[1:]]
-        cosines = [float(own @ one) for one in others]
+        vectors = [self._kept(text) for text in texts[1:]]
+        cosines = [float(own @ other) for other in vectors]
         if any(map(math.isnan, cosines)):
             return Closest(0, float("nan"), 0.0, [], [])
         place = max(range(len(cosines)), key=cosines.__getitem__)
-        return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), own.tolist(), others[place].tolist())
+        return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), own.tolist(), vectors[place].tolist())
 
     def vector(self, one: Encoded) -> torch.Tensor:
         """``[H]`` vector of length 1.
@@ -110,8 +110,8 @@ class TextModel:
         Raises:
             NoMemoryError: The device has no memory for it.
         """
-        found = self._reader.summary(one.ids, one.types, self._summary)
-        unit: torch.Tensor = found / found.norm().clamp_min(1e-12)
+        summary = self._reader.summary(one.ids, one.types, self._summary)
+        unit: torch.Tensor = summary / summary.norm().clamp_min(1e-12)
         return unit
 
     def shortened(self, text: str) -> torch.Tensor:
@@ -122,14 +122,14 @@ class TextModel:
         """
         return self._kept(self._texts.beginning(text, self.max_length))
 
-    def _kept(self, one: Encoded) -> torch.Tensor:
+    def _kept(self, encoded: Encoded) -> torch.Tensor:
         """The vector of a reference, which a whole group is compared with."""
-        found = self._known.get(one.ids)
-        if found is None:
-            found = self._known[one.ids] = self.vector(one)
+        known = self._known.get(encoded.ids)
+        if known is None:
+            known = self._known[encoded.ids] = self.vector(encoded)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
-        return found
+        return known
 
 
 class CrossModel:
@@ -164,7 +164,7 @@ class CrossModel:
 
     def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
         """Each reference with the text, as token ids."""
-        return [self._texts.two(one, text) for one in references]
+        return [self._texts.two(reference, text) for reference in references]
 
     def single(self, text: str) -> Encoded:
         """A text that holds both as token ids."""
@@ -176,11 +176,11 @@ class CrossModel:
         Raises:
             NoMemoryError: The device has no memory for one of them.
         """
-        return [one[self._label] for one in self._outputs(texts)]
+        return [output[self._label] for output in self._outputs(texts)]
 
     def _outputs(self, texts: Sequence[Encoded]) -> list[tuple[float, ...]]:
-        outputs = [one.values for one in self._forward.run(texts)]
-        if missing := [len(one.ids) for one, values in zip(texts, outputs, strict=True) if not values]:
+        outputs = [encoded.values for encoded in self._forward.run(texts)]
+        if missing := [len(text.ids) for text, values in zip(texts, outputs, strict=True) if not values]:
             raise NoMemoryError(f"the device has no memory for {missing[0]} tokens")
         return outputs
 
@@ -191,9 +191,9 @@ class CrossModel:
             NoMemoryError: The device has no memory for one of them.
         """
         outputs = self._outputs(texts)
-        values = [_share(one, self._label) for one in outputs]
+        values = [_share(output, self._label) for output in outputs]
         # What is not a number is told, wherever it stands.
-        place = next((rank for rank, one in enumerate(values) if one != one), None)
+        place = next((rank for rank, value in enumerate(values) if value != value), None)
         if place is None:
             place = max(range(len(values)), key=values.__getitem__)
             return Closest(place, outputs[place][self._label], values[place], [], [])
@@ -206,7 +206,7 @@ def _share(outputs: Sequence[float], label: int) -> float:
     if len(outputs) == 1:
         return 0.5 * (1.0 + math.tanh(outputs[0] / 2.0))
     highest = max(outputs)
-    return math.exp(outputs[label] - highest) / math.fsum(math.exp(one - highest) for one in outputs)
+    return math.exp(outputs[label] - highest) / math.fsum(math.exp(output - highest) for output in outputs)
 
 
 class Texts:
@@ -223,8 +223,8 @@ class Texts:
 
     def one(self, text: str) -> Encoded:
         """A text."""
-        found = self._tokenizer(self._encoder.harmless(text))
-        return _encoded(found)
+        tokens = self._tokenizer(self._encoder.harmless(text))
+        return _encoded(tokens)
 
     def beginning(self, text: str, length: int) -> Encoded:
         """As much of a text as there is room for."""
@@ -235,6 +235,6 @@ class Texts:
         return _encoded(self._tokenizer(self._encoder.harmless(first), self._encoder.harmless(second)))
 
 
-def _encoded(found: Any) -> Encoded:
-    ids, types = tuple(found["input_ids"]), tuple(found.get("token_type_ids") or ())
+def _encoded(tokens: Any) -> Encoded:
+    ids, types = tuple(tokens["input_ids"]), tuple(tokens.get("token_type_ids") or ())
     return Encoded(ids, types if any(types) else (), len(ids))

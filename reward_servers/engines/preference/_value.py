@@ -82,30 +82,30 @@ def take_in(parameters: ValueParameters, vectors: torch.Tensor, outcomes: torch.
 
     prior, likeness = parameters.prior(vectors), parameters.likeness(vectors, vectors)
     with torch.no_grad():
-        found = torch.zeros_like(outcomes)
+        abilities = torch.zeros_like(outcomes)
         for _ in range(_MOST_STEPS):
-            before, (found, _, _) = found, _step(prior, likeness, outcomes, found)
-            if float((found - before).abs().max()) < _SETTLED:
+            before, (abilities, _, _) = abilities, _step(prior, likeness, outcomes, abilities)
+            if float((abilities - before).abs().max()) < _SETTLED:
                 break
     # From where the search ends, one more step carries the gradient of its end.
-    found, _, _ = _step(prior, likeness, outcomes, found)
-    _, roots, factor = _step(prior, likeness, outcomes, found)
-    return Known(vectors, roots, factor, outcomes - torch.sigmoid(prior + found))
+    abilities, _, _ = _step(prior, likeness, outcomes, abilities)
+    _, roots, factor = _step(prior, likeness, outcomes, abilities)
+    return Known(vectors, roots, factor, outcomes - torch.sigmoid(prior + abilities))
 
 
 def _step(
-    prior: torch.Tensor, likeness: torch.Tensor, outcomes: torch.Tensor, found: torch.Tensor
+    prior: torch.Tensor, likeness: torch.Tensor, outcomes: torch.Tensor, abilities: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """A step of Newton's method: the next errors of the prior, and roots and factor at the present ones."""
     import torch
 
-    chance = torch.sigmoid(prior + found)
+    chance = torch.sigmoid(prior + abilities)
     tells = (chance * (1.0 - chance)).clamp_min(_LEAST_NOISE)
     roots = tells.sqrt()
-    factor = torch.linalg.cholesky(torch.eye(len(found)).to(likeness) + roots[:, None] * likeness * roots[None, :])
-    wanted = tells * found + outcomes - chance
-    gone = roots * torch.cholesky_solve((roots * (likeness @ wanted))[:, None], factor)[:, 0]
-    return likeness @ (wanted - gone), roots, factor
+    factor = torch.linalg.cholesky(torch.eye(len(abilities)).to(likeness) + roots[:, None] * likeness * roots[None, :])
+    wanted = tells * abilities + outcomes - chance
+    correction = roots * torch.cholesky_solve((roots * (likeness @ wanted))[:, None], factor)[:, 0]
+    return likeness @ (wanted - correction), roots, factor
 
 
 def expect(
@@ -175,28 +175,28 @@ class ValueModel:
             return None
         texts, outcomes = zip(*history, strict=True)
         key = (tuple(texts), tuple(outcomes))
-        found = self._histories.get(key)
-        if found is None:
-            vectors = torch.stack([self._encoder.shortened(one) for one in texts])
-            found = take_in(self._parameters, vectors, torch.tensor(outcomes, dtype=torch.float64))
-            self._histories[key] = found
+        abilities = self._histories.get(key)
+        if abilities is None:
+            vectors = torch.stack([self._encoder.shortened(text) for text in texts])
+            abilities = take_in(self._parameters, vectors, torch.tensor(outcomes, dtype=torch.float64))
+            self._histories[key] = abilities
             if len(self._histories) > _HISTORIES:
                 self._histories.popitem(last=False)
-        return found
+        return abilities
 
 
 def _read(file: Path, width: int) -> ValueParameters:
     import torch
     from safetensors.torch import load_file
 
-    found = load_file(file)
-    missing = [name for name in ValueParameters._fields if name not in found]
+    tensors = load_file(file)
+    missing = [name for name in ValueParameters._fields if name not in tensors]
     if missing:
         raise ValueError(f"it holds no {missing[0]}")
-    values = ValueParameters(*(found[name].double() for name in ValueParameters._fields))
+    values = ValueParameters(*(tensors[name].double() for name in ValueParameters._fields))
     if values.weights.shape != (width,):
         raise ValueError(f"its weights have the shape {tuple(values.weights.shape)}, the encoder's vectors {width}")
-    if not all(bool(torch.isfinite(one).all()) for one in values):
+    if not all(bool(torch.isfinite(value).all()) for value in values):
         raise ValueError("it holds values that are not finite")
     return values
 

@@ -91,7 +91,10 @@ def unequal_places(outputs: Sequence[str], *, seed: int = 0) -> tuple[int, int] 
     Source: Cobalt, OSU-NLP-Group/cobalt @18ce6aed.
     """
     unequal = [
-        (i, j) for i, one in enumerate(outputs) for j in range(i + 1, len(outputs)) if one.strip() != outputs[j].strip()
+        (i, j)
+        for i, output in enumerate(outputs)
+        for j in range(i + 1, len(outputs))
+        if output.strip() != outputs[j].strip()
     ]
     return unequal[int(np.random.default_rng(seed).integers(len(unequal)))] if unequal else None
 

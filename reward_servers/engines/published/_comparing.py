@@ -32,10 +32,10 @@ def read_verdict(
     text = reply if tagged is None else tagged
     if not strict:
         text, first, second = text.lower(), first.lower(), second.lower()
-    one, two = first in text, second in text
-    if one != two:
-        return 1.0 if one else 0.0
-    return 0.5 if "tie" in text.lower() and not one else None
+    has_first, two = first in text, second in text
+    if has_first != two:
+        return 1.0 if has_first else 0.0
+    return 0.5 if "tie" in text.lower() and not has_first else None
 
 
 class Dimensions(NamedTuple):
@@ -70,8 +70,8 @@ def read_dimensions(reply: str, *, limit: int = 3) -> Dimensions | None:
 
 
 def _winner(text: str) -> float:
-    one, two = bool(_FIRST.search(text)), bool(_SECOND.search(text))
-    return 0.5 if one == two else float(one)
+    has_first, two = bool(_FIRST.search(text)), bool(_SECOND.search(text))
+    return 0.5 if has_first == two else float(has_first)
 
 
 def _json_object(text: str) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ def answer_tag(reply: str, *, best: float = 0.5) -> float:
 
     Source of this module: GRIT, eric-ai-lab/GRIT grpo-gr/rewards.py @44699c9b.
     """
-    found = reply.count("<answer>")
-    return best if found == 1 else best / 2 * bool(found)
+    count = reply.count("<answer>")
+    return best if count == 1 else best / 2 * bool(count)
 
 
 def answer_bleu(reply: str, reference: str, *, best: float = 0.1) -> float:
@@ -28,21 +28,21 @@ def answer_bleu(reply: str, reference: str, *, best: float = 0.1) -> float:
     _, tag, answer = reply.partition("<answer>")
     if not tag:
         return 0.0
-    ours, gold = (_OTHER.sub(" ", text).lower().split() for text in (answer.partition("</answer>")[0], reference))
-    return best * bleu(ours, gold, max_order=1)
+    words, gold = (_OTHER.sub(" ", text).lower().split() for text in (answer.partition("</answer>")[0], reference))
+    return best * bleu(words, gold, max_order=1)
 
 
 def reasoning_tags(reply: str, *, best: float = 0.5) -> float:
     """A fifth of ``best`` for each of the think and rethink tags in order, and for thinking of at least two words."""
-    rest, found = reply, 0
+    rest, count = reply, 0
     for tag in _TAGS:
         if tag in rest:
-            found += 1
+            count += 1
             rest = rest.rpartition(tag)[2]
-    if found == len(_TAGS):
+    if count == len(_TAGS):
         thought = reply.rpartition("<think>")[2].partition("</think>")[0].strip()
-        found += len(thought) > 1 and bool(re.search(r"\s", _OTHER.sub(" ", thought)))
-    return found / (len(_TAGS) + 1) * best
+        count += len(thought) > 1 and bool(re.search(r"\s", _OTHER.sub(" ", thought)))
+    return count / (len(_TAGS) + 1) * best
 
 
 def boxes_in(text: str) -> list[Box]:

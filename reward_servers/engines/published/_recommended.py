@@ -23,12 +23,12 @@ def read_items(text: str) -> list[Item]:
     """Items of a list with one ``Title (Year)`` a line; markup, numbering and quotes go, other lines are skipped."""
     items = []
     for line in text.splitlines():
-        found = _ITEM.match(_bare(line))
-        if found:
-            title = found.group(1)
+        match = _ITEM.match(_bare(line))
+        if match:
+            title = match.group(1)
             while (shorter := _bare(_NOTE.sub("", title))) != title:
                 title = shorter
-            items.append(Item(title, int(found.group(2))))
+            items.append(Item(title, int(match.group(2))))
     return items
 
 

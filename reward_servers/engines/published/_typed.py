@@ -48,12 +48,12 @@ def typed_accuracy(reply: str, reference: str, kind: AnswerType) -> float:
     right = _number(gold)
     if right is None:
         raise ValueError(f"the reference {gold!r} is not a number")
-    given = _number(answer)
-    if given is None:
+    number = _number(answer)
+    if number is None:
         return 0.0
     if kind == "numerical":
-        return float(_marked(answer) == _marked(gold) and round(given, 2) == round(right, 2))
-    return 1.0 - min(abs(given - right) / max(abs(right), 1e-9), 1.0)
+        return float(_marked(answer) == _marked(gold) and round(number, 2) == round(right, 2))
+    return 1.0 - min(abs(number - right) / max(abs(right), 1e-9), 1.0)
 
 
 def _number(text: str) -> float | None:

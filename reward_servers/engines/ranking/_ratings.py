@@ -30,11 +30,11 @@ class Comparison(NamedTuple):
 def win_rates(comparisons: Iterable[Comparison], members: int) -> list[float | None]:
     """The share of its comparisons that each member won; None for one that took part in none."""
     won, met = [0.0] * members, [0] * members
-    for one in comparisons:
-        won[one.first] += one.won
-        won[one.second] += one.lost
-        met[one.first] += 1
-        met[one.second] += 1
+    for comparison in comparisons:
+        won[comparison.first] += comparison.won
+        won[comparison.second] += comparison.lost
+        met[comparison.first] += 1
+        met[comparison.second] += 1
     return [share / count if count else None for share, count in zip(won, met, strict=True)]
 
 
@@ -58,11 +58,11 @@ def bradley_terry(comparisons: Sequence[Comparison], members: int, *, prior: flo
     if not prior > 0:
         raise ValueError(f"prior: {prior} must be positive, or who won everything has no finite strength")
     won, met = [prior / 2] * members, [[0.0] * members for _ in range(members)]
-    for one in comparisons:
-        won[one.first] += one.won
-        won[one.second] += one.lost
-        met[one.first][one.second] += 1
-        met[one.second][one.first] += 1
+    for comparison in comparisons:
+        won[comparison.first] += comparison.won
+        won[comparison.second] += comparison.lost
+        met[comparison.first][comparison.second] += 1
+        met[comparison.second][comparison.first] += 1
     strength = [1.0] * members
     for _ in range(_ROUNDS):
         updated = [
@@ -77,9 +77,9 @@ def bradley_terry(comparisons: Sequence[Comparison], members: int, *, prior: flo
         strength = updated
         if moved < _STILL:
             break
-    logs = [math.log(one) for one in strength]
+    logs = [math.log(s) for s in strength]
     mean = sum(logs) / members if members else 0.0
-    return [one - mean for one in logs]
+    return [log - mean for log in logs]
 
 
 def chances_to_win(strengths: Sequence[float]) -> list[float]:
@@ -102,7 +102,7 @@ def quadratic_kappa(first: Sequence[int], second: Sequence[int]) -> float | None
     Source: Cohen, Weighted kappa (Psychological Bulletin 70, 1968).
     """
     count = len(first)
-    met = sum((one - other) ** 2 for one, other in zip(first, second, strict=True)) / count if count else 0.0
-    shares = [Counter(one) for one in (first, second)]
+    met = sum((a - other) ** 2 for a, other in zip(first, second, strict=True)) / count if count else 0.0
+    shares = [Counter(ratings) for ratings in (first, second)]
     chance = sum((i - j) ** 2 * a * b for i, a in shares[0].items() for j, b in shares[1].items())
     return 1.0 - met / (chance / count**2) if chance else None

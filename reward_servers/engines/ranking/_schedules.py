@@ -92,9 +92,9 @@ def swiss_round(
     if len(waiting) % 2:
         resting = sorted(waiting, key=lambda place: (-sum(place in pair for pair in met), -waiting.index(place)))
     for rest in resting:
-        found = _paired([place for place in waiting if place != rest], met, iter(range(_TRIES)))
-        if found is not None:
-            return found
+        pairs = _paired([place for place in waiting if place != rest], met, iter(range(_TRIES)))
+        if pairs is not None:
+            return pairs
     return _some_paired(waiting, met)
 
 
@@ -114,11 +114,11 @@ def _paired(waiting: Sequence[int], met: Collection[frozenset[int]], tries: Iter
     """Pairs of all, the first with the next one that it has not met and that leaves the others a way to be paired."""
     if not waiting:
         return []
-    first, *others = waiting
-    for second in others:
+    first, *opponents = waiting
+    for second in opponents:
         if frozenset((first, second)) in met or next(tries, None) is None:
             continue
-        rest = _paired([place for place in others if place != second], met, tries)
+        rest = _paired([place for place in opponents if place != second], met, tries)
         if rest is not None:
             return [(first, second), *rest]
     return None

@@ -28,11 +28,11 @@ def reciprocal_rank(grades: Sequence[float], k: int) -> float:
 def average_precision(grades: Sequence[float], all_grades: Sequence[float], k: int) -> float:
     """Mean of the precision at each relevant document among the first ``k``, over as many as could stand there."""
     relevant = min(k, sum(grade > 0 for grade in all_grades))
-    found, total = 0, 0.0
+    hits, total = 0, 0.0
     for place, grade in enumerate(grades[:k], start=1):
         if grade > 0:
-            found += 1
-            total += found / place
+            hits += 1
+            total += hits / place
     return total / relevant if relevant else 0.0
 
 

@@ -29,12 +29,12 @@ def bleu(candidate: Sequence[str], reference: Sequence[str], *, max_order: int =
         return 0.0
     logs = 0.0
     for n in range(1, order + 1):
-        ours, theirs = _ngrams(candidate, n), _ngrams(reference, n)
+        counts, reference_counts = _ngrams(candidate, n), _ngrams(reference, n)
         extra = smoothing if n > 1 else 0.0
-        matched = sum((ours & theirs).values()) + extra
+        matched = sum((counts & reference_counts).values()) + extra
         if matched <= 0:
             return 0.0
-        logs += math.log(matched / (max(sum(ours.values()), 1) + extra)) / order
+        logs += math.log(matched / (max(sum(counts.values()), 1) + extra)) / order
     brevity = min(0.0, 1.0 - len(reference) / len(candidate))
     return math.exp(logs + brevity)
 
@@ -55,8 +55,8 @@ def rouge(candidate: Sequence[str], reference: Sequence[str]) -> dict[str, float
 
 def rouge_n(candidate: Sequence[str], reference: Sequence[str], n: int) -> float:
     """ROUGE-N as an F-measure: see `rouge`. Texts without any n-gram share none: 0."""
-    ours, theirs = _ngrams(candidate, n), _ngrams(reference, n)
-    return _f_measure(sum((ours & theirs).values()), sum(ours.values()), sum(theirs.values()))
+    counts, reference_counts = _ngrams(candidate, n), _ngrams(reference, n)
+    return _f_measure(sum((counts & reference_counts).values()), sum(counts.values()), sum(reference_counts.values()))
 
 
 def gleu(candidate: Sequence[str], reference: Sequence[str]) -> float:
@@ -64,12 +64,12 @@ def gleu(candidate: Sequence[str], reference: Sequence[str]) -> float:
 
     Source: Wu et al., Google's Neural Machine Translation System (2016), section 6.
     """
-    shared = ours = theirs = 0
+    shared = total = reference_total = 0
     for n in range(1, 5):
-        mine, right = _ngrams(candidate, n), _ngrams(reference, n)
-        shared += sum((mine & right).values())
-        ours, theirs = ours + sum(mine.values()), theirs + sum(right.values())
-    return shared / max(ours, theirs) if shared else 0.0
+        counts, right = _ngrams(candidate, n), _ngrams(reference, n)
+        shared += sum((counts & right).values())
+        total, reference_total = total + sum(counts.values()), reference_total + sum(right.values())
+    return shared / max(total, reference_total) if shared else 0.0
 
 
 def error_rate(candidate: Sequence[str], reference: Sequence[str]) -> float:
@@ -95,5 +95,5 @@ def _ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
     return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
 
 
-def _f_measure(matched: int, ours: int, theirs: int) -> float:
-    return 2.0 * matched / (ours + theirs) if matched else 0.0
+def _f_measure(matched: int, total: int, reference_total: int) -> float:
+    return 2.0 * matched / (total + reference_total) if matched else 0.0

@@ -72,13 +72,13 @@ def _nested(text: str, brace: int, close: int) -> Box | None:
 
 def boxed(text: str) -> list[str | None]:
     """The contents of every outermost box, in order; None for one that never ends, behind which nothing can be told."""
-    found: list[str | None] = []
+    contents: list[str | None] = []
     at = 0
     while (opening := _BOX.search(text, at)) is not None:
         box = read_box(text, opening.start())
         if box is None:
-            found.append(None)
+            contents.append(None)
             break
-        found.append(text[box.start : box.end])
+        contents.append(text[box.start : box.end])
         at = box.after
-    return found
+    return contents

@@ -170,25 +170,25 @@ class _Reader:
         several = self._several(text)
         if several:
             return several
-        one = _ONE.match(text)
-        if one is None or one[1].upper() not in self._labels:
+        match = _ONE.match(text)
+        if match is None or match[1].upper() not in self._labels:
             return self._named_after(text) or self._quoted(text)
-        rest = text[one.end() :].strip()
+        rest = text[match.end() :].strip()
         corrected = _CORRECTED.search(rest)
         if corrected is not None and corrected["label"] in self._labels:
             return {corrected["label"]}
-        if (_OPERATOR.match(rest) and not one["close"]) or (one["close"] in _DASHES and _LINKED.match(rest)):
+        if (_OPERATOR.match(rest) and not match["close"]) or (match["close"] in _DASHES and _LINKED.match(rest)):
             return set()
         if _ROMAN.match(text):
             return set()  # "I, II" are statements
         quoted = self._quoted(rest)
-        others = set() if quoted else self._beside(one, text)
-        if others:
-            return {one[1].upper()} | others
+        others_beside = set() if quoted else self._beside(match, text)
+        if others_beside:
+            return {match[1].upper()} | others_beside
         # "A" and "I" are words too: as a choice they need a mark, an end or a word that goes on from a choice.
-        word = one[1] in "AI" or one[1].islower()
-        if one["close"] or quoted or not rest or not word or _GOES_ON.match(rest):
-            return {one[1].upper()} | quoted
+        word = match[1] in "AI" or match[1].islower()
+        if match["close"] or quoted or not rest or not word or _GOES_ON.match(rest):
+            return {match[1].upper()} | quoted
         return set()
 
     def line(self, line: str) -> set[str]:
@@ -218,25 +218,25 @@ class _Reader:
         return {label} if not own or self._key(text).startswith(f"{own} ") else set()
 
     def _several(self, text: str) -> set[str]:
-        found = _SEVERAL.match(text)
-        if found is None:
+        match = _SEVERAL.match(text)
+        if match is None:
             return set()
         # "A, a common mistake" names one choice: the letters of a list are written alike.
-        same_case = str.isupper if found["first"].isupper() else str.islower
-        letters = [found["first"], *re.findall(r"(?<![^\W_])[A-Za-z](?![^\W_])", found["others"])]
+        same_case = str.isupper if match["first"].isupper() else str.islower
+        letters = [match["first"], *re.findall(r"(?<![^\W_])[A-Za-z](?![^\W_])", match["others"])]
         labels = {letter.upper() for letter in letters if same_case(letter)} & self._labels
         return labels if len(labels) > 1 else set()
 
-    def _beside(self, one: re.Match[str], text: str) -> set[str]:
+    def _beside(self, match: re.Match[str], text: str) -> set[str]:
         """The letters offered beside the first one: in the labels of several parts, or behind "or"."""
-        rest = text[one.end() :]
-        found = [] if (too := _OFFERED_TOO.match(rest)) is None else [too["label"]]
+        rest = text[match.end() :]
+        labels = [] if (too := _OFFERED_TOO.match(rest)) is None else [too["label"]]
         if not _GOES_ON.match(rest.lstrip()):
-            for label in _label_like(one).finditer(rest):
+            for label in _label_like(match).finditer(rest):
                 if _EXPLAINED.search(rest, 0, label.start("label")) is None:
-                    found.append(label["label"])
-        same_case = str.isupper if one[1].isupper() else str.islower
-        return {letter.upper() for letter in found if same_case(letter)} & self._labels - {one[1].upper()}
+                    labels.append(label["label"])
+        same_case = str.isupper if match[1].isupper() else str.islower
+        return {letter.upper() for letter in labels if same_case(letter)} & self._labels - {match[1].upper()}
 
     def _quoted(self, text: str) -> set[str]:
         """The option whose text stands alone, or alone in the first sentence."""
@@ -249,25 +249,25 @@ class _Reader:
 
     def _named_after(self, text: str) -> set[str]:
         """The option whose text stands before its letter: "Paris (B)"."""
-        found = _NAMED_AFTER.match(text)
-        if found is None or found["letter"] not in self._labels:
+        match = _NAMED_AFTER.match(text)
+        if match is None or match["letter"] not in self._labels:
             return set()
-        quoted = self._by_key.get(self._key(found["text"]))
-        return {found["letter"], quoted} if quoted is not None else set()
+        quoted = self._by_key.get(self._key(match["text"]))
+        return {match["letter"], quoted} if quoted is not None else set()
 
 
-def _label_like(one: re.Match[str]) -> re.Pattern[str]:
+def _label_like(match: re.Match[str]) -> re.Pattern[str]:
     """The pattern of labels written like the first one."""
-    if one[0][0] in "([":
+    if match[0][0] in "([":
         return _BRACKETED
-    return _CLOSED if one["close"] == ")" else _POINTED
+    return _CLOSED if match["close"] == ")" else _POINTED
 
 
 def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
     """The last statement that names a choice: where it ends, its words and the choices; nothing when there is none."""
     emphasised = text.translate(_BLANKED)
-    found = [*_STATEMENT.finditer(text), *_CALLED_RIGHT.finditer(emphasised)]
-    for match in sorted(found, key=lambda one: one.end())[: -_MOST - 1 : -1]:
+    matches = [*_STATEMENT.finditer(text), *_CALLED_RIGHT.finditer(emphasised)]
+    for match in sorted(matches, key=lambda m: m.end())[: -_MOST - 1 : -1]:
         if match.re is _CALLED_RIGHT:
             quote, named = match[0], set() if _doubted(match) else reader.statement(match["choice"])
         elif is_supposed(text, match.start()):
@@ -307,9 +307,9 @@ def _read(match: re.Match[str], text: str, reader: _Reader) -> tuple[str, set[st
     """The words of a statement, and the choices that it names."""
     if match["tag"] is not None:
         return match[0], _last_statement(match["tag"], reader)[2] or reader.statement(match["tag"])
-    said = match["box"] if match["prose"] is None else match["prose"]
-    if match["prose"] is None or said.strip(" \t*_"):
-        return match[0], reader.statement(said)
+    statement = match["box"] if match["prose"] is None else match["prose"]
+    if match["prose"] is None or statement.strip(" \t*_"):
+        return match[0], reader.statement(statement)
     # "The answer is:" and the choice on a line of its own.
     below = text[match.end() :].lstrip().partition("\n")[0]
     return f"{match[0]} {below}", reader.line(below)
@@ -344,9 +344,9 @@ def stated_choice(text: str, options: Mapping[str, str]) -> Choice:
     end, quote, labels = _last_statement(text, reader)
     line = last_line(text)
     if line and text.rstrip().rfind(line) >= end:
-        said, named = _last_lines(text, reader)
+        statement_line, named = _last_lines(text, reader)
         if named:
-            quote, labels = said, named
+            quote, labels = statement_line, named
     if not labels:
         return Choice(None, "missing")
     if len(labels) > 1:

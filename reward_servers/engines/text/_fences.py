@@ -74,7 +74,7 @@ def _mark(match: re.Match[str]) -> _Mark:
 
 def fenced(text: str) -> list[str]:
     """The contents of closed code fences (three or more backticks or tildes), in order."""
-    found: list[str] = []
+    blocks: list[str] = []
     mark, lines = "", list[str]()
     for line in text.splitlines(keepends=True):
         fence = _FENCE.match(line)
@@ -82,8 +82,8 @@ def fenced(text: str) -> list[str]:
             if fence is not None:
                 mark, lines = fence[1], []
         elif fence is not None and fence[1].startswith(mark) and not line[fence.end() :].strip():
-            found.append("".join(lines))
+            blocks.append("".join(lines))
             mark = ""
         else:
             lines.append(line)
-    return found
+    return blocks

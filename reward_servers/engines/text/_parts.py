@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def tagged(text: str, tag: str) -> list[str]:
     """The contents of ``<tag>...</tag>``, in order; an opening tag that never closes has none."""
-    found: list[str] = []
+    spans: list[str] = []
     opening, closing = f"<{tag}>", f"</{tag}>"
     at = text.find(opening)
     while at >= 0:
@@ -13,9 +13,9 @@ def tagged(text: str, tag: str) -> list[str]:
         end = text.find(closing, start)
         if end < 0:
             break
-        found.append(text[start:end])
+        spans.append(text[start:end])
         at = text.find(opening, end)
-    return found
+    return spans
 
 
 def last_line(text: str) -> str:

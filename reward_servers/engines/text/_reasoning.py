@@ -95,7 +95,7 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     pairs = (*marks, *_PAIRS)
     literal = [(opening, f"opens{place}") for place, (opening, _) in enumerate(pairs)]
     literal += [(closing, f"closes{place}") for place, (_, closing) in enumerate(pairs)]
-    literal.sort(key=lambda one: -len(one[0]))
+    literal.sort(key=lambda pair: -len(pair[0]))
     # The first character stands outside of the group: the search then skips at once to where a mark may begin.
     alternatives = "|".join(f"{re.escape(mark[0])}(?P<{group}>{re.escape(mark[1:])})" for mark, group in literal)
     tag = rf"<\s{{0,4}}(?P<slash>/\s{{0,4}})?(?P<tag>{'|'.join(_TAGS)})(?:\s[^<>]{{0,200}}?)?(?P<empty>/)?\s{{0,4}}>"

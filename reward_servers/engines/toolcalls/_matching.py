@@ -37,7 +37,7 @@ def same_value(given: Any, right: Any, rules: Rules) -> bool:
         return (
             isinstance(given, list | tuple)
             and len(given) == len(right)
-            and all(same_value(one, other, rules) for one, other in zip(given, right, strict=True))
+            and all(same_value(item, other, rules) for item, other in zip(given, right, strict=True))
         )
     if isinstance(right, dict):
         return (
@@ -50,24 +50,24 @@ def same_value(given: Any, right: Any, rules: Rules) -> bool:
 
 def same_arguments(given: Mapping[str, Any], right: Mapping[str, Any], rules: Rules) -> dict[str, bool]:
     """For each argument of either side whether it is right."""
-    found = {name: False for name in given if name not in right}
+    checks = {name: False for name in given if name not in right}
     for name, expected in right.items():
         value = given.get(name, _MISSING)
         choices = expected if rules.possible else [expected]
         if value is _MISSING:
-            found[name] = rules.possible and "" in choices
+            checks[name] = rules.possible and "" in choices
         else:
-            found[name] = any(_is_choice(value, choice, rules) for choice in choices)
-    return found
+            checks[name] = any(_is_choice(value, choice, rules) for choice in choices)
+    return checks
 
 
 def _is_choice(value: Any, choice: Any, rules: Rules) -> bool:
     """Whether a value is one that is right; in an object of possible values each key has a list of its own."""
     if rules.possible and isinstance(choice, dict):
         return isinstance(value, dict) and all(same_arguments(value, choice, rules).values())
-    if rules.possible and isinstance(choice, list) and any(isinstance(one, dict) for one in choice):
+    if rules.possible and isinstance(choice, list) and any(isinstance(part, dict) for part in choice):
         fits = isinstance(value, list) and len(value) == len(choice)
-        return fits and all(_is_choice(one, other, rules) for one, other in zip(value, choice, strict=True))
+        return fits and all(_is_choice(item, other, rules) for item, other in zip(value, choice, strict=True))
     return same_value(value, choice, rules)
 
 
@@ -82,11 +82,11 @@ def assign(given: int, right: int, fits: Callable[[int, int], bool]) -> dict[int
     taken: dict[int, int] = {}
 
     def place(expected: int, tried: set[int]) -> bool:
-        for one in range(given):
-            if one not in tried and fits(one, expected):
-                tried.add(one)
-                if one not in taken or place(taken[one], tried):
-                    taken[one] = expected
+        for position in range(given):
+            if position not in tried and fits(position, expected):
+                tried.add(position)
+                if position not in taken or place(taken[position], tried):
+                    taken[position] = expected
                     return True
         return False
 

@@ -39,8 +39,8 @@ def read_calls(text: str) -> list[Call]:
         MalformedCallError: A tag holds something else, or an object of a whole JSON text is no call.
     """
     if is_harmony(text):
-        sent = [one for one in harmony_messages(text) if one.role == "assistant" and one.recipient]
-        return [Call(one.recipient.removeprefix("functions."), read_object(one.content)) for one in sent]
+        sent = [message for message in harmony_messages(text) if message.role == "assistant" and message.recipient]
+        return [Call(part.recipient.removeprefix("functions."), read_object(part.content)) for part in sent]
     if "<tool_call>" in text:
         return [call for body in _TAGGED.findall(text) for call in _from_json(body)]
     bare = text.strip()
@@ -85,12 +85,12 @@ def _call_of(item: Any) -> Call:
         item = item["function"]
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         raise MalformedCallError("a call is an object with `name` and `arguments`")
-    given: Any = next((item[key] for key in _ARGUMENTS if key in item), {})
-    if isinstance(given, str):
-        given = read_object(given)
-    if not isinstance(given, dict):
-        raise MalformedCallError(f"arguments of {item['name']!r} are an object, not {type(given).__name__}")
-    return Call(item["name"], given)
+    arguments: Any = next((item[key] for key in _ARGUMENTS if key in item), {})
+    if isinstance(arguments, str):
+        arguments = read_object(arguments)
+    if not isinstance(arguments, dict):
+        raise MalformedCallError(f"arguments of {item['name']!r} are an object, not {type(arguments).__name__}")
+    return Call(item["name"], arguments)
 
 
 def _from_python(text: str) -> list[Call]:
@@ -112,5 +112,5 @@ def _python_call(node: ast.expr) -> Call | None:
     name = ast.unparse(node.func)
     if not all(part.isidentifier() for part in name.split(".")):
         return None
-    arguments = {one.arg: ast.literal_eval(one.value) for one in node.keywords if one.arg is not None}
+    arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg is not None}
     return Call(name, arguments) if len(arguments) == len(node.keywords) else None

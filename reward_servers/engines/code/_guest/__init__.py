@@ -25,8 +25,10 @@ def driver_source(*names: str, codec: bool = True) -> bytes:
     for name in (*(("plain", "library") if codec else ()), *names):
         text = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
         for node in parse_python(text).body:
-            ours = isinstance(node, ast.ImportFrom) and str(node.module).startswith(("__future__", "reward_servers"))
-            if not ours and not _is_text(node):
+            is_own_import = isinstance(node, ast.ImportFrom) and str(node.module).startswith(
+                ("__future__", "reward_servers")
+            )
+            if not is_own_import and not _is_text(node):
                 module.body.append(node)
     for inner in ast.walk(module):
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -121,17 +121,17 @@ def describe(names: list[str], nodes: list[str] | None = None, shares: bool = Fa
         nodes: Classes of nodes that this side knows, from now on.
         shares: Whether files are shared from now on.
     """
-    found = decode(ask({"op": "describe", "names": names, "nodes": nodes or [], "shares": shares}).get("ok"))
-    return found if isinstance(found, dict) else {}
+    described = decode(ask({"op": "describe", "names": names, "nodes": nodes or [], "shares": shares}).get("ok"))
+    return described if isinstance(described, dict) else {}
 
 
 def lineage(name: str) -> dict[str, list[str]]:
     """Direct bases of a class of the program and of its bases; of the last ones first."""
     try:
-        found = decode(ask({"op": "lineage", "name": name}).get("ok"))
+        by_kind = decode(ask({"op": "lineage", "name": name}).get("ok"))
     except NotPlainError:
-        found = None
-    return {str(kind): list(map(str, bases)) for kind, bases in found.items()} if isinstance(found, dict) else {}
+        by_kind = None
+    return {str(kind): list(map(str, bases)) for kind, bases in by_kind.items()} if isinstance(by_kind, dict) else {}
 
 
 def exception_class(name: str, attribute: Callable[[Any, str], Any]) -> type:

@@ -38,11 +38,11 @@ class Borrowed:
         """What stands for an object here; the same thing each time."""
         number = int(said["theirs"])
         if number not in self._made:
-            made = self._function(number) if said["kind"] == "function" else self._object(number, said)
+            copy = self._function(number) if said["kind"] == "function" else self._object(number, said)
             with contextlib.suppress(AttributeError):
-                made.__name__ = said["name"]
-            self._made[number] = made
-            self._numbers[id(made)] = number
+                copy.__name__ = said["name"]
+            self._made[number] = copy
+            self._numbers[id(copy)] = number
         return self._made[number]
 
     def _function(self, number: int) -> Any:

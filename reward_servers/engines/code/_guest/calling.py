@@ -36,14 +36,14 @@ def raised(error: BaseException) -> dict[str, Any]:
         message = str(error)[:2000]
     except BaseException:  # noqa: BLE001 (the program's own __str__)
         message = ""
-    said = {
+    failure = {
         "raised": type(error).__name__,
         "bases": [kind.__name__ for kind in type(error).__mro__][:50],
         "builtin": line[0].__name__ if line else "Exception",
         "message": message.encode("utf-8", "backslashreplace").decode(),
     }
-    theirs = getattr(error, "_theirs", None)
-    return {**said, "theirs": theirs} if type(theirs) is int else said
+    number = getattr(error, "_theirs", None)
+    return {**failure, "theirs": number} if type(number) is int else failure
 
 
 def loaded() -> dict[str, Any]:
@@ -85,14 +85,14 @@ def _call(module: dict[str, Any], name: str, args: Any, kwargs: Any, how: dict[s
     """
     try:
         function = resolve(module, name)
-        given, named = decode(args, True), decode(kwargs, True)
-        result = function(*given, **named)
+        positional, named = decode(args, True), decode(kwargs, True)
+        result = function(*positional, **named)
         if how.get("runs") and isinstance(result, types.CoroutineType):
             import asyncio
 
             result = asyncio.run(result)
         if "argument" in how:
-            result = given[how["argument"]] if type(how["argument"]) is int else named[how["argument"]]
+            result = positional[how["argument"]] if type(how["argument"]) is int else named[how["argument"]]
         if how.get("list") and hasattr(type(result), "__iter__") and not isinstance(result, str | bytes | dict):
             result = _listed(result)
         elif is_iterator(result) or (isinstance(function, type) and type(result) is function):
@@ -107,12 +107,12 @@ def _call(module: dict[str, Any], name: str, args: Any, kwargs: Any, how: dict[s
 
 
 def _listed(result: Any) -> list[Any]:
-    found = []
+    items = []
     for item in result:
-        found.append(item)
-        if len(found) > _MOST_ITEMS:
+        items.append(item)
+        if len(items) > _MOST_ITEMS:
             raise NotPlainError("an iterator that does not end")
-    return found
+    return items
 
 
 def make_calls() -> None:

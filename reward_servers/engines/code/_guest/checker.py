@@ -47,8 +47,8 @@ def _judge(task: dict[str, Any]) -> dict[str, Any]:
         return {"broken": f"check does not take three arguments: {error}"}
     except ValueError:
         return {"broken": "check has no signature"}
-    said = _accepts(check, question, answer, expected)
-    if said is True:
+    accepted = _accepts(check, question, answer, expected)
+    if accepted is True:
         return {"accepted": True}
     if task["expected_is_right"]:
         right = _accepts(check, question, expected, expected)
@@ -58,10 +58,10 @@ def _judge(task: dict[str, Any]) -> dict[str, Any]:
             }
         if right is False:
             return {"broken": "rejects the expected answer"}
-    if isinstance(said, bool):
+    if isinstance(accepted, bool):
         return {"accepted": False}
-    name, line, text = type(said).__name__, place(said, _FILE)[0], str(said)[:500]
-    if is_own_fault(said, _FILE, lambda missing, *, is_file: missing in str(answer)):
+    name, line, text = type(accepted).__name__, place(accepted, _FILE)[0], str(accepted)[:500]
+    if is_own_fault(accepted, _FILE, lambda missing, *, is_file: missing in str(answer)):
         return {"broken": f"line {line} raises {name}, whatever the answer: {text}"}
     return {"accepted": False, "raised": name, "line": line, "message": text}
 

@@ -35,7 +35,7 @@ class Shared:
 
     def _look(self) -> dict[str, bytes | None]:
         """The files with their contents, and the directories. A clock of the file system would be too coarse."""
-        found: dict[str, bytes | None] = {}
+        contents: dict[str, bytes | None] = {}
         waiting, size = [_ROOT], 0
         while waiting:
             try:
@@ -43,16 +43,16 @@ class Shared:
                     for entry in entries:
                         status = entry.stat(follow_symlinks=False)
                         if stat.S_ISDIR(status.st_mode):
-                            found[entry.path] = None
+                            contents[entry.path] = None
                             waiting.append(entry.path)
                         elif stat.S_ISREG(status.st_mode):
                             size += status.st_size
-                            found[entry.path] = _content(entry.path) if size <= _MOST_BYTES else b""
+                            contents[entry.path] = _content(entry.path) if size <= _MOST_BYTES else b""
             except OSError:
                 continue
-            if len(found) > _MOST_FILES or size > _MOST_BYTES:
+            if len(contents) > _MOST_FILES or size > _MOST_BYTES:
                 raise TooMuchStoredError("more than can be shared is stored below /tmp")
-        return found
+        return contents
 
     def _shared(self) -> dict[str, bytes | None]:
         return {path: content for path, content in self._look().items() if path not in self._ours}
@@ -62,13 +62,13 @@ class Shared:
         now = self._shared()
         states = {path: None if content is None else hash(content) for path, content in now.items()}
         changed = sorted(path for path, state in states.items() if self._known.get(path, self) != state)
-        gone = sorted(self._known.keys() - now.keys(), reverse=True)
+        deleted = sorted(self._known.keys() - now.keys(), reverse=True)
         directory = _getcwd()
-        if not changed and not gone and directory == self._directory:
+        if not changed and not deleted and directory == self._directory:
             return None
         self._known, self._directory = states, directory
         written = {path: None if (data := now[path]) is None else base64.b64encode(data).decode() for path in changed}
-        return {"written": written, "gone": gone, "directory": directory}
+        return {"written": written, "gone": deleted, "directory": directory}
 
     def apply(self, told: Any) -> None:
         """Carry out the other side's changes, in so far as they are well formed."""

@@ -82,12 +82,12 @@ def _decode_array(inner: Any, depth: int, other: Other) -> Any:
     name, shape, flat = inner
     members = [decode(item, True, depth + 1, other) for item in flat]
     if numpy.dtype(name).kind in "mM":
-        made = numpy.array(members, dtype="int64").view(name)
+        array = numpy.array(members, dtype="int64").view(name)
     else:
-        made = numpy.empty(len(members), dtype=name)
+        array = numpy.empty(len(members), dtype=name)
         for place, member in enumerate(members):
-            made[place] = member
-    return made.reshape([int(size) for size in shape])
+            array[place] = member
+    return array.reshape([int(size) for size in shape])
 
 
 def _read_column(inner: Any, depth: int, other: Other, make: Any) -> Any:
@@ -110,9 +110,9 @@ def _decode_series(inner: Any, depth: int, other: Other) -> Any:
     import pandas
 
     index, name, column = inner
-    made = _read_column(column, depth, other, pandas.Series)
-    made.index, made.name = _read_index(index, depth, other), decode(name, True, depth, other)
-    return made
+    series = _read_column(column, depth, other, pandas.Series)
+    series.index, series.name = _read_index(index, depth, other), decode(name, True, depth, other)
+    return series
 
 
 def _decode_frame(inner: Any, depth: int, other: Other) -> Any:
@@ -120,11 +120,11 @@ def _decode_frame(inner: Any, depth: int, other: Other) -> Any:
 
     index, names, columns = inner
     series = [_read_column(column, depth, other, pandas.Series) for column in columns]
-    made = pandas.concat(series, axis=1) if series else pandas.DataFrame()
-    made.columns = _read_index(names, depth, other)
+    frame = pandas.concat(series, axis=1) if series else pandas.DataFrame()
+    frame.columns = _read_index(names, depth, other)
     if series:
-        made.index = _read_index(index, depth, other)
-    return made
+        frame.index = _read_index(index, depth, other)
+    return frame
 
 
 def _decode_timestamp(inner: Any, depth: int, other: Other) -> Any:
@@ -152,15 +152,15 @@ def nodes_of(value: Any) -> tuple[str, list[Any]] | None:
 
 
 def _chain(node: Any) -> list[Any]:
-    found: list[Any] = []
+    chain: list[Any] = []
     seen: set[int] = set()
     while node is not None:
-        if id(node) in seen or len(found) >= _MOST_NODES:
+        if id(node) in seen or len(chain) >= _MOST_NODES:
             raise NotPlainError("a linked list that does not end")
         seen.add(id(node))
-        found.append(node)
+        chain.append(node)
         node = node.next
-    return found
+    return chain
 
 
 def _levels(root: Any) -> list[Any]:
@@ -194,10 +194,10 @@ def has_node_class(kind: str) -> bool:
 
 def _make_node(kind: str, value: Any) -> Any:
     own = next((scope[kind] for scope in scopes if isinstance(scope.get(kind), type)), _Node)
-    made = own(value)
+    node = own(value)
     for name in (_LISTS if kind == "ListNode" else _TREES)[1:]:
-        setattr(made, name, None)
-    return made
+        setattr(node, name, None)
+    return node
 
 
 def build_nodes(kind: str, values: list[Any]) -> Any:

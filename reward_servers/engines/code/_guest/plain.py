@@ -236,9 +236,9 @@ def decode(data: Any, library: bool = False, depth: int = 0, other: Other = None
 def _decode_extended(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:
     """Read a value that `encoders` made; of these only the names of built-in types are read everywhere."""
     if tag == "named" and not library:
-        found = next((kind for kind in _PASSED_TYPES if inner == f"builtins.{kind.__name__}"), None)
-        if found is not None:
-            return found
+        builtin = next((kind for kind in _PASSED_TYPES if inner == f"builtins.{kind.__name__}"), None)
+        if builtin is not None:
+            return builtin
     if not library:
         raise LibraryValueError(f"a {tag}")
     if tag not in decoders:

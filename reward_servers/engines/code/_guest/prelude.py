@@ -35,19 +35,19 @@ def provide(names: dict[str, str], source: str, recursion: int) -> None:
         source: Further definitions.
         recursion: The limit of recursion, 0 to leave it.
     """
-    made: dict[str, Any] = {"__name__": "prelude"}
+    namespace: dict[str, Any] = {"__name__": "prelude"}
     if "." in names.values():
-        exec(_NODES, made)  # noqa: S102
+        exec(_NODES, namespace)  # noqa: S102
     if source:
-        exec(compile(source, "<prelude>", "exec"), made)  # noqa: S102
+        exec(compile(source, "<prelude>", "exec"), namespace)  # noqa: S102
     for name, module in names.items():
         if module != ".":
             try:
                 found = importlib.import_module(module or name)
             except ImportError:
                 continue  # the program then lacks it, as everywhere
-            made[name] = getattr(found, name) if module else found
-    for name, value in made.items():
+            namespace[name] = getattr(found, name) if module else found
+    for name, value in namespace.items():
         if not name.startswith("_") and not hasattr(builtins, name):
             setattr(builtins, name, value)
     if recursion:

@@ -71,7 +71,7 @@ def _decoded(data: Any) -> Any:
 
 def _decoded_argument(data: Any) -> Any:
     """A value that the program hands to something of the test code: there objects are what they are."""
-    return decode(data, True, other=lambda said, depth: _object(said, depth, allowed=True))
+    return decode(data, True, other=lambda data, depth: _object(data, depth, allowed=True))
 
 
 def _object(said: Any, depth: int, *, allowed: bool = False) -> Any:
@@ -94,10 +94,10 @@ def _object(said: Any, depth: int, *, allowed: bool = False) -> Any:
         raise from_program(TypeError(f"the program's result: a {name} is no plain data"))
     if handle not in _made:
         bases = said.get("bases")
-        made: Any = object.__new__(_class(name, bases if isinstance(bases, list) else []))
-        object.__setattr__(made, "_handle", handle)
-        object.__setattr__(made, "_is_data", "plain" in said)
-        _made[handle] = made
+        remote: Any = object.__new__(_class(name, bases if isinstance(bases, list) else []))
+        object.__setattr__(remote, "_handle", handle)
+        object.__setattr__(remote, "_is_data", "plain" in said)
+        _made[handle] = remote
     return _made[handle]
 
 
@@ -261,8 +261,8 @@ class RemoteObject(metaclass=_RemoteClass):
         return _method(self, "__exit__", raised) is True
 
     def __iter__(self) -> Any:
-        made = _method(self, "__iter__")
-        return made if isinstance(made, RemoteObject) else iter(made)
+        iterator = _method(self, "__iter__")
+        return iterator if isinstance(iterator, RemoteObject) else iter(iterator)
 
     def __contains__(self, item: Any) -> bool:
         return _method(self, "__contains__", item) is True
@@ -371,9 +371,9 @@ def stand_in(name: str, kind: str) -> Any:
 def _class(name: str, bases: list[str] | None = None) -> type:
     """The class of objects of a class of the program, of which `bases` are the names of all it inherits from."""
     if not isinstance(_classes.get(name), _RemoteClass):
-        made = _RemoteClass(name, (RemoteObject,), {})
-        made._bases = list(lineage(name)) if bases is None else bases
-        _classes[name] = made
+        remote_class = _RemoteClass(name, (RemoteObject,), {})
+        remote_class._bases = list(lineage(name)) if bases is None else bases
+        _classes[name] = remote_class
     return _classes[name]
 
 

@@ -112,18 +112,18 @@ class _Session:
             asked["kwargs"] = {name: self._encode(value) for name, value in asked.get("kwargs", {}).items()}
             send(dumps_json({"callback": asked, **self._beside()}))
             while (message := receive()) is not None:
-                said = loads_json(message)
-                if said["op"] == "back":
+                request = loads_json(message)
+                if request["op"] == "back":
                     break
-                send(dumps_json(self.answer(said)))
+                send(dumps_json(self.answer(request)))
             else:
                 _leave_now(0)
             if self._files is not None:
-                self._files.apply(said.get("files"))
-            if "value" in said:
-                return self._argument(said["value"])
-        error = getattr(builtins, said["raised"])(said["message"])
-        error._theirs = said["theirs"]
+                self._files.apply(request.get("files"))
+            if "value" in request:
+                return self._argument(request["value"])
+        error = getattr(builtins, request["raised"])(request["message"])
+        error._theirs = request["theirs"]
         raise error
 
     def _carried_out(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -263,9 +263,9 @@ class _Session:
 
     def _object(self, value: Any, _: int) -> dict[str, Any] | None:
         """What stands for an object; None for values that go as data: of libraries, and nodes that the test knows."""
-        theirs = self._borrowed.number(value)
-        if theirs is not None:
-            return {"theirs": theirs}
+        number = self._borrowed.number(value)
+        if number is not None:
+            return {"theirs": number}
         if type(value).__name__ in self._nodes and nodes_of(value) is not None:
             return None
         own = self._is_ours(value)
@@ -277,15 +277,15 @@ class _Session:
             else:
                 return None
         kind = type(value)
-        said: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "handle": self._number(value),
             "class": kind.__name__,
             "bases": [base.__name__ for base in kind.__mro__][:50],
             "iterates": is_iterator(value),
         }
         if isinstance(value, BASES):
-            said["plain"] = encode(value)
-        return said
+            fields["plain"] = encode(value)
+        return fields
 
     def _is_ours(self, value: Any) -> bool:
         return bool(type(value).__module__ == self._module.get("__name__")) and not isinstance(value, type)

@@ -75,18 +75,18 @@ class Approximately:
     def __repr__(self) -> str:
         return f"approx({self._expected!r})"
 
-    def _matches(self, got: Any, expected: Any) -> bool:
+    def _matches(self, result: Any, expected: Any) -> bool:
         if isinstance(expected, dict):
-            same = isinstance(got, dict) and got.keys() == expected.keys()
-            return same and all(self._matches(got[key], value) for key, value in expected.items())
+            same = isinstance(result, dict) and result.keys() == expected.keys()
+            return same and all(self._matches(result[key], value) for key, value in expected.items())
         if isinstance(expected, list | tuple):
-            same = isinstance(got, list | tuple) and len(got) == len(expected)
-            return same and all(map(self._matches, got, expected))
-        if got == expected:
+            same = isinstance(result, list | tuple) and len(result) == len(expected)
+            return same and all(map(self._matches, result, expected))
+        if result == expected:
             return True
-        if any(isinstance(side, bool) or not isinstance(side, int | float | complex) for side in (got, expected)):
+        if any(isinstance(side, bool) or not isinstance(side, int | float | complex) for side in (result, expected)):
             return False
-        difference, size = abs(got - expected), abs(expected)
+        difference, size = abs(result - expected), abs(expected)
         if not (math.isfinite(difference) and math.isfinite(size)):
             return False
         if self._rel is None and self._abs is not None:

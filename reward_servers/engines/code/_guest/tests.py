@@ -68,8 +68,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             return None
         if fullname in self._known:
             raise UnpassableError(f"module {fullname} is not offered here")
-        ours = path is None or isinstance(sys.modules.get(fullname.rpartition(".")[0]), _Program)
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if ours else None
+        is_program = path is None or isinstance(sys.modules.get(fullname.rpartition(".")[0]), _Program)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if is_program else None
 
     def create_module(self, spec: Any) -> types.ModuleType:
         return _Program(spec.name)
@@ -188,10 +188,10 @@ def _outcome(task: dict[str, Any]) -> dict[str, Any] | None:
     except UnpassableError as problem:
         return {**_PASSED, "outcome": "unpassable", "message": str(problem)}
     except BaseException as error:  # noqa: BLE001 (whatever ends a test is its outcome)
-        said = {**_failure(error), "kind": type(error).__name__, "message": str(error)[:2000]}
+        failure = {**_failure(error), "kind": type(error).__name__, "message": str(error)[:2000]}
         answers = functools.partial(_may_be_answered, code=f"{task['setup']}{task['code']}")
         own_fault = is_own_fault(error, _FILE, answers)
-        return {**said, "own_fault": own_fault, "alone": not _absent and not expects_objects()}
+        return {**failure, "own_fault": own_fault, "alone": not _absent and not expects_objects()}
     return _PASSED
 
 

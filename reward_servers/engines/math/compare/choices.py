@@ -44,9 +44,9 @@ def gold_letters(text: str, *, choice: bool = False) -> frozenset[str] | None:
         choice: Whether it is known to be a choice: then any single letter in any case is one.
     """
     bare = plain(text)
-    one = (_ANY_ONE if choice else _ONE).fullmatch(bare) or _POINTED.fullmatch(text)
-    if one is not None:
-        return frozenset(next(g for g in one.groups() if g).upper())
+    match = (_ANY_ONE if choice else _ONE).fullmatch(bare) or _POINTED.fullmatch(text)
+    if match is not None:
+        return frozenset(next(g for g in match.groups() if g).upper())
     if _MANY.fullmatch(bare):
         letters = re.findall(r"[A-Z]", bare)
         return frozenset(letters) if choice or all(letter <= "J" for letter in letters) else None
@@ -129,8 +129,8 @@ def _beside(answer: str, texts: dict[str, str], context: Context) -> str | None:
 
 def _named(text: str, options: dict[str, str], context: Context) -> str | None:
     """The only option whose text the answer gives."""
-    found = [letter for letter, option in options.items() if _same_text(text, option, context)]
-    return found[0] if len(found) == 1 else None
+    letters = [letter for letter, option in options.items() if _same_text(text, option, context)]
+    return letters[0] if len(letters) == 1 else None
 
 
 def _same_text(answer: str, option: str, context: Context) -> bool:

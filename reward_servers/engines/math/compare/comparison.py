@@ -94,10 +94,10 @@ class Comparison:
         """The verdict on two numbers or plain fractions, which needs none of the steps below."""
         if self.policy.reduced or self.policy.integers_literal:
             return None
-        mine, theirs = _plain_rational(gold), _plain_rational(answer)
-        if mine is None or theirs is None:
+        gold_number, answer_number = _plain_rational(gold), _plain_rational(answer)
+        if gold_number is None or answer_number is None:
             return None
-        exact_ = Answer(mine == theirs, "exact", f"{mine} vs {theirs}")
+        exact_ = Answer(gold_number == answer_number, "exact", f"{gold_number} vs {answer_number}")
         return exact_ if exact_.same else self._tolerant(gold, answer, exact_)
 
     def _refused(self, gold: Node, answer: Node) -> Answer | None:
@@ -231,12 +231,12 @@ class Comparison:
         if len(extra) != 1 or len(missing) != 1:
             # Different variables: equal only if the odd ones cancel.
             return None
-        (mine,), (theirs,) = missing, extra
+        (gold_symbol,), (answer_symbol,) = missing, extra
         constant = _integration_constant(gold)
-        if constant == mine and _integration_constant(answer) == theirs:
-            return self.scalar(gold, substitute(answer, {Sym(theirs): Sym(mine)}))
-        if mine in FAMILY_LETTERS and theirs in FAMILY_LETTERS and has_const(gold, "pi"):
-            return self.scalar(gold, substitute(answer, {Sym(theirs): Sym(mine)}))
+        if constant == gold_symbol and _integration_constant(answer) == answer_symbol:
+            return self.scalar(gold, substitute(answer, {Sym(answer_symbol): Sym(gold_symbol)}))
+        if gold_symbol in FAMILY_LETTERS and answer_symbol in FAMILY_LETTERS and has_const(gold, "pi"):
+            return self.scalar(gold, substitute(answer, {Sym(answer_symbol): Sym(gold_symbol)}))
         return None
 
     def _up_to_constant(self, gold: Node, answer: Node) -> Answer | None:

@@ -41,26 +41,26 @@ def is_set_of_reals(gold: Node, answer: Node) -> bool:
 
 def same_sets(context: Context, gold: Node, answer: Node) -> Answer:
     """Two subsets of the real line; falls back to their structure."""
-    mine, theirs = Reader(context.limits), Reader(context.limits)
+    gold_reader, answer_reader = Reader(context.limits), Reader(context.limits)
     try:
-        a, b = mine.read(gold), theirs.read(answer)
-        named = {n for n in mine.names if isinstance(n, Sym) and n.name != "□"}
-        other = {n for n in theirs.names if isinstance(n, Sym) and n.name != "□"}
+        a, b = gold_reader.read(gold), answer_reader.read(answer)
+        named = {n for n in gold_reader.names if isinstance(n, Sym) and n.name != "□"}
+        other = {n for n in answer_reader.names if isinstance(n, Sym) and n.name != "□"}
         if len(named) > 1 or len(other) > 1:
             return Answer(False, "variable", "several variables are constrained")
         if named and other and named != other:
             return Answer(False, "variable", "another variable is constrained")
-        return Answer(mine.equal(a, b, lambda x, y: context.equal(x, y).same is True), "real set")
+        return Answer(gold_reader.equal(a, b, lambda x, y: context.equal(x, y).same is True), "real set")
     except NotRealError:
         return _same_structure(context, gold, answer)
 
 
 def _same_structure(context: Context, gold: Node, answer: Node) -> Answer:
-    ends, others = _ends(gold), _ends(answer)
-    if ends is not None and others is not None:
-        if ends[2:] != others[2:]:
+    ends, answer_ends = _ends(gold), _ends(answer)
+    if ends is not None and answer_ends is not None:
+        if ends[2:] != answer_ends[2:]:
             return Answer(False, "interval", "open and closed ends differ")
-        return all_same(context, ends[:2], others[:2], "interval")
+        return all_same(context, ends[:2], answer_ends[:2], "interval")
     if isinstance(gold, Call) and isinstance(answer, Call) and gold.head == answer.head == Head.BUILDER:
         answer = _rebound(answer, gold)
     if (
@@ -78,10 +78,10 @@ def _same_structure(context: Context, gold: Node, answer: Node) -> Answer:
 
 def _rebound(answer: Call, gold: Call) -> Node:
     """`{2n : n in Z}` with the name that the gold gives to its only variable."""
-    mine, theirs = symbols(gold.args[0]), symbols(answer.args[0])
-    if len(mine) != 1 or len(theirs) != 1 or mine <= symbols(answer):
+    gold_symbols, answer_symbols = symbols(gold.args[0]), symbols(answer.args[0])
+    if len(gold_symbols) != 1 or len(answer_symbols) != 1 or gold_symbols <= symbols(answer):
         return answer
-    return substitute(answer, {Sym(next(iter(theirs))): Sym(next(iter(mine)))})
+    return substitute(answer, {Sym(next(iter(answer_symbols))): Sym(next(iter(gold_symbols)))})
 
 
 def _ends(node: Node) -> tuple[Node, Node, bool, bool] | None:
@@ -101,11 +101,11 @@ def all_same(context: Context, gold: tuple[Node, ...], answer: tuple[Node, ...],
         return Answer(False, rule, f"{len(gold)} elements in the gold, {len(answer)} in the answer")
     unsure: Answer | None = None
     for position, (g, a) in enumerate(zip(gold, answer, strict=True), 1):
-        found = context.equal(g, a)
-        if found.same is False:
-            return Answer(False, f"{rule}, {found.rule}", f"element {position} differs")
-        if found.same is None:
-            unsure = unsure or found
+        decision = context.equal(g, a)
+        if decision.same is False:
+            return Answer(False, f"{rule}, {decision.rule}", f"element {position} differs")
+        if decision.same is None:
+            unsure = unsure or decision
     return unsure or Answer(True, rule)
 
 
@@ -117,8 +117,8 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     if EMPTY in (gold, answer):
         return Answer(gold == answer, "empty set")
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
-        found = same_matrix(context, gold, answer)
-        return found if found.same or not _lone(gold, answer) else _single(context, gold, answer)
+        decision = same_matrix(context, gold, answer)
+        return decision if decision.same or not _lone(gold, answer) else _single(context, gold, answer)
     gold, answer = _components(gold, answer), _components(answer, gold)
     if not (isinstance(gold, Seq) and isinstance(answer, Seq)) or _wraps(gold, answer) or _wraps(answer, gold):
         return _single(context, gold, answer)
@@ -148,12 +148,12 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
 
 def _amounts(context: Context, gold: Node, answer: Node) -> Answer | None:
     """`1 hour 30 minutes` against `90 minutes`, and never against a list; None where neither is such an amount."""
-    mine, theirs = total(gold, context.limits), total(answer, context.limits)
-    if mine is None or theirs is None or mine[0] != theirs[0]:
-        if _is_compound(gold, mine) != _is_compound(answer, theirs):
+    gold_total, answer_total = total(gold, context.limits), total(answer, context.limits)
+    if gold_total is None or answer_total is None or gold_total[0] != answer_total[0]:
+        if _is_compound(gold, gold_total) != _is_compound(answer, answer_total):
             return Answer(False, "kind", "one amount in several units is no list of numbers")
         return None
-    return Answer(mine[1] == theirs[1], "compound amount")
+    return Answer(gold_total[1] == answer_total[1], "compound amount")
 
 
 def _is_compound(node: Node, amount: object) -> bool:
@@ -177,10 +177,10 @@ def _components(node: Node, other: Node) -> Node:
     return Seq(Kind.TUPLE, tuple(substitute(node, unit) for unit in units))
 
 
-def _wraps(several: Node, one: Node) -> bool:
+def _wraps(several: Node, single: Node) -> bool:
     """Whether a set of one tuple faces a tuple."""
     lone = isinstance(several, Seq) and several.kind in _UNORDERED and len(several.items) == 1
-    return lone and isinstance(one, Seq) and one.kind in _TUPLES
+    return lone and isinstance(single, Seq) and single.kind in _TUPLES
 
 
 def _lone(gold: Node, answer: Node) -> bool:
@@ -207,15 +207,15 @@ def _opened(node: Node) -> Node:
 
 def _single(context: Context, gold: Node, answer: Node) -> Answer:
     """A set of one element is its element."""
-    for several, one, swap in ((gold, answer, False), (answer, gold, True)):
+    for several, single, swap in ((gold, answer, False), (answer, gold, True)):
         if (
             isinstance(several, Seq)
             and several.kind in _UNORDERED
-            and not (isinstance(one, Seq) and one.kind in _UNORDERED)
+            and not (isinstance(single, Seq) and single.kind in _UNORDERED)
         ):
             items = several.items if several.kind is Kind.LIST else _distinct(context, several.items)
             if len(items) == 1:
-                return context.equal(one, items[0]) if swap else context.equal(items[0], one)
+                return context.equal(single, items[0]) if swap else context.equal(items[0], single)
             return Answer(False, "count", f"{len(items)} values against one")
     return Answer(False, "kind", "not the same kind of object")
 
@@ -269,18 +269,20 @@ def _by_name(context: Context, gold: Seq, answer: Seq) -> Answer | None:
                 written if written.same else all_same(context, _values(gold, sort=True), answer.items, "values by name")
             )
         return None
-    mine = {i.terms[0]: i.terms[-1] for i in gold.items if isinstance(i, Rel)}
-    theirs = {i.terms[0]: i.terms[-1] for i in answer.items if isinstance(i, Rel)}
-    if set(mine) != set(theirs):
+    gold_values = {i.terms[0]: i.terms[-1] for i in gold.items if isinstance(i, Rel)}
+    answer_values = {i.terms[0]: i.terms[-1] for i in answer.items if isinstance(i, Rel)}
+    if set(gold_values) != set(answer_values):
         return Answer(False, "names", "other names")
-    return all_same(context, tuple(mine.values()), tuple(theirs[n] for n in mine), "values by name")
+    return all_same(
+        context, tuple(gold_values.values()), tuple(answer_values[n] for n in gold_values), "values by name"
+    )
 
 
 def _values_of_one(node: Seq, other: Seq) -> tuple[Node, ...]:
     """The values where all elements name the same unknown (`x_1 = 1, x_2 = 2`) and the other side agrees."""
-    names, others = _bases(node), _bases(other)
+    names, other_bases = _bases(node), _bases(other)
     named = all(isinstance(i, Rel) and is_assignment(i) for i in node.items)
-    return _values(node, sort=False) if named and len(names) == 1 and others <= names else node.items
+    return _values(node, sort=False) if named and len(names) == 1 and other_bases <= names else node.items
 
 
 def _says_it_again(node: Seq) -> bool:
@@ -334,12 +336,12 @@ def _matched(context: Context, golds: list[Node], answers: list[Node]) -> Answer
     unsure: Answer | None = None
     for item in golds:
         for position, candidate in enumerate(answers):
-            found = context.equal(item, candidate)
-            if found.same:
+            decision = context.equal(item, candidate)
+            if decision.same:
                 del answers[position]
                 break
-            if found.same is None:
-                unsure = unsure or found
+            if decision.same is None:
+                unsure = unsure or decision
         else:
             if unsure is not None:
                 return unsure

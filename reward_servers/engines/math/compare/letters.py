@@ -15,10 +15,10 @@ _ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000
 
 def same(context: Context, gold: Node, answer: Node) -> Answer:
     """Two runs are the same letters in the same order; beside anything else a run is a numeral or a product."""
-    mine, theirs = _run(gold), _run(answer)
-    if mine is not None and theirs is not None:
-        return Answer(mine == theirs, "letters", f"{mine} vs {theirs}")
-    run, other = (mine, answer) if mine is not None else (theirs, gold)
+    gold_run, answer_run = _run(gold), _run(answer)
+    if gold_run is not None and answer_run is not None:
+        return Answer(gold_run == answer_run, "letters", f"{gold_run} vs {answer_run}")
+    run, other = (gold_run, answer) if gold_run is not None else (answer_run, gold)
     if run is not None and isinstance(other, Num) and (value := roman(run)) is not None:
         return Answer(value == other.value, "Roman numeral", f"{run} is {value}")
     return context.equal(spelled_out(gold), spelled_out(answer))

@@ -31,14 +31,14 @@ def same_pieces(context: Context, gold: Node, answer: Node) -> Answer:
     assert isinstance(answer, Call)
     if len(gold.args) != len(answer.args):
         return Answer(False, "pieces", "another number of pieces")
-    mine, left = _pieces(gold), _pieces(answer)
-    if mine[-1][1] != left[-1][1] and _OTHERWISE in (mine[-1][1], left[-1][1]):
-        mine, left = _spelled_out(mine), _spelled_out(left)
-    for piece in mine:
-        found = next((p for p in left if all_same(context, piece[::-1], p[::-1], "piece").same), None)
-        if found is None:
+    gold_pieces, left = _pieces(gold), _pieces(answer)
+    if gold_pieces[-1][1] != left[-1][1] and _OTHERWISE in (gold_pieces[-1][1], left[-1][1]):
+        gold_pieces, left = _spelled_out(gold_pieces), _spelled_out(left)
+    for piece in gold_pieces:
+        counterpart = next((p for p in left if all_same(context, piece[::-1], p[::-1], "piece").same), None)
+        if counterpart is None:
             return Answer(False, "pieces", "a piece of the gold is not in the answer")
-        left.remove(found)
+        left.remove(counterpart)
     return Answer(True, "pieces")
 
 

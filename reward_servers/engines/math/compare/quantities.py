@@ -131,10 +131,10 @@ def _money(context: Context, gold: Quantity, answer: Quantity) -> Answer | None:
     a, b = exact(gold.value, context.limits.bits), exact(answer.value, context.limits.bits)
     if a is None or b is None or gold.unit == answer.unit:
         return None
-    mine, theirs = in_dollars(a, gold.unit), in_dollars(b, answer.unit)
-    if mine is None or theirs is None:
+    gold_dollars, answer_dollars = in_dollars(a, gold.unit), in_dollars(b, answer.unit)
+    if gold_dollars is None or answer_dollars is None:
         return None
-    return Answer(mine == theirs, "money", f"{mine} vs {theirs} dollars")
+    return Answer(gold_dollars == answer_dollars, "money", f"{gold_dollars} vs {answer_dollars} dollars")
 
 
 def _labelled(rule: str, answer: Answer) -> Answer:
@@ -156,21 +156,23 @@ def measures(context: Context, gold: Node, answer: Node) -> Answer:
 
 
 def _percent(context: Context, gold: Node, answer: Node) -> Answer:
-    mine, theirs = inside(gold, Head.PERCENT), inside(answer, Head.PERCENT)
-    if mine is not None and theirs is not None:
-        return _labelled("percent", context.equal(mine, theirs))
-    if mine is not None:
+    gold_inner, answer_inner = inside(gold, Head.PERCENT), inside(answer, Head.PERCENT)
+    if gold_inner is not None and answer_inner is not None:
+        return _labelled("percent", context.equal(gold_inner, answer_inner))
+    if gold_inner is not None:
         if not context.policy.percent:
             return Answer(False, "percent", "the percent sign is missing")
-        dropped = _labelled("percent sign dropped", context.equal(mine, answer))
+        dropped = _labelled("percent sign dropped", context.equal(gold_inner, answer))
         return (
-            dropped if dropped.same else _labelled("percent", context.scalar(Call(Head.DIV, (mine, _HUNDRED)), answer))
+            dropped
+            if dropped.same
+            else _labelled("percent", context.scalar(Call(Head.DIV, (gold_inner, _HUNDRED)), answer))
         )
-    assert theirs is not None
-    value = _labelled("percent", context.equal(gold, Call(Head.DIV, (theirs, _HUNDRED))))
+    assert answer_inner is not None
+    value = _labelled("percent", context.equal(gold, Call(Head.DIV, (answer_inner, _HUNDRED))))
     if value.same or not context.policy.percent or not _is_percent_number(gold, context.limits):
         return value
-    return _labelled("percent sign added", context.equal(gold, theirs))
+    return _labelled("percent sign added", context.equal(gold, answer_inner))
 
 
 def _is_percent_number(gold: Node, limits: Limits) -> bool:
@@ -180,10 +182,10 @@ def _is_percent_number(gold: Node, limits: Limits) -> bool:
 
 
 def _angles(context: Context, gold: Node, answer: Node) -> Answer:
-    mine, theirs = inside(gold, Head.DEG), inside(answer, Head.DEG)
-    if mine is not None and theirs is not None:
-        return _labelled("degrees", context.equal(mine, theirs))
-    inner, plain = (mine, answer) if mine is not None else (theirs, gold)
+    gold_inner, answer_inner = inside(gold, Head.DEG), inside(answer, Head.DEG)
+    if gold_inner is not None and answer_inner is not None:
+        return _labelled("degrees", context.equal(gold_inner, answer_inner))
+    inner, plain = (gold_inner, answer) if gold_inner is not None else (answer_inner, gold)
     assert inner is not None
     dropped = _labelled("degree sign", context.scalar(inner, plain))
     if dropped.same:
@@ -195,9 +197,9 @@ def _ratios(context: Context, gold: Node, answer: Node) -> Answer:
     clocks = [n for n in (gold, answer) if inside(n, Head.CLOCK) is not None]
     if len(clocks) == 2:
         return _clocks(gold, answer)
-    parts, others = _ratio_parts(gold), _ratio_parts(answer)
-    if parts is None or others is None:
-        plain, ratio = (gold, others) if parts is None else (answer, parts)
+    parts, other_parts = _ratio_parts(gold), _ratio_parts(answer)
+    if parts is None or other_parts is None:
+        plain, ratio = (gold, other_parts) if parts is None else (answer, parts)
         if ratio is None or len(ratio) != 2:
             return Answer(False, "ratio", "not a ratio")
         if len(clocks) == 1 and isinstance(plain, Num) and ratio[1] == Num(Fraction(0)):
@@ -207,10 +209,10 @@ def _ratios(context: Context, gold: Node, answer: Node) -> Answer:
         if any(isinstance(c, Call) and c.args[2] != Text("") for c in clocks):
             return Answer(False, "time of day", "a time of day is no quotient")
         return _labelled("ratio", context.scalar(plain, Call(Head.DIV, (ratio[0], ratio[1]))))
-    if len(parts) != len(others):
+    if len(parts) != len(other_parts):
         return Answer(False, "ratio", "a different number of parts")
     for k in range(1, len(parts)):
-        cross = context.scalar(Call(Head.MUL, (parts[0], others[k])), Call(Head.MUL, (others[0], parts[k])))
+        cross = context.scalar(Call(Head.MUL, (parts[0], other_parts[k])), Call(Head.MUL, (other_parts[0], parts[k])))
         if not cross.same:
             return _labelled("ratio", cross)
     return Answer(True, "ratio")
@@ -220,24 +222,29 @@ def _clocks(gold: Node, answer: Node) -> Answer:
     times = [_minutes(n) for n in (gold, answer)]
     if None in times:
         return Answer(gold == answer, "time of day")
-    (a, halves), (b, others) = times  # type: ignore[misc]
-    if halves and others:
+    (a, halves), (b, other_halves) = times  # type: ignore[misc]
+    if halves and other_halves:
         return Answer(a == b, "time of day")
     # Without a.m. or p.m. on one side the hand positions must agree.
-    same = a % 720 == b % 720 if halves or others else a == b
+    same = a % 720 == b % 720 if halves or other_halves else a == b
     return Answer(same, "time of day")
 
 
 def _based(gold: Node, answer: Node) -> Answer:
-    mine, theirs = _digits(gold), _digits(answer)
-    if mine is None or theirs is None:
+    gold_digits, answer_digits = _digits(gold), _digits(answer)
+    if gold_digits is None or answer_digits is None:
         return Answer(False, "base", "not a numeral")
-    if mine[1] is None and theirs[1] not in (None, 10) and len(set(mine[0]) | {"0", "1"}) == 2 and len(mine[0]) < 4:
+    if (
+        gold_digits[1] is None
+        and answer_digits[1] not in (None, 10)
+        and len(set(gold_digits[0]) | {"0", "1"}) == 2
+        and len(gold_digits[0]) < 4
+    ):
         # A short gold such as 10 is a decimal number, one such as 1011 may have lost its base.
-        return Answer(False, "base", f"{mine[0]} is no numeral in base {theirs[1]}")
-    if mine[1] is not None and theirs[1] is not None and mine[1] != theirs[1]:
-        return Answer(False, "base", f"base {mine[1]} is not base {theirs[1]}")
-    return Answer(mine[0] == theirs[0], "base", f"numeral {mine[0]} vs {theirs[0]}")
+        return Answer(False, "base", f"{gold_digits[0]} is no numeral in base {answer_digits[1]}")
+    if gold_digits[1] is not None and answer_digits[1] is not None and gold_digits[1] != answer_digits[1]:
+        return Answer(False, "base", f"base {gold_digits[1]} is not base {answer_digits[1]}")
+    return Answer(gold_digits[0] == answer_digits[0], "base", f"numeral {gold_digits[0]} vs {answer_digits[0]}")
 
 
 def _as_quantity(node: Node, unit: str | None) -> Node | None:

@@ -62,9 +62,9 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     if (
         isinstance(gold, Rel)
         and isinstance(answer, Rel)
-        and (found := _inequalities(context, gold, answer)).same is not None
+        and (decision := _inequalities(context, gold, answer)).same is not None
     ):
-        return found
+        return decision
     if is_set_like(gold) or is_set_like(answer):
         return containers.same_sets(context, gold, answer)
     return (
@@ -176,8 +176,8 @@ def _value_of(context: Context, gold: Node, answer: Node) -> Answer:
         for step in answer.terms[1:-1]:
             if not names_something(step) and not is_formula(step, value) and not _step(context, value, step):
                 return Answer(False, "false chain", "a step of the chain does not equal its end")
-    found = context.equal(gold, value)
-    return found._replace(rule=f"named value, {found.rule}")
+    decision = context.equal(gold, value)
+    return decision._replace(rule=f"named value, {decision.rule}")
 
 
 def _step(context: Context, value: Node, step: Node) -> bool:
@@ -187,13 +187,13 @@ def _step(context: Context, value: Node, step: Node) -> bool:
 
 def _evaluation(context: Context, gold: Node, answer: Rel, value: Node) -> Answer:
     """The end of a chain of constants answers, if all of the chain is true."""
-    found = context.equal(gold, value)
-    if not found.same:
-        return found
+    decision = context.equal(gold, value)
+    if not decision.same:
+        return decision
     for step in answer.terms[:-1]:
         if not _step(context, value, step):
             return Answer(False, "false chain", "a step of the chain does not equal its end")
-    return found._replace(rule=f"evaluation, {found.rule}")
+    return decision._replace(rule=f"evaluation, {decision.rule}")
 
 
 # Equations --------------------------------------------------------------------------------------
@@ -213,27 +213,31 @@ def _equations(context: Context, gold: Rel, answer: Rel) -> Answer:
 
 
 def _same_names(context: Context, gold: Rel, answer: Rel, value: Node, other: Node) -> Answer | None:
-    mine, theirs = _name_of(gold, value), _name_of(answer, other)
-    if isinstance(mine, Call) and isinstance(theirs, Call) and mine.head == theirs.head == Head.APPLY:
-        if mine.args[0] != theirs.args[0] or len(mine.args) != len(theirs.args):
+    gold_name, answer_name = _name_of(gold, value), _name_of(answer, other)
+    if (
+        isinstance(gold_name, Call)
+        and isinstance(answer_name, Call)
+        and gold_name.head == answer_name.head == Head.APPLY
+    ):
+        if gold_name.args[0] != answer_name.args[0] or len(gold_name.args) != len(answer_name.args):
             return Answer(False, "name", "another function")
         renaming: dict[Node, Node] = {}
-        for ours, their in zip(mine.args[1:], theirs.args[1:], strict=True):
-            if isinstance(ours, Sym) and isinstance(their, Sym):
-                if ours != their and ours.name in symbols(other):
+        for arg, their in zip(gold_name.args[1:], answer_name.args[1:], strict=True):
+            if isinstance(arg, Sym) and isinstance(their, Sym):
+                if arg != their and arg.name in symbols(other):
                     return Answer(False, "argument", "the new name of the argument is taken")
-                renaming[their] = ours
-            elif not context.equal(ours, their).same:
+                renaming[their] = arg
+            elif not context.equal(arg, their).same:
                 return Answer(False, "argument", "another argument")
         return context.equal(value, substitute(other, renaming))
-    if _function_of(mine, theirs) or _function_of(theirs, mine):
+    if _function_of(gold_name, answer_name) or _function_of(answer_name, gold_name):
         return context.equal(value, other)
-    if isinstance(mine, Sym) and isinstance(theirs, Sym) and mine != theirs:
+    if isinstance(gold_name, Sym) and isinstance(answer_name, Sym) and gold_name != answer_name:
         if symbols(value) or symbols(other):
             return None  # y = 2x + 1 against x = (y - 1)/2: one equation, solved twice
-        return Answer(False, "name", f"{mine.name} is not {theirs.name}")
-    if mine == theirs or isinstance(mine, Text) or isinstance(theirs, Text):
-        if isinstance(mine, Text) and isinstance(theirs, Text) and mine != theirs:
+        return Answer(False, "name", f"{gold_name.name} is not {answer_name.name}")
+    if gold_name == answer_name or isinstance(gold_name, Text) or isinstance(answer_name, Text):
+        if isinstance(gold_name, Text) and isinstance(answer_name, Text) and gold_name != answer_name:
             return Answer(False, "name", "another name")
         return context.equal(value, other)
     return None
@@ -263,10 +267,10 @@ def _equivalent(context: Context, gold: Node, answer: Node) -> Answer:
     if not symbols(gold):
         return Answer(False, "equation", "an equation without variables")
     for left, right in ((gold, answer), (_numerator(gold)[0], _numerator(answer)[0])):
-        found = field.proportional(left, right)
-        if found:
+        proportion = field.proportional(left, right)
+        if proportion:
             return Answer(True, "equation", "equal up to a constant factor")
-    if found is not None:
+    if proportion is not None:
         return Answer(False, "equation", "not proportional")
     quotient = constant_ratio(gold, answer, context.limits)
     return Answer(quotient, "equation")
@@ -278,7 +282,7 @@ def _mentions(node: Node) -> bool:
 
 def _numerator(node: Node) -> tuple[Node, Node]:
     """Numerator and denominator of a rational expression, nothing cancelled."""
-    one = integer(1)
+    unit = integer(1)
     if isinstance(node, Call):
         if node.head == Head.DIV:
             (a, b), (c, d) = _numerator(node.args[0]), _numerator(node.args[1])
@@ -287,7 +291,7 @@ def _numerator(node: Node) -> tuple[Node, Node]:
             top, below = _numerator(node.args[0])
             return neg(top), below
         if node.head == Head.MUL:
-            top, below = one, one
+            top, below = unit, unit
             for arg in node.args:
                 a, b = _numerator(arg)
                 top, below = _times(top, a), _times(below, b)
@@ -298,7 +302,7 @@ def _numerator(node: Node) -> tuple[Node, Node]:
                 a, b = _numerator(arg)
                 top, below = Call(Head.ADD, (_times(top, b), _times(a, below))), _times(below, b)
             return top, below
-    return node, one
+    return node, unit
 
 
 def _times(a: Node, b: Node) -> Node:
@@ -326,8 +330,8 @@ def constant_difference(gold: Node, answer: Node, limits: Limits) -> Answer | No
     moved = _moved(names)
     left = Call(Head.ADD, (gold, substitute(answer, moved)))
     right = Call(Head.ADD, (answer, substitute(gold, moved)))
-    found = same_scalar(left, right, limits)
-    return Answer(True, "up to a constant", found.why) if found.same else None
+    decision = same_scalar(left, right, limits)
+    return Answer(True, "up to a constant", decision.why) if decision.same else None
 
 
 # Inequalities -------------------------------------------------------------------------------------
@@ -339,15 +343,15 @@ def _inequalities(context: Context, gold: Rel, answer: Rel) -> Answer:
         return Answer(None, "inequality")
     if len(gold.ops) > 1 or len(answer.ops) > 1:
         return _termwise(context, gold, answer)
-    mine, theirs = _difference(gold), _difference(answer)
+    gold_difference, answer_difference = _difference(gold), _difference(answer)
     if gold.ops[0] != answer.ops[0]:
         if _FLIP[answer.ops[0]] != gold.ops[0]:
             return Answer(False, "inequality", "strict against not strict")
-        theirs = neg(theirs)
-    found = field.proportional(mine, theirs)
-    if found is None or not found:
-        return Answer(found, "inequality")
-    positive = _field_sign(mine, theirs, context.limits)
+        answer_difference = neg(answer_difference)
+    factor = field.proportional(gold_difference, answer_difference)
+    if factor is None or not factor:
+        return Answer(factor, "inequality")
+    positive = _field_sign(gold_difference, answer_difference, context.limits)
     return Answer(positive, "inequality")
 
 

@@ -34,9 +34,9 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
         if isinstance(other_name, Sym) and other_name.name in own:
             return Answer(False, "residue", "the name on the left occurs in the value")
         family = _family(other if modulus is not None else residue)
-        known, given = (modulus, residue) if modulus is not None else (other_modulus, other)
+        known, other_residue = (modulus, residue) if modulus is not None else (other_modulus, other)
         if family is not None and known is not None:
-            return _congruent(context, known, given, Num(family[0]), Num(abs(family[1])))
+            return _congruent(context, known, other_residue, Num(family[0]), Num(abs(family[1])))
         if modulus is None and other_modulus is not None and not _proper(other, other_modulus, context.limits):
             return Answer(False, "residue", "the residue is not less than its modulus")
         return context.equal(residue, other)

@@ -60,22 +60,22 @@ def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
         return Extraction(None, -1, -1, "no closed think section")
     if not policy.think:
         return _found(response, policy)
-    found = _found(shown.text, policy)
-    if found.start >= 0 and shown.text is not response:
-        start, end = shown.origin(found.start, found.end)
-        found = found._replace(start=start, end=end)
-    return found
+    extraction = _found(shown.text, policy)
+    if extraction.start >= 0 and shown.text is not response:
+        start, end = shown.origin(extraction.start, extraction.end)
+        extraction = extraction._replace(start=start, end=end)
+    return extraction
 
 
 def _found(text: str, policy: Policy) -> Extraction:
     if policy.window:
         text = " " * max(0, len(text) - policy.window) + text[-policy.window :]
     for rule in policy.extraction:
-        found = _RULES[rule](text, policy)
-        if found.rule != "none":
-            if policy.decimal_comma and found.text is not None and found.rule in ("whole", "last number"):
-                found = found._replace(text=decimal_comma(found.text))
-            return found
+        extraction = _RULES[rule](text, policy)
+        if extraction.rule != "none":
+            if policy.decimal_comma and extraction.text is not None and extraction.rule in ("whole", "last number"):
+                extraction = extraction._replace(text=decimal_comma(extraction.text))
+            return extraction
     return NONE
 
 
@@ -99,10 +99,10 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
     tag = text.rfind("<answer>") if "<" in text else -1
     if tag > at and "tag" in policy.extraction:
         return NONE
-    found = read_box(text, at)
-    if found is None:
+    box = read_box(text, at)
+    if box is None:
         return Extraction(None, at, len(text), "truncated")
-    start, end, after = found
+    start, end, after = box
     if "%" in text[max(0, at - 200) : at] and _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
         return _box(text, policy, at, hidden + 1)
     rival = None
@@ -140,8 +140,8 @@ def _around(text: str, candidate: int, after: int) -> int:
     for _ in range(8):
         if candidate < 0:
             break
-        found = read_box(text, candidate)
-        if found is not None and found[2] >= after:
+        box = read_box(text, candidate)
+        if box is not None and box[2] >= after:
             return candidate
         candidate = text.rfind("\\boxed", 0, candidate)
     return -1
@@ -175,13 +175,13 @@ def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
         previous = text.rfind("\\boxed", 0, first)
         if previous < 0:
             break
-        found = read_box(text, previous)
-        if found is None or found[2] > first or first - found[2] > 120 or not _joins(text, found[2], first):
+        box = read_box(text, previous)
+        if box is None or box[2] > first or first - box[2] > 120 or not _joins(text, box[2], first):
             break
-        contents.append(text[found[0] : found[1]])
-        if _OR.search(text, found[2], first):
+        contents.append(text[box[0] : box[1]])
+        if _OR.search(text, box[2], first):
             joint = " or "
-        first, limit = previous, found[0]
+        first, limit = previous, box[0]
     if len(contents) == 1:
         return None
     unique = list(dict.fromkeys(c.strip() for c in reversed(contents)))
@@ -235,24 +235,24 @@ def _hash(text: str, policy: Policy) -> Extraction:
 
 
 def _phrase(text: str, policy: Policy) -> Extraction:
-    found = phrases.find(text)
-    if not policy.hedges or found.text is None:
-        return found
-    if phrases.is_asked(text, found):
-        return Extraction(None, found.start, found.end, "asked")
-    before = text[max(0, found.start - 8) : found.start]
+    extraction = phrases.find(text)
+    if not policy.hedges or extraction.text is None:
+        return extraction
+    if phrases.is_asked(text, extraction):
+        return Extraction(None, extraction.start, extraction.end, "asked")
+    before = text[max(0, extraction.start - 8) : extraction.start]
     if (
         '"' in before
         and before.rstrip().endswith('"')
-        and (letter := phrases.letter_before(text, found.start)) is not None
+        and (letter := phrases.letter_before(text, extraction.start)) is not None
     ):
-        return found._replace(rival=letter)
-    if retraction.is_mentioned_only(text, found.start):
-        return Extraction(None, found.start, found.end, "negated")
-    later = retraction.afterwards(text, found.end)
+        return extraction._replace(rival=letter)
+    if retraction.is_mentioned_only(text, extraction.start):
+        return Extraction(None, extraction.start, extraction.end, "negated")
+    later = retraction.afterwards(text, extraction.end)
     if later.corrected is not None:
         return later.corrected._replace(rule="corrected")
-    return Extraction(None, found.start, found.end, "negated") if later.retracted else found
+    return Extraction(None, extraction.start, extraction.end, "negated") if later.retracted else extraction
 
 
 def _minerva(text: str, policy: Policy) -> Extraction:

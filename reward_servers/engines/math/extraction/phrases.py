@@ -70,8 +70,8 @@ def find(text: str) -> Extraction:
     foreign = _in_other_languages(text, low)
     best = max(best, _option(text, low), _line_a(text, low), foreign)
     if best >= 0:
-        found = clause(text, best)
-        return _with_number(found) if best == foreign and found.text is not None else found
+        extraction = clause(text, best)
+        return _with_number(extraction) if best == foreign and extraction.text is not None else extraction
     if "correct" in low or "right" in low or "best" in low:
         named = called_right(text)
         if named is not None and named[0] <= "J":
@@ -79,10 +79,10 @@ def find(text: str) -> Extraction:
     return NONE
 
 
-def _with_number(found: Extraction) -> Extraction:
+def _with_number(extraction: Extraction) -> Extraction:
     """What an answer of another language comes to, where it is a number written out."""
-    number = None if found.text is None else number_from_foreign_words(found.text)
-    return found if number is None else found._replace(rule="phrase, number word", core=str(number))
+    number = None if extraction.text is None else number_from_foreign_words(extraction.text)
+    return extraction if number is None else extraction._replace(rule="phrase, number word", core=str(number))
 
 
 def _in_other_languages(text: str, low: str) -> int:
@@ -160,8 +160,8 @@ def clause(text: str, start: int) -> Extraction:
         return NONE
     if len(content) > 400:
         return Extraction(None, start, start + end, "no answer after the phrase")
-    said = _SAID.fullmatch(content) if " " in content else None
-    return Extraction(content, start, start + len(content), "phrase", said["core"] if said else None)
+    statement = _SAID.fullmatch(content) if " " in content else None
+    return Extraction(content, start, start + len(content), "phrase", statement["core"] if statement else None)
 
 
 def _formulas(window: str, math: re.Match[str], start: int) -> Extraction:
@@ -192,11 +192,11 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def last_math(text: str) -> Extraction:
     """The last formula of the text."""
-    found = _last(MATH, text)
-    if found is None:
+    match = _last(MATH, text)
+    if match is None:
         return NONE
-    content = next(g for g in found.groups() if g is not None).strip()
-    return Extraction(content, found.start(), found.end(), "last formula")
+    content = next(g for g in match.groups() if g is not None).strip()
+    return Extraction(content, match.start(), match.end(), "last formula")
 
 
 def bare(text: str) -> Extraction:
@@ -215,5 +215,5 @@ def last_value(text: str) -> Extraction:
 
 
 def _last_number(text: str) -> Extraction:
-    found = _last(_NUMBER, text)
-    return NONE if found is None else Extraction(found[0], found.start(), found.end(), "last number")
+    match = _last(_NUMBER, text)
+    return NONE if match is None else Extraction(match[0], match.start(), match.end(), "last number")

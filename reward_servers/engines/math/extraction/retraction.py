@@ -182,8 +182,8 @@ def afterwards(text: str, end: int) -> Afterwards:
     if corrected is not None:
         return Afterwards(corrected=corrected)
     if _CALLED_WRONG.match(text, end, end + _REACH // 2) or _ADMITTED.search(text, end, end + _REACH // 2):
-        found = _stated(text, end)
-        return Afterwards(retracted=found is None, corrected=found)
+        value = _stated(text, end)
+        return Afterwards(retracted=value is None, corrected=value)
     return Afterwards(rival=_stated(text, end))
 
 
@@ -198,8 +198,8 @@ def _may_doubt(after: str) -> bool:
 def _corrected(text: str, end: int) -> Extraction | None:
     for pattern in (_NEW_VALUE, _CORRECTION, _INSTEAD):
         for match in reversed(list(pattern.finditer(text, end, end + _REACH))):  # the last correction holds
-            if (found := _value(text, match.end())) is not None:
-                return found
+            if (value := _value(text, match.end())) is not None:
+                return value
     return None
 
 
@@ -208,14 +208,14 @@ def _stated(text: str, end: int) -> Extraction | None:
     tail = text[end:]
     if "nswer" not in tail and "NSWER" not in tail and "答案" not in tail:
         return None
-    found = phrases.find(tail)
-    if found.text is None or not _ONE_VALUE.fullmatch(found.text.strip(" *")):
+    extraction = phrases.find(tail)
+    if extraction.text is None or not _ONE_VALUE.fullmatch(extraction.text.strip(" *")):
         return None
-    return found._replace(start=found.start + end, end=found.end + end)
+    return extraction._replace(start=extraction.start + end, end=extraction.end + end)
 
 
 def _value(text: str, start: int) -> Extraction | None:
-    found = phrases.clause(text, start)
-    if found.text is None or not _ONE_VALUE.fullmatch(found.text.strip(" *")):
+    extraction = phrases.clause(text, start)
+    if extraction.text is None or not _ONE_VALUE.fullmatch(extraction.text.strip(" *")):
         return None
-    return found if any(c.isalnum() for c in found.text) else None
+    return extraction if any(c.isalnum() for c in extraction.text) else None

@@ -56,19 +56,21 @@ _CONCLUDING = re.compile(
 
 def alone(text: str) -> Extraction:
     """A response that is nothing but one answer, on one line or in one formula."""
-    found = phrases.bare(text)
+    extraction = phrases.bare(text)
     if (
-        found.text is None
-        or not any(map(str.isalnum, found.text))
-        or ("\n" in found.text and not _one_formula(found.text))
+        extraction.text is None
+        or not any(map(str.isalnum, extraction.text))
+        or ("\n" in extraction.text and not _one_formula(extraction.text))
     ):
         return NONE
-    if (said := _FOREIGN.fullmatch(found.text.rstrip("。.！! "))) is not None and len(said["lead"].strip()) > 1:
+    if (foreign := _FOREIGN.fullmatch(extraction.text.rstrip("。.！! "))) is not None and len(
+        foreign["lead"].strip()
+    ) > 1:
         return last_sentence(text)
-    inner = _EMPHASIS.fullmatch(found.text.rstrip(".。"))
+    inner = _EMPHASIS.fullmatch(extraction.text.rstrip(".。"))
     if inner is not None:
-        return _at(text, found.start + 2, found.start + inner.end() - 2, "alone")
-    return found._replace(rule="alone")
+        return _at(text, extraction.start + 2, extraction.start + inner.end() - 2, "alone")
+    return extraction._replace(rule="alone")
 
 
 def emphasis(text: str) -> Extraction:
@@ -111,10 +113,14 @@ def _is_parallel(previous: str, sentence: str) -> bool:
     """Whether two sentences enumerate: mostly the same words, other values, and no word that concludes."""
     if _CONCLUDING.match(sentence.lstrip(" *_")):
         return False
-    mine, others = (set(re.findall(r"[^\W\d_]+", s.lower())) for s in (sentence, previous))
+    words_here, words_before = (set(re.findall(r"[^\W\d_]+", s.lower())) for s in (sentence, previous))
     values, others_values = (set(re.findall(r"\d+", s)) for s in (sentence, previous))
-    shared = len(mine & others)
-    return bool(values and others_values) and values != others_values and 2 * shared >= max(len(mine), len(others))
+    shared = len(words_here & words_before)
+    return (
+        bool(values and others_values)
+        and values != others_values
+        and 2 * shared >= max(len(words_here), len(words_before))
+    )
 
 
 def _core(sentence: str) -> str | None:

@@ -137,22 +137,22 @@ def _parted(node: Node) -> tuple[Node, Node | None]:
 
 def aligned(gold: Node, answer: Node) -> Node:
     """The answer with the parameter of its family named as in the gold."""
-    asked, given = symbols(gold), symbols(answer)
-    mine = [n for n in asked if "∈" in n]
-    theirs = [n for n in given if "∈" in n]
-    if not mine and not theirs:
+    asked, answer_symbols = symbols(gold), symbols(answer)
+    gold_declared = [n for n in asked if "∈" in n]
+    answer_declared = [n for n in answer_symbols if "∈" in n]
+    if not gold_declared and not answer_declared:
         return answer
-    if mine and theirs:
-        same = mine[0].partition("∈")[2] == theirs[0].partition("∈")[2]
-        return _renamed(answer, theirs[0], mine[0]) if same else answer
-    if mine:
-        letter = mine[0].partition("∈")[0]
-        free = [letter] if letter in given else sorted((given - asked) & FAMILY_LETTERS)
-        return _renamed(answer, free[0], mine[0]) if len(free) == 1 else answer
-    letter = theirs[0].partition("∈")[0]
-    free = sorted((asked - given) & FAMILY_LETTERS)
+    if gold_declared and answer_declared:
+        same = gold_declared[0].partition("∈")[2] == answer_declared[0].partition("∈")[2]
+        return _renamed(answer, answer_declared[0], gold_declared[0]) if same else answer
+    if gold_declared:
+        letter = gold_declared[0].partition("∈")[0]
+        free = [letter] if letter in answer_symbols else sorted((answer_symbols - asked) & FAMILY_LETTERS)
+        return _renamed(answer, free[0], gold_declared[0]) if len(free) == 1 else answer
+    letter = answer_declared[0].partition("∈")[0]
+    free = sorted((asked - answer_symbols) & FAMILY_LETTERS)
     known = letter if letter in asked or len(free) != 1 or not has_const(gold, "pi") else free[0]
-    return answer if known in given else _renamed(answer, theirs[0], known)
+    return answer if known in answer_symbols else _renamed(answer, answer_declared[0], known)
 
 
 def _renamed(node: Node, old: str, new: str) -> Node:

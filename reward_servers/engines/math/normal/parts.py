@@ -58,18 +58,18 @@ def read(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
 
 
 def _read(text: str, limits: Limits, plain_units: bool) -> Node:
-    found = named.split(text) if "=" in text or "\\approx" in text else None
+    sides = named.split(text) if "=" in text or "\\approx" in text else None
     try:
         node = normal(parse(text, limits, plain_units=plain_units), limits)
-        if found is None or not (isinstance(node, Rel) and _is_operator_applied(node.terms[0], found[0])):
+        if sides is None or not (isinstance(node, Rel) and _is_operator_applied(node.terms[0], sides[0])):
             return node
     except AnswerSyntaxError:
-        if found is None:
+        if sides is None:
             rest = without_remark(text)
             if rest is None:
                 raise
             return _read(rest, limits, plain_units)
-    name, value = found
+    name, value = sides
     return Rel(("=",), (Text(name), normal(parse(value, limits, plain_units=plain_units), limits)))
 
 
@@ -95,10 +95,10 @@ def _labelled(text: str, labels: list[re.Match[str]]) -> list[str] | None:
     if len(labels) < 2 or not any(names == order[: len(names)] for order in _ORDERS):
         return None
     ends = [m.start() for m in labels[1:]] + [len(text)]
-    found = [_content(text, label, end) for label, end in zip(labels, ends, strict=True)]
-    if any(not p or _UNFINISHED.search(p) or _FACTOR.match(p) for p in found):
+    contents = [_content(text, label, end) for label, end in zip(labels, ends, strict=True)]
+    if any(not p or _UNFINISHED.search(p) or _FACTOR.match(p) for p in contents):
         return None
-    return found
+    return contents
 
 
 def _content(text: str, label: re.Match[str], end: int) -> str:

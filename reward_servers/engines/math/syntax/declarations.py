@@ -50,14 +50,18 @@ def _declared(cursor: Cursor) -> Node | None:
         start = 3 if cursor.peek(2).text != "{" else 5
     if cursor.peek(start).kind != "word" or cursor.peek(start).text.lower() not in ("is", "are"):
         return None
-    said: list[str] = []
-    while cursor.peek(start + 1 + len(said)).kind == "word":
-        said.append(cursor.peek(start + 1 + len(said)).text.lower())
-    following = cursor.peek(start + 1 + len(said))
-    integers = not {"integer", "integers"}.isdisjoint(said)
-    known = integers or not {"constant", "constants", "real"}.isdisjoint(said)
-    if not known or not _DECLARING.issuperset(said) or not (following.kind == "end" or following.text in (",", ")")):
+    declared: list[str] = []
+    while cursor.peek(start + 1 + len(declared)).kind == "word":
+        declared.append(cursor.peek(start + 1 + len(declared)).text.lower())
+    following = cursor.peek(start + 1 + len(declared))
+    integers = not {"integer", "integers"}.isdisjoint(declared)
+    known = integers or not {"constant", "constants", "real"}.isdisjoint(declared)
+    if (
+        not known
+        or not _DECLARING.issuperset(declared)
+        or not (following.kind == "end" or following.text in (",", ")"))
+    ):
         return None
     name = cursor.prefix()
-    cursor.advance(1 + len(said))
+    cursor.advance(1 + len(declared))
     return Rel(("in",), (name, Const("Z" if integers else "R")))

@@ -108,11 +108,11 @@ def _integers(constants: tuple[int, ...]) -> tuple[Fraction, ...]:
 
 def constants_of(*nodes: Node) -> tuple[int, ...]:
     """Numerators and denominators that an expression mentions, where they are no small ones."""
-    found = {
+    constants = {
         abs(part)
         for node in nodes
         for n in walk(node)
         if isinstance(n, Num)
         for part in (n.value.numerator, n.value.denominator)
     }
-    return tuple(sorted(v for v in found if 12 < v <= _LARGEST))[:8]
+    return tuple(sorted(v for v in constants if 12 < v <= _LARGEST))[:8]

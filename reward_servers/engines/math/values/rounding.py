@@ -33,12 +33,12 @@ def _rounded(node: Node, places: int, limits: Limits) -> Fraction | None:
 
 def rounds_to(answer: Node, gold: Node, places: int, limits: Limits) -> bool:
     """Whether both round to the same number at so many decimal places."""
-    mine, theirs = _rounded(gold, places, limits), _rounded(answer, places, limits)
-    if mine is not None and theirs is not None:
-        return mine == theirs
+    gold_rounded, answer_rounded = _rounded(gold, places, limits), _rounded(answer, places, limits)
+    if gold_rounded is not None and answer_rounded is not None:
+        return gold_rounded == answer_rounded
     half = Num(Fraction(1, 2 * 10**places))
-    if mine is not None:
-        return _at_most(Call(Head.ADD, (answer, neg(Num(mine)))), half, limits)
-    if theirs is not None:
-        return _at_most(Call(Head.ADD, (gold, neg(Num(theirs)))), half, limits)
+    if gold_rounded is not None:
+        return _at_most(Call(Head.ADD, (answer, neg(Num(gold_rounded)))), half, limits)
+    if answer_rounded is not None:
+        return _at_most(Call(Head.ADD, (gold, neg(Num(answer_rounded)))), half, limits)
     return False

@@ -183,8 +183,8 @@ def _enclosed(left: Node, right: Node, limits: Limits, integers: frozenset[str])
     try:
         if names:
             whole = tuple(name for name in names if name in integers)
-            found = _at_integers(left, right, names, whole, limits) if whole else None
-            return found or _at_points(left, right, names, limits)
+            decision = _at_integers(left, right, names, whole, limits) if whole else None
+            return decision or _at_points(left, right, names, limits)
         complex_ = has_const(left, "i") or has_const(right, "i")
         if not complex_:
             try:
@@ -354,13 +354,13 @@ def _as_symbol(node: Node) -> Node:
     return Sym(node.name)
 
 
-def _collect(node: Node, found: list[Node]) -> None:
+def _collect(node: Node, nodes: list[Node]) -> None:
     if isinstance(node, Call) and (node.head in OPAQUE or (node.head in _SYMBOLIC_OPAQUE and symbols(node))):
-        if node not in found:
-            found.append(node)
+        if node not in nodes:
+            nodes.append(node)
         return
     for child in children(node):
-        _collect(child, found)
+        _collect(child, nodes)
 
 
 def _same_opaque(a: Node, b: Node, limits: Limits) -> bool:
