@@ -210,8 +210,8 @@ class ServerConfig(Section):
 
     def with_registry(self, endpoints: Sequence[str], name: str) -> ServerConfig:
         """The same announced at registries, under a name."""
-        told = {"endpoints": tuple(endpoints) or self.registry.endpoints, "name": name or self.registry.name}
-        return self.model_copy(update={"registry": self.registry.model_copy(update=told)})
+        registry = {"endpoints": tuple(endpoints) or self.registry.endpoints, "name": name or self.registry.name}
+        return self.model_copy(update={"registry": self.registry.model_copy(update=registry)})
 
     def host(self, verifier: Verifier) -> BoundVerifier:
         """Bind a verifier to its settings.
@@ -301,8 +301,8 @@ def read_settings(kind: type[_T], path: Path | None, overrides: Mapping[str, Any
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        said = explain(error, "" if path is not None else "settings", kind)
-        raise SettingsError(f"{path}: {said}" if path is not None else said) from None
+        problem = explain(error, "" if path is not None else "settings", kind)
+        raise SettingsError(f"{path}: {problem}" if path is not None else problem) from None
 
 
 def drain_timeout_s(files: Iterable[str | None]) -> float:

@@ -15,8 +15,8 @@ REPLICA = "{replica}"
 
 def addresses_elsewhere(servers: Iterable[Server], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Where the servers are that run elsewhere, by name: where the command line says, else where the recipe does."""
-    found = {server.name: given.get(server.name) or server.endpoints for server in servers}
-    return {name: addresses for name, addresses in found.items() if addresses}
+    elsewhere = {server.name: given.get(server.name) or server.endpoints for server in servers}
+    return {name: addresses for name, addresses in elsewhere.items() if addresses}
 
 
 def verifiers_elsewhere(servers: Iterable[Server], addresses: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
@@ -58,10 +58,10 @@ def programs_of(
         config = str(folder / server.config) if server.config is not None else None
         for replica in range(server.replicas):
             if port:
-                given: int | None = port + len(programs)
+                given_port: int | None = port + len(programs)
             else:
                 # A port of the settings file can be taken once.
-                given = port if replica == 0 else 0
+                given_port = port if replica == 0 else 0
             number = replica + 1 if server.replicas > 1 else 0
             written = any(":" in verifier for verifier in server.verifiers)
             programs.append(
@@ -70,7 +70,7 @@ def programs_of(
                     server.verifiers,
                     config,
                     host,
-                    given,
+                    given_port,
                     workers or server.workers,
                     insecure,
                     number,

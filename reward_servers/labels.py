@@ -64,31 +64,31 @@ def labels_of_rewards(
     Returns:
         The labels by reward, of those that have any or whose labels have problems.
     """
-    found: dict[str, Labels] = {}
+    by_reward: dict[str, Labels] = {}
     for rollout in rollouts:
         expected = rollout.expected or {}
         names = asked.get(rollout.rollout_id, ())
-        given = expected.get("scores")
-        named = dict(given) if isinstance(given, Mapping) else {}
-        if given is not None and not isinstance(given, Mapping):
+        scores = expected.get("scores")
+        named = dict(scores) if isinstance(scores, Mapping) else {}
+        if scores is not None and not isinstance(scores, Mapping):
             problem = f"rollout {rollout.rollout_id!r}: expected.scores: expected an object such as {{'math': 1.0}}"
-            found.setdefault(labelled or (names[0] if names else ""), Labels()).problems.append(problem)
+            by_reward.setdefault(labelled or (names[0] if names else ""), Labels()).problems.append(problem)
         if expected.get("score") is not None and (names or labelled):
             named.setdefault(labelled or names[0], expected["score"])
         for name, value in named.items():
-            labels = found.setdefault(name, Labels())
-            implied = not isinstance(given, Mapping) or name not in given
+            labels = by_reward.setdefault(name, Labels())
+            implied = not isinstance(scores, Mapping) or name not in scores
             labels.unnamed |= implied
             labels.take(rollout.rollout_id, "score" if implied else f"scores.{name}", value)
-    return found
+    return by_reward
 
 
 def read_labels(rollouts: Iterable[Rollout]) -> Labels:
     """Read ``expected.score`` of each rollout. A null or missing one is no label."""
-    found = Labels()
+    labels = Labels()
     for rollout in rollouts:
-        found.take(rollout.rollout_id, "score", (rollout.expected or {}).get("score"))
-    return found
+        labels.take(rollout.rollout_id, "score", (rollout.expected or {}).get("score"))
+    return labels
 
 
 def compare(score: float | None, label: float, tolerance: float = TOLERANCE) -> Match:

@@ -44,7 +44,7 @@ class _Watch:
         self._next = self._loop.call_later(self._period, self._note_alive)
 
     def _look(self) -> None:
-        told = last_seen = 0.0
+        reported = last_seen = 0.0
         looked, cpu, paused = time.monotonic(), time.process_time(), 0.0
         while not self._ended.wait(self._period):
             now, cpu_now, seen = time.monotonic(), time.process_time(), self._seen_alive
@@ -55,8 +55,8 @@ class _Watch:
             paused += max(0.0, now - looked - 2 * self._period - (cpu_now - cpu))
             looked, cpu = now, cpu_now
             held = now - seen - paused
-            if held > self._tolerated and seen != told:
-                told = seen
+            if held > self._tolerated and seen != reported:
+                reported = seen
                 frame = sys._current_frames().get(self._thread_of_loop)
                 stack = "".join(traceback.format_stack(frame)[-_DEEPEST:]) if frame is not None else ""
                 _log.error(

@@ -63,8 +63,8 @@ class ServerProcess:
         self._said: deque[str] = deque(maxlen=_LINES_KEPT)
         # Without a certificate in its settings it speaks plain text to the cluster, as Ray itself does.
         place = ["--host", get_node_ip_address(), "--port", "0", "--insecure", "--metrics-port", "0"]
-        told = ["--with-parent", *place, "--workers", str(workers), *options, *verifiers]
-        line = [sys.executable, "-P", "-m", "reward_servers", "serve", *told]
+        arguments = ["--with-parent", *place, "--workers", str(workers), *options, *verifiers]
+        line = [sys.executable, "-P", "-m", "reward_servers", "serve", *arguments]
         self._process = spawn_bound(line, self._hear, stdout=subprocess.PIPE)
         assert self._process.stdout is not None
         first = self._process.stdout.readline().split()
@@ -76,8 +76,8 @@ class ServerProcess:
 
     def _hear(self, line: str) -> None:
         self._said.append(line)
-        if self._metrics is None and (found := _METRICS.search(line)):
-            self._metrics = found[0]
+        if self._metrics is None and (match := _METRICS.search(line)):
+            self._metrics = match[0]
         # Ray keeps what its workers write.
         sys.stderr.write(f"{line}\n")
 
@@ -100,8 +100,8 @@ class ServerProcess:
         if self._metrics is None:
             raise OSError("the server has named no address of its metrics")
         with urllib.request.urlopen(self._metrics, timeout=2.0) as page:  # noqa: S310 (our own server's)
-            found = _IN_FLIGHT.search(page.read().decode())
-        return int(float(found[1])) if found else 0
+            match = _IN_FLIGHT.search(page.read().decode())
+        return int(float(match[1])) if match else 0
 
     def drain(self) -> None:
         """Let it finish what it has admitted, and wait for its end."""
@@ -179,10 +179,10 @@ class Servers:
             for _ in range(replicas)
         ]
         try:
-            self.addresses: list[str] = ray.get([one.address.remote() for one in self._actors])
+            self.addresses: list[str] = ray.get([actor.address.remote() for actor in self._actors])
         except ray.exceptions.RayActorError as error:
-            for one in self._actors:
-                ray.kill(one)
+            for started in self._actors:
+                ray.kill(started)
             raise ServerNotStartedError(str(error)) from None
 
     def __enter__(self) -> Self:
@@ -197,16 +197,16 @@ class Servers:
 def stop(name: str) -> int:
     """Drain and end all actors of a name, detached ones above all; how many there were."""
     listed = ray.util.list_named_actors(all_namespaces=True)
-    names = [one["name"] for one in listed if one["namespace"] == NAMESPACE]
-    actors = [ray.get_actor(one, namespace=NAMESPACE) for one in names if one.startswith(f"{PREFIX}{name}:")]
+    names = [entry["name"] for entry in listed if entry["namespace"] == NAMESPACE]
+    actors = [ray.get_actor(n, namespace=NAMESPACE) for n in names if n.startswith(f"{PREFIX}{name}:")]
     _stop(actors)
     return len(actors)
 
 
 def _stop(actors: Sequence[Any]) -> None:
-    ray.wait([one.drain.remote() for one in actors], num_returns=len(actors), timeout=_DRAIN_S)
-    for one in actors:
-        ray.kill(one)
+    ray.wait([actor.drain.remote() for actor in actors], num_returns=len(actors), timeout=_DRAIN_S)
+    for actor in actors:
+        ray.kill(actor)
 
 
 def _actor_name(name: str) -> str:
@@ -286,7 +286,7 @@ def application(told: Mapping[str, Any]) -> Any:
         graceful_shutdown_timeout_s=_DRAIN_S + 5,
         health_check_period_s=2.0,
     )
-    options = [str(one) for one in told.get("options", ())]
+    options = [str(option) for option in told.get("options", ())]
     return deployment.bind(str(told["name"]), list(told["verifiers"]), int(told.get("workers", 1)), options)
 
 

@@ -79,8 +79,8 @@ class Peers:
         await asyncio.gather(*(remote.close() for remote in self._remotes.values()))
 
     def _read_file(self) -> None:
-        if self._file is not None and (told := self._file.read_text("utf-8")).endswith("\n"):
-            self._endpoints = {**json.loads(told), **self._endpoints}
+        if self._file is not None and (text := self._file.read_text("utf-8")).endswith("\n"):
+            self._endpoints = {**json.loads(text), **self._endpoints}
 
 
 class RemoteVerifier:
@@ -119,8 +119,8 @@ class RemoteVerifier:
         except RewardError as error:
             raise ServiceError(str(error), code="unavailable", retryable=True) from None
         versions = table.versions[0]
-        who = versions[0] if versions else None
-        identity = VerifierId(self._name, who.version if who else "", who.digest if who else "")
+        version = versions[0] if versions else None
+        identity = VerifierId(self._name, version.version if version else "", version.digest if version else "")
         cell = table.cell(0, self._name)
         return _outcome(cell), identity, _usage(cell)
 
@@ -137,13 +137,15 @@ def _sent(rollout: Rollout) -> SentRollout:
         reference=json.loads(rollout.reference) if rollout.reference else None,
         metadata=rollout.metadata or None,
         finish_reason=rollout.finish_reason,
-        documents=[Document(one.id, one.text, one.title, one.uri) for one in rollout.documents],
+        documents=[
+            Document(document.id, document.text, document.title, document.uri) for document in rollout.documents
+        ],
         token_ids=rollout.token_ids,
     )
 
 
 def _content(content: Content) -> str | list[dict[str, Any]]:
-    return content if isinstance(content, str) else [_message(one) for one in content]
+    return content if isinstance(content, str) else [_message(message) for message in content]
 
 
 def _message(message: Message) -> dict[str, Any]:

@@ -91,10 +91,10 @@ class Running:
         """
         await self._servicer.drain()
         await self._probe.enter_graceful_shutdown()
-        waits = [asyncio.create_task(one) for one in (self.scorer.drain(), self._hurried.wait())]
+        waits = [asyncio.create_task(wait) for wait in (self.scorer.drain(), self._hurried.wait())]
         done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        for one in waits:
-            one.cancel()
+        for wait in waits:
+            wait.cancel()
         if waits[0] not in done:
             why = f"after {seconds:g} s of draining" if not self._hurried.is_set() else "when it was told twice to end"
             _log.error("items were still running %s; they are lost", why)
@@ -154,7 +154,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     verifiers = [find(name) for name in dict.fromkeys(names)]
     _say_unused(config, verifiers)
     _find_folders(config)
-    hosted = [config.host(one) for one in verifiers]
+    hosted = [config.host(verifier) for verifier in verifiers]
     clients = Clients(config.auth.tokens)
     scorer = _scorer(hosted, config, peers)
     server = grpc.aio.server(options=_options(config))
@@ -171,11 +171,11 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
     servicer.register(server)
     announcer = _announcer(config, address, servicer)
-    names = [one.name for one in verifiers]
+    names = [verifier.name for verifier in verifiers]
     probe = await add_standard_services(server, _SERVICES, names, with_reflection=config.server.reflection)
 
-    async def changed(there: list[str], gone: list[str]) -> None:
-        await say_hosted(probe, there, gone)
+    async def changed(there: list[str], removed: list[str]) -> None:
+        await say_hosted(probe, there, removed)
         announcer.announce_again()
 
     registrar = Registrar(scorer, config, origins, changed)
@@ -204,8 +204,8 @@ def _scorer(hosted: Sequence[BoundVerifier], config: ServerConfig, peers: Path |
 
 
 def _say_unused(config: ServerConfig, verifiers: Sequence[Verifier]) -> None:
-    config.check_names([one.name for one in verifiers], installed())
-    unused = sorted((set(config.verifiers) | set(config.item_limits)) - {one.name for one in verifiers})
+    config.check_names([verifier.name for verifier in verifiers], installed())
+    unused = sorted((set(config.verifiers) | set(config.item_limits)) - {verifier.name for verifier in verifiers})
     if unused and config.registration.allowed:
         _log.info("settings of %s wait: they are not served here yet", ", ".join(unused))
     elif unused:
@@ -227,10 +227,10 @@ def _origins(hosted: Sequence[BoundVerifier]) -> dict[str, str]:
     """Where verifiers come from, by digest."""
     entries = installed()
     return {
-        one.identity.digest: f"{entries[one.identity.name].distribution}, {one.verifier.path}"
-        if one.identity.name in entries
-        else one.verifier.path
-        for one in hosted
+        bound.identity.digest: f"{entries[bound.identity.name].distribution}, {bound.verifier.path}"
+        if bound.identity.name in entries
+        else bound.verifier.path
+        for bound in hosted
     }
 
 
@@ -292,8 +292,10 @@ def _say_started(config: ServerConfig, address: str, scorer: Scorer) -> None:
                 "version": __version__,
                 "pid": os.getpid(),
                 "workers": server.workers,
-                "verifiers": ",".join(f"{one.identity.name}@{one.identity.version}" for one in scorer.hosted.values()),
-                "digests": ",".join(one.identity.digest for one in scorer.hosted.values()),
+                "verifiers": ",".join(
+                    f"{bound.identity.name}@{bound.identity.version}" for bound in scorer.hosted.values()
+                ),
+                "digests": ",".join(bound.identity.digest for bound in scorer.hosted.values()),
                 "tls": "mutual" if server.tls and server.tls.client_ca else "server" if server.tls else "none",
                 "tokens": config.auth.tokens is not None,
                 "items": limits.max_items,

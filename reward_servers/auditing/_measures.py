@@ -71,7 +71,7 @@ def kappa(first: Sequence[bool], second: Sequence[bool]) -> float | None:
     total = len(first)
     if not total:
         return None
-    same = sum(one == other for one, other in zip(first, second, strict=True)) / total
+    same = sum(a == other for a, other in zip(first, second, strict=True)) / total
     yes, also = sum(first) / total, sum(second) / total
     chance = yes * also + (1 - yes) * (1 - also)
     return (same - chance) / (1 - chance) if chance < 1 else None

@@ -28,15 +28,15 @@ def plot(report: Report, folder: Path) -> list[Path]:
         "asked again": report.retest,
         "other order": report.flips,
         "padding": report.padding,
-        **{f"plant: {kind}": one for kind, one in report.injection.items() if kind != "any"},
+        **{f"plant: {kind}": rate for kind, rate in report.injection.items() if kind != "any"},
     }
-    shown = {name: one for name, one in rates.items() if one.total}
+    shown = {name: rate for name, rate in rates.items() if rate.total}
     figure = Figure(figsize=(7, 0.5 * len(shown) + 1.2), layout="constrained")
     axes = figure.subplots()
-    shares = [one.share for one in shown.values()]
-    low = [one.share - one.low for one in shown.values()]
-    high = [one.high - one.share for one in shown.values()]
-    axes.barh(list(shown), shares, xerr=[[max(0.0, one) for one in low], [max(0.0, one) for one in high]])
+    shares = [rate.share for rate in shown.values()]
+    low = [rate.share - rate.low for rate in shown.values()]
+    high = [rate.high - rate.share for rate in shown.values()]
+    axes.barh(list(shown), shares, xerr=[[max(0.0, width) for width in low], [max(0.0, width) for width in high]])
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of scores that changed, or rose (95 % interval)")
     axes.invert_yaxis()

@@ -58,8 +58,8 @@ class Report:
             if isinstance(value, Calibration):
                 return {name: plain(getattr(value, name)) for name in value.__dataclass_fields__}
             if isinstance(value, Mapping):
-                return {name: plain(one) for name, one in value.items()}
-            return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+                return {name: plain(item) for name, item in value.items()}
+            return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
         return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__ if name != "points"}
 
@@ -83,9 +83,9 @@ class Report:
                 ("yes to right responses (right_yes)", _shown(held.right_yes)),
                 ("yes to wrong responses (wrong_yes)", _shown(held.wrong_yes)),
             ]
-        for pair, one in self.agreement.items():
-            beyond = "" if one["kappa"] is None else f"  (kappa {one['kappa']:.3f})"
-            rows.append((f"agreement of {pair}", f"{one['same']:.3f}{beyond}"))
+        for pair, figures in self.agreement.items():
+            beyond = "" if figures["kappa"] is None else f"  (kappa {figures['kappa']:.3f})"
+            rows.append((f"agreement of {pair}", f"{figures['same']:.3f}{beyond}"))
         rows += [(f"no score: {code}", str(count)) for code, count in sorted(self.missing.items())]
         return rows
 
@@ -147,9 +147,9 @@ def report_of(audit: Audit, table: ScoreTable) -> Report:
                 if again is not None:
                     retest.append(abs(score - again) > _EQUAL)
             for name in audit.models:
-                said = scores.get(probe, f"model.{name}")
-                if said is not None:
-                    by_model[name][base] = said
+                probe_score = scores.get(probe, f"model.{name}")
+                if probe_score is not None:
+                    by_model[name][base] = probe_score
         elif score is not None and base in plain:
             change = score - plain[base]
             if kind == "padded":
@@ -170,8 +170,8 @@ def report_of(audit: Audit, table: ScoreTable) -> Report:
         padding=rate([change > _EQUAL for change in changes]),
         padding_change=sum(changes) / len(changes) if changes else None,
         injection={
-            **{kind: rate(one) for kind, one in raised.items()},
-            "any": rate([one for each in raised.values() for one in each]),
+            **{kind: rate(outcomes) for kind, outcomes in raised.items()},
+            "any": rate([outcome for outcomes in raised.values() for outcome in outcomes]),
         },
         calibration=calibration([plain[base] for base in labelled], list(labelled.values())),
         agreement=_agreement(by_model),
@@ -188,11 +188,11 @@ def _count_pair(at_first: float | None, at_second: float | None, flips: list[boo
 
 
 def _agreement(by_model: Mapping[str, Mapping[int, float]]) -> dict[str, dict[str, float | None]]:
-    found: dict[str, dict[str, float | None]] = {}
-    for one, other in combinations(by_model, 2):
-        both = sorted(by_model[one].keys() & by_model[other].keys())
-        sides = [[by_model[name][base] >= 0.5 for base in both] for name in (one, other)]
-        if both:
-            same = sum(a == b for a, b in zip(*sides, strict=True)) / len(both)
-            found[f"{one} and {other}"] = {"items": float(len(both)), "same": same, "kappa": kappa(*sides)}
-    return found
+    by_pair: dict[str, dict[str, float | None]] = {}
+    for first, other in combinations(by_model, 2):
+        shared = sorted(by_model[first].keys() & by_model[other].keys())
+        sides = [[by_model[name][base] >= 0.5 for base in shared] for name in (first, other)]
+        if shared:
+            same = sum(a == b for a, b in zip(*sides, strict=True)) / len(shared)
+            by_pair[f"{first} and {other}"] = {"items": float(len(shared)), "same": same, "kappa": kappa(*sides)}
+    return by_pair

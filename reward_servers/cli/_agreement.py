@@ -71,8 +71,8 @@ def _case(rollout_id: str, cell: Cell, label: float | None, kind: str) -> dict[s
         "score": cell.score,
         "code": cell.code,
     }
-    given = {"party": cell.party, "message": cell.message, "note": cell.note, "evidence": cell.evidence}
-    return case | {key: value for key, value in given.items() if value}
+    details = {"party": cell.party, "message": cell.message, "note": cell.note, "evidence": cell.evidence}
+    return case | {key: value for key, value in details.items() if value}
 
 
 def print_agreement(report: Mapping[str, Any], verbose: bool) -> None:

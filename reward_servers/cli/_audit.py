@@ -52,11 +52,11 @@ def audit(
         raise UserError(f"KIND: {kind!r} cannot be audited; there is judge")
     if out is not None:
         refuse_overwriting("--out", out, {"the input": source, "the settings": config})
-    found = read_rollouts(source)
-    for problem in found.problems:
+    labelled = read_rollouts(source)
+    for problem in labelled.problems:
         print(f"{source}: {problem}", file=sys.stderr)
     try:
-        planned = plan_audit(found.rollouts, options=read_options(options), models=models or (), items=max_items)
+        planned = plan_audit(labelled.rollouts, options=read_options(options), models=models or (), items=max_items)
     except AuditError as error:
         raise UserError(f"{source}: {error}") from None
     if endpoint is None:

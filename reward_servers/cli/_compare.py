@@ -69,57 +69,57 @@ def compare(
     one side.
     """
     sides = ScoredRows(first), ScoredRows(second)
-    found = difference_of(*sides, shown)
-    for rows, only in zip(sides, found.only, strict=True):
-        if not found.both and not only:
+    difference = difference_of(*sides, shown)
+    for rows, only in zip(sides, difference.only, strict=True):
+        if not difference.both and not only:
             raise UserError(f"{rows.source}: {rows.problems[0] if rows.problems else 'there is no row in it'}")
         rows.tell_problems()
     if as_json:
-        print(json.dumps(found.to_dict(), ensure_ascii=False))
+        print(json.dumps(difference.to_dict(), ensure_ascii=False))
     else:
-        print_difference(found, str(first), str(second))
-    return EXIT_NO if found.changed or any(found.only) or any(rows.problems for rows in sides) else 0
+        print_difference(difference, str(first), str(second))
+    return EXIT_NO if difference.changed or any(difference.only) or any(rows.problems for rows in sides) else 0
 
 
 def difference_of(first: ScoredRows, second: ScoredRows, shown: int = _SHOWN) -> Difference:
     """Compare rows by their ``rollout_id``; the first run is kept in memory."""
-    found = compare_entries(first.entries(), second.entries(), shown)
-    found.reasons = _reasons(found, first.about(), second.about())
-    return found
+    difference = compare_entries(first.entries(), second.entries(), shown)
+    difference.reasons = _reasons(difference, first.about(), second.about())
+    return difference
 
 
 def compare_entries(first: Iterable[Entry], second: Iterable[Entry], shown: int = _SHOWN) -> Difference:
     """Compare scored rollouts by their ids."""
     before = {entry.rollout_id: entry for entry in first}
-    found = Difference()
+    difference = Difference()
     for entry in second:
         old = before.pop(entry.rollout_id, None)
         if old is None:
-            found.only[1].append(entry.rollout_id)
+            difference.only[1].append(entry.rollout_id)
             continue
-        found.both += 1
-        found.texts += old.response is not None and entry.response is not None and old.response != entry.response
-        found.rewards += not _equal(old.reward, entry.reward)
+        difference.both += 1
+        difference.texts += old.response is not None and entry.response is not None and old.response != entry.response
+        difference.rewards += not _equal(old.reward, entry.reward)
         for name in dict.fromkeys([*old.cells, *entry.cells]):
-            _compare(found, name, old, entry, shown)
-    found.only[0].extend(before)
-    return found
+            _compare(difference, name, old, entry, shown)
+    difference.only[0].extend(before)
+    return difference
 
 
-def _compare(found: Difference, name: str, old: Entry, new: Entry, shown: int) -> None:
-    one, other = old.cells.get(name), new.cells.get(name)
-    if one is not None and other is not None and one.code == other.code and _equal(one.score, other.score):
-        found.same[name] += 1
+def _compare(difference: Difference, name: str, old: Entry, new: Entry, shown: int) -> None:
+    cell, other = old.cells.get(name), new.cells.get(name)
+    if cell is not None and other is not None and cell.code == other.code and _equal(cell.score, other.score):
+        difference.same[name] += 1
         return
-    found.moves.setdefault(name, Counter())[f"{_said(one)} -> {_said(other)}"] += 1
-    if len(found.changes) < shown:
-        found.changes.append(
+    difference.moves.setdefault(name, Counter())[f"{_said(cell)} -> {_said(other)}"] += 1
+    if len(difference.changes) < shown:
+        difference.changes.append(
             {
                 "rollout_id": new.rollout_id,
                 "reward": name,
-                "before": _said(one),
+                "before": _said(cell),
                 "after": _said(other),
-                "why": _why(one, other),
+                "why": _why(cell, other),
             }
         )
 
@@ -131,46 +131,48 @@ def _said(cell: Cell | None) -> str:
     return f"{score} {cell.code}"
 
 
-def _why(one: Cell | None, other: Cell | None) -> str:
+def _why(first: Cell | None, other: Cell | None) -> str:
     """What the verdicts themselves say: their remarks, and what differs in their evidence."""
-    if one is None or other is None:
+    if first is None or other is None:
         return "asked in one run only"
     parts = []
-    told = [cell.note or cell.message for cell in (one, other)]
-    if told[0] != told[1]:
-        parts.append(f"{told[0] or 'no remark'} -> {told[1] or 'no remark'}")
-    if isinstance(one.evidence, Mapping) and isinstance(other.evidence, Mapping):
-        keys = [key for key in {**one.evidence, **other.evidence} if one.evidence.get(key) != other.evidence.get(key)]
+    reasons = [cell.note or cell.message for cell in (first, other)]
+    if reasons[0] != reasons[1]:
+        parts.append(f"{reasons[0] or 'no remark'} -> {reasons[1] or 'no remark'}")
+    if isinstance(first.evidence, Mapping) and isinstance(other.evidence, Mapping):
+        keys = [
+            key for key in {**first.evidence, **other.evidence} if first.evidence.get(key) != other.evidence.get(key)
+        ]
         if keys:
             parts.append(f"evidence differs in {', '.join(map(str, keys))}")
     return "; ".join(parts)
 
 
-def _equal(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return abs(one - other) <= _EQUAL
+def _equal(score: float | None, other: float | None) -> bool:
+    if score is None or other is None:
+        return score is other
+    return abs(score - other) <= _EQUAL
 
 
-def _reasons(found: Difference, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def _reasons(difference: Difference, first: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Versions and recipes of the runs, where both say them."""
     reasons = []
-    if found.texts:
-        reasons.append(f"{found.texts} responses differ: these are other rollouts under the same ids")
-    if not (one and other):
+    if difference.texts:
+        reasons.append(f"{difference.texts} responses differ: these are other rollouts under the same ids")
+    if not (first and other):
         reasons.append("versions and recipes are not known; folders say them, as `assay score -o DIR/` writes them")
         return reasons
-    if one.get("recipe_digest") != other.get("recipe_digest"):
-        reasons.append(f"the recipes differ: {one.get('recipe')} and {other.get('recipe')}")
+    if first.get("recipe_digest") != other.get("recipe_digest"):
+        reasons.append(f"the recipes differ: {first.get('recipe')} and {other.get('recipe')}")
     versions = [
         {reward["name"]: reward.get("versions") for reward in about.get("rewards", ()) if isinstance(reward, dict)}
-        for about in (one, other)
+        for about in (first, other)
     ]
     for name in versions[0].keys() & versions[1].keys():
         if versions[0][name] != versions[1][name]:
-            shown = (", ".join(map(str, one[name] or ["none answered"])) for one in versions)
+            shown = (", ".join(map(str, version[name] or ["none answered"])) for version in versions)
             reasons.append(f"{name}: {' -> '.join(shown)}")
-    if not reasons and found.changed:
+    if not reasons and difference.changed:
         reasons.append("recipe, versions and digests are the same: a verifier does not give the same verdict twice")
     return reasons
 

@@ -130,18 +130,18 @@ async def _processor_time(client: AsyncRewardClient, server: str, rollouts: Sequ
 
 def _computed(pid: int) -> float:
     """Seconds that a process and those that it has started have computed, but for those that have ended."""
-    found = 0.0
+    seconds = 0.0
     with contextlib.suppress(psutil.NoSuchProcess):
         top = psutil.Process(pid)
-        for one in (top, *top.children(recursive=True)):
+        for process in (top, *top.children(recursive=True)):
             # The scheduler counts nanoseconds; the times of processes are in ticks of ten milliseconds.
-            threads = list(Path(f"/proc/{one.pid}/task").glob("*/schedstat"))
+            threads = list(Path(f"/proc/{process.pid}/task").glob("*/schedstat"))
             with contextlib.suppress(OSError, psutil.NoSuchProcess):
                 if threads:
-                    found += sum(int(file.read_text().split()[0]) for file in threads) * 1e-9
+                    seconds += sum(int(file.read_text().split()[0]) for file in threads) * 1e-9
                 else:
-                    found += sum(one.cpu_times()[:2])
-    return found
+                    seconds += sum(process.cpu_times()[:2])
+    return seconds
 
 
 async def _keep_busy(

@@ -40,7 +40,9 @@ def data(
 
     if name is None:
         width = max(map(len, STEPS))
-        print("\n".join(f"{one.name:<{width}}  {one.summary}" for one in sorted(STEPS.values(), key=lambda s: s.name)))
+        print(
+            "\n".join(f"{step.name:<{width}}  {step.summary}" for step in sorted(STEPS.values(), key=lambda s: s.name))
+        )
         return 0
     if name not in STEPS:
         raise UserError(f"STEP {name!r} is not known; known are {', '.join(sorted(STEPS))}")
@@ -71,18 +73,18 @@ def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int
     if out != STDOUT:
         refuse_overwriting("--out", out, {"the input": source})
     with contextlib.nullcontext(sys.stdout) if out == STDOUT else whole_file(out) as file:
-        for made in prepared(chosen, _rows(source, problems), options):
-            if isinstance(made, Refused):
-                problems.append(f"row {made.number}: {made.reason}")
+        for row in prepared(chosen, _rows(source, problems), options):
+            if isinstance(row, Refused):
+                problems.append(f"row {row.number}: {row.reason}")
                 continue
-            file.write(json.dumps(made, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
             written += 1
     for problem in problems[:_SHOWN]:
         print(f"{source}: {problem}", file=sys.stderr)
     if len(problems) > _SHOWN:
         print(f"{source}: and {len(problems) - _SHOWN} more", file=sys.stderr)
-    said = f"{written} rows written" + (f", {len(problems)} rows left out" if problems else "")
-    print(said, file=sys.stderr if out == STDOUT else sys.stdout)
+    summary = f"{written} rows written" + (f", {len(problems)} rows left out" if problems else "")
+    print(summary, file=sys.stderr if out == STDOUT else sys.stdout)
     return EXIT_NO if problems else 0
 
 

@@ -23,15 +23,21 @@ def doctor(
     from reward_servers.cli._findings import examine
 
     findings = examine(verifiers or [], port)
-    lacking = [one for one in findings if one.required and not one.ok]
+    lacking = [finding for finding in findings if finding.required and not finding.ok]
     if as_json:
-        print(json.dumps({"ok": not lacking, "findings": [one.to_dict() for one in findings]}, indent=1))
+        print(json.dumps({"ok": not lacking, "findings": [finding.to_dict() for finding in findings]}, indent=1))
         return int(bool(lacking))
     rows = [
-        [one.area, one.what, "ok" if one.ok else "missing" if one.required else "absent", one.detail, one.remedy]
-        for one in findings
+        [
+            finding.area,
+            finding.what,
+            "ok" if finding.ok else "missing" if finding.required else "absent",
+            finding.detail,
+            finding.remedy,
+        ]
+        for finding in findings
     ]
     print_table(("area", "what", "state", "found", "to mend it"), rows)
     if lacking:
-        print(f"missing for {', '.join(verifiers or [])}: {', '.join(one.what for one in lacking)}")
+        print(f"missing for {', '.join(verifiers or [])}: {', '.join(finding.what for finding in lacking)}")
     return int(bool(lacking))

@@ -51,17 +51,17 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[DoctorFinding]:
         verifiers: Their names; with none, everything is looked for and nothing is required.
         port: A port that a server is to listen on; 0 for any.
     """
-    everything = not verifiers
+    all_areas = not verifiers
     extras = ["server", *_extras(verifiers)]
-    reported = _REPORTED_EXTRAS if everything else tuple(dict.fromkeys(extras))
-    findings = [_versions(), *_packages(reported, required=not everything)]
+    reported = _REPORTED_EXTRAS if all_areas else tuple(dict.fromkeys(extras))
+    findings = [_versions(), *_packages(reported, required=not all_areas)]
     findings += [_verifier(name) for name in verifiers]
     # Every verifier that was named is loaded by now, and with it what it runs programs with.
-    if everything or "sandbox" in sys.modules:
-        findings += _sandbox(required=not everything)
-    if everything or "model" in extras:
+    if all_areas or "sandbox" in sys.modules:
+        findings += _sandbox(required=not all_areas)
+    if all_areas or "model" in extras:
         findings.append(_device())
-    return [*findings, _port(port, required=not everything)]
+    return [*findings, _port(port, required=not all_areas)]
 
 
 def _extras(verifiers: Sequence[str]) -> Iterator[str]:
@@ -91,7 +91,7 @@ def _packages(extras: Sequence[str], required: bool) -> Iterator[DoctorFinding]:
     shared = {wanted.name for wanted in _requirements("server")}
     for extra in extras:
         lacking = []
-        found = []
+        packages = []
         for wanted in _requirements(extra):
             if extra != "server" and wanted.name in shared:
                 continue
@@ -99,8 +99,8 @@ def _packages(extras: Sequence[str], required: bool) -> Iterator[DoctorFinding]:
             if have is None or not wanted.specifier.contains(have, prereleases=True):
                 lacking.append(f"{wanted.name}{wanted.specifier} ({have or 'not installed'})")
             else:
-                found.append(f"{wanted.name} {have}")
-        detail = ("lacks " + ", ".join(lacking)) if lacking else ", ".join(found)
+                packages.append(f"{wanted.name} {have}")
+        detail = ("lacks " + ", ".join(lacking)) if lacking else ", ".join(packages)
         remedy = f"pip install '{_DISTRIBUTION}[{extra}]'" if lacking else ""
         yield DoctorFinding("packages", f"{_DISTRIBUTION}[{extra}]", not lacking, detail, remedy, required)
 
@@ -131,23 +131,23 @@ def _verifier(name: str) -> DoctorFinding:
     from reward_servers.core import AssayServerError, find, installed
 
     try:
-        found = find(name)
+        verifier = find(name)
     except AssayServerError as error:
         entry = installed().get(name)
         remedy = entry.remedy if entry is not None else "install the package that it comes with, or mend its name"
         return DoctorFinding("verifiers", name, False, str(error), remedy, True)
     except Exception as error:  # noqa: BLE001 - a module that breaks when it is imported is a finding
         return DoctorFinding("verifiers", name, False, unexpected(error), "mend the verifier's module", True)
-    return DoctorFinding("verifiers", name, True, f"{found.name}@{found.version}, {found.path}", required=True)
+    return DoctorFinding("verifiers", name, True, f"{verifier.name}@{verifier.version}, {verifier.path}", required=True)
 
 
 def _sandbox(required: bool) -> Iterator[DoctorFinding]:
     """What programs are run with. Without isolation none is run; languages are needed only by tasks that use them."""
     import sandbox
 
-    for one in sandbox.diagnose():
-        needed = required and one.subject == "isolation"
-        yield DoctorFinding("sandbox", one.subject, one.ok, one.detail, one.remedy, needed)
+    for finding in sandbox.diagnose():
+        needed = required and finding.subject == "isolation"
+        yield DoctorFinding("sandbox", finding.subject, finding.ok, finding.detail, finding.remedy, needed)
 
 
 def _device() -> DoctorFinding:

@@ -33,23 +33,23 @@ def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[
         UserError: The file does not hold that, or names a server that the recipe does not have.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
+        table = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}") from None
-    if not isinstance(found, dict) or not all(
-        isinstance(addresses, list) and addresses and all(isinstance(one, str) for one in addresses)
-        for addresses in found.values()
+    if not isinstance(table, dict) or not all(
+        isinstance(addresses, list) and addresses and all(isinstance(address, str) for address in addresses)
+        for addresses in table.values()
     ):
         raise UserError(f'{path}: expected an object such as {{"math": ["127.0.0.1:50051"]}}')
     if servers is not None:
-        _check_names(path, found, [server.name for server in servers])
-    return found
+        _check_names(path, table, [server.name for server in servers])
+    return table
 
 
-def _check_names(path: Path, found: Mapping[str, Any], names: Sequence[str]) -> None:
+def _check_names(path: Path, addresses: Mapping[str, Any], names: Sequence[str]) -> None:
     """Refuse what looks like a mistyped name. A file may say more than a recipe needs: that is remarked."""
-    lacking = [name for name in names if name not in found]
-    unknown = [name for name in found if name not in names]
+    lacking = [name for name in names if name not in addresses]
+    unknown = [name for name in addresses if name not in names]
     for name in unknown:
         close = get_close_matches(name, lacking, n=1, cutoff=0.5)
         if close:

@@ -41,12 +41,12 @@ def addresses_of(endpoints: Sequence[str], file: Path | None) -> list[str]:
     Raises:
         UserError: There are none.
     """
-    found = [address for one in endpoints for address in one.split(",") if address]
+    listed = [address for endpoint in endpoints for address in endpoint.split(",") if address]
     if file is not None:
-        found += [address for addresses in read_endpoints(file).values() for address in addresses]
-    if not found:
+        listed += [address for addresses in read_endpoints(file).values() for address in addresses]
+    if not listed:
         raise UserError("name at least one server (HOST:PORT), or give --endpoints-file")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(listed))
 
 
 def look(addresses: Sequence[str], tls: TLS | None, token: str | None, timeout: float) -> list[Seen]:

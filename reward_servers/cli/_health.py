@@ -29,10 +29,11 @@ def health(
     seen = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
     if as_json:
         rows = [
-            {"address": one.address, "serving": one.serving, "state": one.state, "problem": one.problem} for one in seen
+            {"address": replica.address, "serving": replica.serving, "state": replica.state, "problem": replica.problem}
+            for replica in seen
         ]
         print(json.dumps(rows, indent=1))
     else:
-        for one in seen:
-            print(f"{one.address}  {one.state}{f': {one.problem}' if one.problem else ''}")
-    return 0 if all(one.serving for one in seen) else _UNHEALTHY
+        for replica in seen:
+            print(f"{replica.address}  {replica.state}{f': {replica.problem}' if replica.problem else ''}")
+    return 0 if all(replica.serving for replica in seen) else _UNHEALTHY

@@ -33,12 +33,12 @@ def read_columns(given: Sequence[str]) -> dict[str, str]:
         UserError: One of them has another form, or is given twice.
     """
     columns: dict[str, str] = {}
-    for one in [part for text in given for part in text.split(",")]:
-        name, equals, column = one.partition("=")
+    for entry in [part for text in given for part in text.split(",")]:
+        name, equals, column = entry.partition("=")
         if not (name and equals and column):
-            raise UserError(f"--map {one!r}: expected FIELD=COLUMN, such as response=completion")
+            raise UserError(f"--map {entry!r}: expected FIELD=COLUMN, such as response=completion")
         if name in columns:
-            raise UserError(f"--map {one}: {name} is {columns[name]} already; give each field once")
+            raise UserError(f"--map {entry}: {name} is {columns[name]} already; give each field once")
         columns[name] = column
     return columns
 
@@ -77,12 +77,12 @@ def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, 
         return load_recipe(path)
     if options is not None and len(verifiers) > 1:
         raise UserError("--options is for one --verifier; write a recipe for several with options")
-    given = read_options(options)
+    chosen = read_options(options)
     names = [name.partition("@")[0] for name in verifiers]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"--verifier {name} is given {names.count(name)} times; give it once, or write a recipe")
-    rewards = tuple(Reward(name, asked, options=given) for name, asked in zip(names, verifiers, strict=True))
+    rewards = tuple(Reward(name, asked, options=chosen) for name, asked in zip(names, verifiers, strict=True))
     servers = () if config is None else (Server("score", tuple(names), config=os.path.abspath(config)),)
     return Recipe(rewards, name="score", servers=servers, advantage=None)
 
@@ -101,23 +101,23 @@ def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> Rollou
     from trainer_client import RolloutError, read_rollouts
 
     try:
-        found = read_rollouts(source, columns, **form)
+        file = read_rollouts(source, columns, **form)
     except RolloutError as error:
         place = "" if str(error).startswith(str(source)) else f"{source}: "
         raise UserError(f"{place}{error}") from None
-    if not found.rollouts and found.columns:
-        raise UserError(unfitting(source, found, columns))
-    if found.format != "plain" and form.get("format") is None:
-        print_note(f"{source}: read as {found.format}; --format plain reads rows as they are")
-    if found.variants:
-        print_note(f"{source}: {found.variants} rows hold the responses of other rows once more, and are left out")
-    for problem in found.problems[:_PROBLEMS_SHOWN]:
+    if not file.rollouts and file.columns:
+        raise UserError(unfitting(source, file, columns))
+    if file.format != "plain" and form.get("format") is None:
+        print_note(f"{source}: read as {file.format}; --format plain reads rows as they are")
+    if file.variants:
+        print_note(f"{source}: {file.variants} rows hold the responses of other rows once more, and are left out")
+    for problem in file.problems[:_PROBLEMS_SHOWN]:
         print(f"{source}: {problem}", file=sys.stderr)
-    if len(found.problems) > _PROBLEMS_SHOWN:
-        print(f"{source}: {len(found.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
-    if not found.rollouts:
-        raise UserError(useless(source, found))
-    return found
+    if len(file.problems) > _PROBLEMS_SHOWN:
+        print(f"{source}: {len(file.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
+    if not file.rollouts:
+        raise UserError(useless(source, file))
+    return file
 
 
 def useless(source: Path, found: RolloutFile) -> str:
@@ -141,19 +141,19 @@ def reference_remedy(found: RolloutFile, columns: Mapping[str, str]) -> str:
     if "reference" in found.columns or any(name.partition(".")[0] == "reference" for name in columns):
         return ""
     shown = ", ".join(found.columns)
-    proposed = [one for one in _proposed(found, columns) if one.startswith("--map reference.")]
+    proposed = [remedy for remedy in _proposed(found, columns) if remedy.startswith("--map reference.")]
     if found.format != "plain":
         proposed = proposed or ["--map reference.answer=COLUMN, of a second file by --join FILE"]
     how = " ".join(proposed) or "--map reference.answer=COLUMN"
     return f"there is no column reference; columns here: {shown}; say which it is: {how}"
 
 
-def _proposed(found: RolloutFile, columns: Mapping[str, str]) -> list[str]:
+def _proposed(file: RolloutFile, columns: Mapping[str, str]) -> list[str]:
     """Options that give fields the columns which other files call so."""
     return [
         f"--map {name}={column}"
         for name, usual in _USUAL.items()
-        if name.partition(".")[0] not in found.columns and name not in columns
-        for column in [next((column for column in usual if column in found.columns), "")]
+        if name.partition(".")[0] not in file.columns and name not in columns
+        for column in [next((column for column in usual if column in file.columns), "")]
         if column
     ]

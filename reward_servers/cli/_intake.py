@@ -168,11 +168,11 @@ class Intake:
             values_of(self._recipe.plan, rollouts)
 
     def _report(self) -> None:
-        found, source = self.found, self._source
-        if found.format != "plain" and self.form.format is None:
-            print_note(f"{source}: read as {found.format}; --format plain reads rows as they are")
-        if found.variants:
-            print_note(f"{source}: {found.variants} rows hold the responses of other rows once more, and are left out")
+        file, source = self.found, self._source
+        if file.format != "plain" and self.form.format is None:
+            print_note(f"{source}: read as {file.format}; --format plain reads rows as they are")
+        if file.variants:
+            print_note(f"{source}: {file.variants} rows hold the responses of other rows once more, and are left out")
         if self.left_out > _PROBLEMS_SHOWN:
             print_note(f"{source}: {self.left_out - _PROBLEMS_SHOWN} more lines cannot be used")
 

@@ -59,24 +59,24 @@ def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelli
         rollout_id: [name for column, name in enumerate(table.columns) if asked[row, column]]
         for rollout_id, row in row_of.items()
     }
-    found = labels_of_rewards(rollouts, names, labelling.reward)
+    labels_by_reward = labels_of_rewards(rollouts, names, labelling.reward)
     by_reward: dict[str, dict[str, Any]] = {}
     notes = []
-    for name, labels in found.items():
+    for name, labels in labels_by_reward.items():
         if name in table.columns:
             compared = _compare(table, table.column(name), labels, row_of, labelling.tolerance)
             if compared is not None:
                 by_reward[name] = compared
         elif name:
             notes.append(f"{len(labels.scores)} labels in expected.scores name {name!r}, which is no reward here")
-    several = any(len(one) > 1 for one in names.values())
-    taken = [name for name, labels in found.items() if labels.unnamed]
+    several = any(len(name) > 1 for name in names.values())
+    taken = [name for name, labels in labels_by_reward.items() if labels.unnamed]
     if several and labelling.reward is None and taken:
         notes.append(
             f"expected.score is compared with {', '.join(taken)}: the first reward that is asked of a rollout; "
             "--label REWARD names another, and expected.scores labels each by name"
         )
-    return Compared(by_reward, [problem for labels in found.values() for problem in labels.problems], notes)
+    return Compared(by_reward, [problem for labels in labels_by_reward.values() for problem in labels.problems], notes)
 
 
 def _compare(
@@ -96,9 +96,9 @@ def _compare(
         return None
     outcome: dict[str, Any] = {"total": counts.total(), **{match.value: counts[match] for match in Match}}
     graded = any(label not in (0.0, 1.0) for _, label in pairs) or any(score not in (0.0, 1.0) for score, _ in pairs)
-    found = correlations(*np.array(pairs, np.float64).reshape(-1, 2).T) if graded else None
-    if found is not None:
-        outcome |= {"pearson": found[0], "spearman": found[1]}
+    correlation = correlations(*np.array(pairs, np.float64).reshape(-1, 2).T) if graded else None
+    if correlation is not None:
+        outcome |= {"pearson": correlation[0], "spearman": correlation[1]}
     return outcome
 
 
@@ -108,7 +108,10 @@ def add_agreement(grid: Grid, agreements: Sequence[Mapping[str, Any] | None]) ->
         return
     shown = {"labels": "total", **{f"  {match.value.replace('_', ' ')}": match.value for match in Match}}
     for name, key in shown.items():
-        grid.add(name, [str(one[key]) if one else NONE for one in agreements])
-    grid.add("  agree, share", [f"{one['agree'] / one['total']:.2%}" if one else NONE for one in agreements])
+        grid.add(name, [str(agreement[key]) if agreement else NONE for agreement in agreements])
+    grid.add(
+        "  agree, share",
+        [f"{agreement['agree'] / agreement['total']:.2%}" if agreement else NONE for agreement in agreements],
+    )
     for name in ("pearson", "spearman"):
-        grid.add(f"  {name}", [figure(one.get(name)) if one else NONE for one in agreements])
+        grid.add(f"  {name}", [figure(agreement.get(name)) if agreement else NONE for agreement in agreements])

@@ -59,7 +59,7 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
 def _end_threads() -> list[str]:
     """Wait for threads that the interpreter waits for; the names of those that do not end."""
     until = time.monotonic() + _LAST_S
-    others = [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
-    for thread in others:
+    threads = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread()]
+    for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    return [one.name for one in others if one.is_alive()]
+    return [t.name for t in threads if t.is_alive()]

@@ -60,11 +60,14 @@ class TrainingSignal:
         if any(step.rewards is not None for step in steps):
             rewards = [step.rewards for step in steps]
             joined.rewards = np.concatenate(
-                [np.full(count, np.nan) if one is None else one for one, count in zip(rewards, rows, strict=True)]
+                [
+                    np.full(count, np.nan) if reward is None else reward
+                    for reward, count in zip(rewards, rows, strict=True)
+                ]
             )
         advantages = [step.advantages for step in steps if step.advantages is not None]
         joined.advantages = np.concatenate(advantages) if len(advantages) == len(steps) else None
-        joined.steps = tuple(made for step in steps for made in step.steps)
+        joined.steps = tuple(inner for step in steps for inner in step.steps)
         joined.failed = any(step.failed for step in steps)
         return joined
 
@@ -90,26 +93,26 @@ def training_signal_of(table: ScoreTable) -> TrainingSignal:
     if table.recipe.advantage is None:
         return TrainingSignal(rewards, None, "")
     try:
-        made = table.signal
+        signal = table.signal
     except (RewardError, SignalError) as error:
         return TrainingSignal(rewards, None, f"no advantages: {error}")
-    return TrainingSignal(rewards, made, _shortfall(made))
+    return TrainingSignal(rewards, signal, _shortfall(signal))
 
 
-def _shortfall(made: Signal) -> str:
+def _shortfall(signal: Signal) -> str:
     """Say that a method gives no advantage per rollout, and what it gives instead."""
-    if made.advantages is not None:
+    if signal.advantages is not None:
         return ""
-    given = {
-        "advantages per token": made.token_advantages,
-        "pairs": made.pairs,
-        "requests": made.requests,
-        "a budget": made.budget,
-        "weights per token": made.token_weights,
-        "shaped rewards": made.rewards,
+    targets = {
+        "advantages per token": signal.token_advantages,
+        "pairs": signal.pairs,
+        "requests": signal.requests,
+        "a budget": signal.budget,
+        "weights per token": signal.token_weights,
+        "shaped rewards": signal.rewards,
     }
-    found = [name for name, value in given.items() if value is not None]
-    return f"the method gives {' and '.join(found) or 'weights'} and no advantage per rollout"
+    names = [name for name, value in targets.items() if value is not None]
+    return f"the method gives {' and '.join(names) or 'weights'} and no advantage per rollout"
 
 
 def signal_fields(signal: TrainingSignal, row: int) -> dict[str, Any]:
@@ -130,9 +133,9 @@ def describe_run(
         intake: What the input file held, and how it was read.
         labelling: How scores are compared with labels.
     """
-    found = intake.found
+    file = intake.found
     outcome = summary.to_dict()
-    compared = agreement_of_rewards(table, found.rollouts, labelling)
+    compared = agreement_of_rewards(table, file.rollouts, labelling)
     for reward in outcome["rewards"]:
         reward["agreement"] = compared.by_reward.get(reward["name"])
     advantages = signal.advantages
@@ -144,10 +147,10 @@ def describe_run(
         "advantage": None if advantages is None else asdict(_advantages(table, signal)),
         "zero_advantages": None if advantages is None else int((advantages[table.mask] == 0).sum()),
         "remark": "" if outcome["incomplete"] else signal.reason,
-        "grouped_by_prompt": found.grouped_by_prompt if table.recipe.advantage is not None else 0,
-        "ungrouped": found.ungrouped,
-        "reference_remedy": reference_remedy(found, intake.form.columns) if _lacks_references(summary) else "",
-        "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
+        "grouped_by_prompt": file.grouped_by_prompt if table.recipe.advantage is not None else 0,
+        "ungrouped": file.ungrouped,
+        "reference_remedy": reference_remedy(file, intake.form.columns) if _lacks_references(summary) else "",
+        "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in file.problems],
         "label_problems": compared.problems,
         "label_notes": compared.notes,
     }

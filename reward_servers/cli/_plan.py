@@ -49,11 +49,11 @@ def plan(
     count = workers or os.cpu_count() or 1
     folder = recipe.parent if recipe is not None else Path()
     costs = asyncio.run(_measure(loaded, folder, rollouts, measure_s, count, verbose=verbose))
-    rows = [one.row(rollouts_per_step, step_s, headroom) for one in costs]
-    client = rollouts_per_step * sum(one.share * one.client for one in costs)
+    rows = [cost.row(rollouts_per_step, step_s, headroom) for cost in costs]
+    client = rollouts_per_step * sum(cost.share * cost.client for cost in costs)
     if as_json:
-        told = {"sample": len(rollouts), "workers": count, "headroom": headroom, "client_seconds": client}
-        print(json.dumps({**told, "servers": rows}))
+        measured = {"sample": len(rollouts), "workers": count, "headroom": headroom, "client_seconds": client}
+        print(json.dumps({**measured, "servers": rows}))
     else:
         _print(rows, len(rollouts), count, (rollouts_per_step, step_s, headroom))
         _print_client(client, step_s)
@@ -68,18 +68,18 @@ async def _measure(
     from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
 
     elsewhere = addresses_elsewhere(recipe.all_servers, {})
-    ours = [replace(one, replicas=1) for one in recipe.all_servers if one.name not in elsewhere]
-    if not ours:
+    local = [replace(server, replicas=1) for server in recipe.all_servers if server.name not in elsewhere]
+    if not local:
         raise UserError("every server of the recipe runs elsewhere; plan measures those that it starts itself")
     programs = [
-        replace(one, cache_bytes=0)
-        for one in programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
+        replace(server, cache_bytes=0)
+        for server in programs_of(local, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
     ]
-    found: list[Cost] = []
+    costs: list[Cost] = []
     log, where = QuietLog(verbose), verifiers_elsewhere(recipe.all_servers, elsewhere)
     async with Session(programs, log, elsewhere, verifiers=where) as session:
-        for server in ours:
-            rewards = tuple(one for one in recipe.rewards if one.verifier_name in server.verifiers)
+        for server in local:
+            rewards = tuple(reward for reward in recipe.rewards if reward.verifier_name in server.verifiers)
             if not rewards:
                 continue
             part = replace(_asking(recipe), rewards=rewards)
@@ -88,8 +88,8 @@ async def _measure(
             # Of replicas there is one, whose label is the server's name.
             pid, processors = session.supervisor.pids[server.name], min(workers, os.cpu_count() or 1)
             cost = await session.run(cost_of(client, server, rollouts, seconds, (pid, processors)))
-            found.append(cost)
-    return found
+            costs.append(cost)
+    return costs
 
 
 def _asking(recipe: Recipe) -> Recipe:

@@ -51,13 +51,13 @@ def recipe(
             problems = error.all
     servers: tuple[Server, ...] = loaded.all_servers if loaded is not None else text.fields.get("servers", ())
     endpoints = endpoints_of(servers, endpoints_file, endpoint)
-    told = text.fields.get("client") or Asking()
-    tls = tls_of(ca, cert, key) or told.tls
-    offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or told.token, folder=path.parent)
+    asking = text.fields.get("client") or Asking()
+    tls = tls_of(ca, cert, key) or asking.tls
+    offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or asking.token, folder=path.parent)
     named = text.fields.get("servers", ())
     asked = Asked(text.fields.get("rewards", ()), named, loaded)
     problems += text.located(problems_of(asked, offers, path.parent))
-    problems.sort(key=lambda one: one.line or 0)
+    problems.sort(key=lambda problem: problem.line or 0)
     if as_json:
         print(json.dumps(_object(loaded, offers, problems), ensure_ascii=False, indent=1))
     elif problems:
@@ -72,9 +72,9 @@ def recipe(
 def _object(recipe: Recipe | None, offers: Offers, problems: list[RecipeError]) -> dict[str, Any]:
     from reward_servers.recipes import layout_of
 
-    said = [{"line": one.line, "key": one.key, "reason": one.reason} for one in problems]
+    listed = [{"line": problem.line, "key": problem.key, "reason": problem.reason} for problem in problems]
     layout = layout_of(recipe, offers) if recipe is not None and not problems else {}
-    return {"ok": not problems, "problems": said, "unasked": dict(offers.silent), **layout}
+    return {"ok": not problems, "problems": listed, "unasked": dict(offers.silent), **layout}
 
 
 def _print(layout: dict[str, Any]) -> None:
@@ -85,17 +85,17 @@ def _print(layout: dict[str, Any]) -> None:
         ("reward", "verifier", "runs", "asked of", "scores", "weight", "gate", "missing", "aspects"),
         [
             [
-                one["reward"],
-                one["verifier"],
-                one["runs"],
-                one["tasks"],
-                one["scores"],
-                one["weight"],
-                one["gate"],
-                one["missing"],
-                ", ".join(one["aspects"]),
+                row["reward"],
+                row["verifier"],
+                row["runs"],
+                row["tasks"],
+                row["scores"],
+                row["weight"],
+                row["gate"],
+                row["missing"],
+                ", ".join(row["aspects"]),
             ]
-            for one in layout["rewards"]
+            for row in layout["rewards"]
         ],
     )
     print(f"reward: {layout['range'] or 'the range is not known, since a verifier declares none'}")
@@ -107,6 +107,6 @@ def _print(layout: dict[str, Any]) -> None:
     if method["inputs"]:
         print_table(
             ("input", "comes from", "", "what it is"),
-            [[one["input"], one["source"], one["how"], one["meaning"]] for one in method["inputs"]],
+            [[row["input"], row["source"], row["how"], row["meaning"]] for row in method["inputs"]],
         )
     print(f"`assay score -o DIR/` writes {', '.join(layout['writes'])}")

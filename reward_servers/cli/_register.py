@@ -38,10 +38,13 @@ def register(
 
     def ask(stub: Any, **call: Any) -> str:
         answer = stub.Register(hosting.RegisterRequest(verifier=verifier), **call)
-        who = answer.verifier.identity
-        kept = "".join(f"; {one.version} {one.digest} is kept for runs that have pinned it" for one in answer.earlier)
+        identity = answer.verifier.identity
+        kept = "".join(
+            f"; {kept_version.version} {kept_version.digest} is kept for runs that have pinned it"
+            for kept_version in answer.earlier
+        )
         done = "was hosted already:" if answer.unchanged else "hosts"
-        return f"{done} {who.name}@{who.version} {who.digest}{kept}"
+        return f"{done} {identity.name}@{identity.version} {identity.digest}{kept}"
 
     return _ask_all(endpoint, ask, timeout_s, tls_of(ca, cert, key), token)
 
@@ -63,14 +66,14 @@ def retire(
     """
     from trainer_client.contract.v1 import hosting_service_pb2 as hosting
 
-    name, _, which = verifier.partition("@")
-    chosen = {"digest": which} if which.startswith("sha256:") else {"version": which}
+    name, _, version = verifier.partition("@")
+    chosen = {"digest": version} if version.startswith("sha256:") else {"version": version}
 
     def ask(stub: Any, **call: Any) -> str:
         answer = stub.Retire(hosting.RetireRequest(verifier=name, **chosen), **call)
-        gone = ", ".join(f"{one.name}@{one.version} {one.digest}" for one in answer.retired)
+        removed = ", ".join(f"{retired.name}@{retired.version} {retired.digest}" for retired in answer.retired)
         left = f"; current is {answer.current.version} {answer.current.digest}" if answer.HasField("current") else ""
-        return f"retired {gone}{left}"
+        return f"retired {removed}{left}"
 
     return _ask_all(endpoint, ask, timeout_s, tls_of(ca, cert, key), token)
 
@@ -95,33 +98,33 @@ def _ask(address: str, ask: Callable[..., str], timeout_s: float, tls: TLS | Non
     source = token_source(token)
     if source and is_exposed(address, tls):
         raise UserError(f"--endpoint {address}: a token is not sent unencrypted to another host; give --ca")
-    given = read_token(source) if source else ""
-    metadata = (("authorization", f"Bearer {given}"),) if given else ()
+    secret = read_token(source) if source else ""
+    metadata = (("authorization", f"Bearer {secret}"),) if secret else ()
     target, credentials = Credentials(tls).of(address)
     channel = grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
     with channel:
         try:
-            said = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout_s, metadata=metadata)
+            answer = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
             print(f"{address}  refused: {_reason(error, address, tls)}")
             return False
-    print(f"{address}  {said}")
+    print(f"{address}  {answer}")
     return True
 
 
 def _reason(error: Any, address: str, tls: TLS | None) -> str:
     import grpc
 
-    code, said = error.code(), error.details()
+    code, details = error.code(), error.details()
     if code is grpc.StatusCode.UNAUTHENTICATED:
-        return f"{said}; give --token"
+        return f"{details}; give --token"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return _mistake(address, tls) or f"no server answers ({said})"
+        return _mistake(address, tls) or f"no server answers ({details})"
     if code is grpc.StatusCode.UNIMPLEMENTED:
         return "what answers there takes no registrations: it is no reward server, or one of an earlier version"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return _mistake(address, tls) or "it has not answered in time (--timeout-s); what was admitted is still judged"
-    return str(said)
+    return str(details)
 
 
 def _mistake(address: str, tls: TLS | None) -> str:

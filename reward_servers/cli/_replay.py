@@ -59,10 +59,10 @@ def replay(
     session = session_of(loaded, recipe, where, access, workers, verbose=verbose)
     again, versions = asyncio.run(_ask(session, loaded, steps))
     old = (entry_of(_named(row, step)) for step in steps for row in step.rows)
-    found = compare_entries(old, (entry_of(row) for row in again))
-    found.reasons = _reasons(about, loaded, versions)
-    print_difference(found, str(source), "the replay")
-    return EXIT_NO if found.changed or any(found.only) or found.reasons else 0
+    difference = compare_entries(old, (entry_of(row) for row in again))
+    difference.reasons = _reasons(about, loaded, versions)
+    print_difference(difference, str(source), "the replay")
+    return EXIT_NO if difference.changed or any(difference.only) or difference.reasons else 0
 
 
 def _steps(rows: ScoredRows, only: int | None) -> list[_Step]:
@@ -118,7 +118,7 @@ async def _ask(
                 reward = rewards[row] if rewards[row] == rewards[row] else None
                 rows.append(_named({**line, "reward": reward, "rollout": step.rows[row]["rollout"]}, step))
             for name, answered in zip(table.columns, table.versions, strict=True):
-                versions[name] = [f"{one.name}@{one.version} {one.digest}" for one in answered]
+                versions[name] = [f"{identity.name}@{identity.version} {identity.digest}" for identity in answered]
     return rows, versions
 
 
@@ -132,6 +132,6 @@ def _reasons(about: Mapping[str, Any], recipe: Recipe, versions: Mapping[str, li
     for reward in about.get("rewards", ()):
         now = versions.get(reward["name"])
         if now is not None and now != reward["versions"]:
-            told = (", ".join(map(str, one)) or "none answered" for one in (reward["versions"], now))
-            reasons.append(f"{reward['name']}: {' -> '.join(told)}")
+            sides = (", ".join(map(str, side)) or "none answered" for side in (reward["versions"], now))
+            reasons.append(f"{reward['name']}: {' -> '.join(sides)}")
     return reasons

@@ -111,8 +111,8 @@ class Partial:
         if place is None or self._file is None:
             return None
         self._file.seek(place[0])
-        found: dict[str, Any] = json.loads(self._file.read(place[1]))
-        return found
+        row: dict[str, Any] = json.loads(self._file.read(place[1]))
+        return row
 
     def keep(self, groups: Sequence[tuple[Sequence[Rollout], Mapping[str, Any]]], step: int) -> None:
         """Add groups that were scored, and see that they outlive the process."""
@@ -159,9 +159,9 @@ class ResumingClient:
         """
         hosted = await client.describe()
         partial.open({name: info.id.digest for name, info in hosted.items()})
-        made = cls(client, partial)
-        made._floors = {at: hosted[name].floor for at, name in enumerate(client.recipe.columns) if name in hosted}
-        return made
+        table = cls(client, partial)
+        table._floors = {at: hosted[name].floor for at, name in enumerate(client.recipe.columns) if name in hosted}
+        return table
 
     @property
     def recipe(self) -> Recipe:
@@ -177,9 +177,9 @@ class ResumingClient:
         groups: dict[str, list[Rollout]] = {}
         for rollout in rollouts:
             groups.setdefault(rollout.group_id, []).append(rollout)
-        kept = {name: found for name, group in groups.items() if (found := self._partial.find(group, step)) is not None}
+        kept = {name: rows for name, group in groups.items() if (rows := self._partial.find(group, step)) is not None}
         left = [rollout for rollout in rollouts if rollout.group_id not in kept]
-        tables = {name: self._restored(groups[name], found, step) for name, found in kept.items()}
+        tables = {name: self._restored(groups[name], rows, step) for name, rows in kept.items()}
         if left:
             table = await self._ask(left, run, step)
             if not kept:
@@ -199,9 +199,9 @@ class ResumingClient:
         at, done = 0, []
         for _, members in groupby(rollouts, key=lambda rollout: rollout.group_id):
             group = list(members)
-            found = keep_rows(table, range(at, at + len(group)))
-            if found is not None:
-                done.append((group, found))
+            rows = keep_rows(table, range(at, at + len(group)))
+            if rows is not None:
+                done.append((group, rows))
             at += len(group)
         self._partial.keep(done, step)
         return table

@@ -69,8 +69,8 @@ class Writing(NamedTuple):
         Raises:
             UserError: Something is to be written, and there is no place for it.
         """
-        said = {"--keep": self.keep, "--evidence": self.evidence and not self.page, "--feedback": self.feedback}
-        option = next((name for name, given in said.items() if given), "")
+        set_options = {"--keep": self.keep, "--evidence": self.evidence and not self.page, "--feedback": self.feedback}
+        option = next((name for name, is_set in set_options.items() if is_set), "")
         if self.place is None and option:
             raise UserError(f"{option} says what is written of each rollout, and nothing is; give --out")
         return self.place
@@ -224,15 +224,15 @@ class Run:
             showing = self._writing.evidence or self._writing.page
             telling = self._writing.feedback or self._folder is not None
             line = verdict_row(rollout, table, row, evidence=showing, feedback=telling)
-            told, shown = line.pop("feedback", None), None
+            text, shown = line.pop("feedback", None), None
             if self._writing.page:
                 times = {name: float(seconds[row, at]) for at, name in enumerate(table.columns) if valid[row, at]}
                 shown = {"evidence": line["evidence"], "run_seconds": times}
             if not self._writing.evidence or not line["evidence"]:
                 line.pop("evidence", None)
-            if self._writing.feedback and told:
-                line["feedback"] = told
-            spool.add(place, line, rollout, shown, told if self._folder is not None else None)
+            if self._writing.feedback and text:
+                line["feedback"] = text
+            spool.add(place, line, rollout, shown, text if self._folder is not None else None)
 
 
 def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[list[Placed]]:
@@ -272,12 +272,12 @@ class _Output:
         if self._parts is not None:
 
             def fields(row: int) -> Mapping[str, Any]:
-                found: dict[str, Any] = json.loads(spool.read(step.places[row]).kept)
-                return found
+                scored_row: dict[str, Any] = json.loads(spool.read(step.places[row]).kept)
+                return scored_row
 
             def feedback(row: int) -> Mapping[str, Any]:
-                found: dict[str, Any] = json.loads(spool.read(step.places[row]).told or "{}")
-                return found
+                feedback: dict[str, Any] = json.loads(spool.read(step.places[row]).told or "{}")
+                return feedback
 
             self._parts.write(step.signal.made, step.table, Said(fields, feedback))
 

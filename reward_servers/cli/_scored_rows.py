@@ -43,10 +43,10 @@ class ScoredRows:
         self.problems: list[str] = []
         self._texts: dict[str, dict[str, Any]] = {}
         if rollouts is not None:
-            found = read_source(rollouts, read_columns(columns))
+            file = read_source(rollouts, read_columns(columns))
             from trainer_client.result.rows import rollout_fields
 
-            self._texts = {rollout.rollout_id: rollout_fields(rollout) for rollout in found.rollouts}
+            self._texts = {rollout.rollout_id: rollout_fields(rollout) for rollout in file.rollouts}
 
     def __call__(self) -> Iterator[Mapping[str, Any]]:
         """Read the rows from the beginning, with the texts that belong to them."""
@@ -94,10 +94,10 @@ class ScoredRows:
                 step = json.loads(last)
                 rewards = [{"name": name, "versions": versions} for name, versions in step["versions"].items()]
                 return {**step, "rewards": rewards}
-            found = json.loads((self.source / "report.json").read_text("utf-8"))
+            about = json.loads((self.source / "report.json").read_text("utf-8"))
         except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return about if isinstance(about, dict) else {}
 
     def tell_problems(self) -> None:
         """Print the rows that could not be read to stderr."""

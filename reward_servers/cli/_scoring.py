@@ -170,8 +170,8 @@ def session_of(
     """
     servers = recipe.all_servers
     elsewhere = addresses_elsewhere(servers, endpoints_of(servers, *where))
-    told = recipe.client or Asking()
-    tls, token = access[0] or told.tls, access[1] or told.token
+    asking = recipe.client or Asking()
+    tls, token = access[0] or asking.tls, access[1] or asking.token
     folder = path.parent if path is not None else Path()
     try:
         settings = "a file (--config)" if path is None else ""
@@ -179,10 +179,10 @@ def session_of(
     except RecipeError as error:
         if path is not None:
             raise
-        raise UserError("; ".join(_of_command_line(one, recipe) for one in error.all)) from None
-    ours = [server for server in servers if server.name not in elsewhere]
+        raise UserError("; ".join(_of_command_line(problem, recipe) for problem in error.all)) from None
+    local = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
-    programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
+    programs = programs_of(local, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
     return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token, servers)
 
 

@@ -131,11 +131,11 @@ def _requests(
             for name, value in request.details.items()
         }
         row = int(request.row)
-        told = feedback(row)
+        given_feedback = feedback(row)
         yield {
             "rollout_id": table.rollout_ids[row],
             "group_id": table.group_ids[row],
             "kind": request.kind,
             "details": details,
-            **({"feedback": told} if told else {}),
+            **({"feedback": given_feedback} if given_feedback else {}),
         }

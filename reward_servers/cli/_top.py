@@ -63,11 +63,11 @@ def top(
         if not slow and (asking := _asking(seen)):
             print()
             print_table(("who asks", "in flight", "items"), asking)
-        for one in seen:
-            if one.info is None:
-                print(f"{one.address}: {one.problem}")
+        for replica in seen:
+            if replica.info is None:
+                print(f"{replica.address}: {replica.problem}")
         if once:
-            return 0 if all(one.info is not None for one in seen) else _NO_ANSWER
+            return 0 if all(replica.info is not None for replica in seen) else _NO_ANSWER
         sys.stdout.flush()
         before, looked = counts, now
         time.sleep(interval_s)
@@ -75,28 +75,28 @@ def top(
 
 def _counts(seen: Sequence[Seen]) -> dict[tuple[str, str], int]:
     return {
-        (one.address, row.verifier): row.verdicts + row.faults + row.skips
-        for one in seen
-        if one.info is not None
-        for row in one.info.activity
+        (replica.address, row.verifier): row.verdicts + row.faults + row.skips
+        for replica in seen
+        if replica.info is not None
+        for row in replica.info.activity
     }
 
 
 def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
     rows: list[list[str]] = []
-    for one in seen:
-        if one.info is None:
-            rows.append([one.address, one.state, *[""] * (len(_COLUMNS) - 2)])
+    for replica in seen:
+        if replica.info is None:
+            rows.append([replica.address, replica.state, *[""] * (len(_COLUMNS) - 2)])
             continue
-        for row in one.info.activity:
-            key = (one.address, row.verifier)
-            hosted = one.info.verifiers.get(row.verifier)
+        for row in replica.info.activity:
+            key = (replica.address, row.verifier)
+            hosted = replica.info.verifiers.get(row.verifier)
             rate = f"{(counts[key] - before[key]) / seconds:.0f}" if key in before else ""
             rows.append(
                 [
-                    one.address,
-                    one.state,
-                    f"{one.info.items_in_flight}/{one.info.items_limit}",
+                    replica.address,
+                    replica.state,
+                    f"{replica.info.items_in_flight}/{replica.info.items_limit}",
                     row.verifier,
                     rate,
                     *map(str, (row.verdicts, row.faults, row.skips, row.cached)),
@@ -110,17 +110,19 @@ def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) 
 
 def _asking(seen: Sequence[Seen]) -> list[list[str]]:
     """Who asks, over all servers, most items first."""
-    found: dict[str, list[int]] = {}
-    for client in (client for one in seen if one.info is not None for client in one.info.clients):
-        counted = found.setdefault(client.name, [0, 0])
+    clients: dict[str, list[int]] = {}
+    for client in (client for replica in seen if replica.info is not None for client in replica.info.clients):
+        counted = clients.setdefault(client.name, [0, 0])
         counted[0] += client.items_in_flight
         counted[1] += client.items
-    ordered = sorted(found.items(), key=lambda pair: (-pair[1][1], pair[0]))
+    ordered = sorted(clients.items(), key=lambda pair: (-pair[1][1], pair[0]))
     return [[name, *map(str, counted)] for name, counted in ordered[:_MOST_CLIENTS]]
 
 
 def _slow_rows(seen: Sequence[Seen]) -> list[list[str]]:
-    items = [(one.address, item) for one in seen if one.info is not None for item in one.info.slow_items]
+    items = [
+        (replica.address, item) for replica in seen if replica.info is not None for item in replica.info.slow_items
+    ]
     items.sort(key=lambda pair: -(pair[1].queue_seconds + pair[1].run_seconds))
     return [
         [

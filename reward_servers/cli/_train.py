@@ -73,24 +73,26 @@ def train(
     threads: Annotated[int | None, typer.Option(help="Threads for computing on the CPU.")] = None,
 ) -> int:
     """Train a model, report on held-out rows, and write the settings that serve it."""
-    given = {name: value for name, value in locals().items() if name not in ("kind", "rows", "base", "out", "held_out")}
-    given = {name: value for name, value in given.items() if value is not None and value is not False}
-    _check(kind, given)
+    options = {
+        name: value for name, value in locals().items() if name not in ("kind", "rows", "base", "out", "held_out")
+    }
+    options = {name: value for name, value in options.items() if value is not None and value is not False}
+    _check(kind, options)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"--out: {out} is not empty; give a directory that does not exist")
     from reward_servers.engines.models import EncodingError, ModelUnusableError
     from reward_servers.training import Objective, RowsError, Run, TrainingError
 
-    beside = {name: given.pop(name) for name in _BESIDE if name in given}
+    beside = {name: options.pop(name) for name in _BESIDE if name in options}
     try:
-        loss = Objective(**{_OBJECTIVE[name]: given.pop(name) for name in list(given) if name in _OBJECTIVE})
-        settings = {**(_VALUE if kind == "value" else {}), **given}
-        found = _trained(kind, rows, Run(base=base, objective=loss, **settings), out, held_out, beside)
+        loss = Objective(**{_OBJECTIVE[name]: options.pop(name) for name in list(options) if name in _OBJECTIVE})
+        settings = {**(_VALUE if kind == "value" else {}), **options}
+        findings = _trained(kind, rows, Run(base=base, objective=loss, **settings), out, held_out, beside)
     except ImportError as error:
         raise UserError(f"{error}; install it with: pip install -e '.[train]' in a checkout of assay") from None
     except (RowsError, TrainingError, ModelUnusableError, EncodingError, ValueError) as error:
         raise UserError(str(error)) from None
-    show(found)
+    show(findings)
     print(f"serve it with: assay serve {kind} --config {out / 'server.toml'}")
     return 0
 
@@ -102,7 +104,7 @@ def _check(kind: str, given: dict[str, Any]) -> None:
     for name, value in given.items():
         shown = f"--{name.replace('_', '-')}"
         if name not in _TAKES[kind]:
-            takers = ", ".join(one for one, taken in _TAKES.items() if name in taken)
+            takers = ", ".join(taker for taker, taken in _TAKES.items() if name in taken)
             raise UserError(f"{shown}: means nothing to {kind}; it is for {takers}")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise UserError(f"{shown}: {value!r} is not one of {', '.join(_CHOICES[name])}")
@@ -116,8 +118,8 @@ def _trained(kind: str, rows: Path, run: Run, out: Path, held_out: Path | None, 
     if kind == "preference":
         return training.train_preference(*_read(training.read_preferences, rows, run, out, held_out))
     if kind == "comparison":
-        given = _read(training.read_pairs, rows, run, out, held_out)
-        return training.train_comparison(*given, **{"layout": PAIR_LAYOUT, **beside})
+        pairs = _read(training.read_pairs, rows, run, out, held_out)
+        return training.train_comparison(*pairs, **{"layout": PAIR_LAYOUT, **beside})
     if kind == "process":
         steps = _read(training.read_steps, rows, run, out, held_out)
         return training.train_process(*steps, **beside)

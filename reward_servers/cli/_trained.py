@@ -20,15 +20,15 @@ def show(found: Any) -> None:
         print(f"{name.replace('_', ' '):<{_WIDE}} {_shown(value)}")
 
 
-def _show_heads(found: Findings) -> None:
-    for name, one in found.heads.items():
+def _show_heads(findings: Findings) -> None:
+    for name, head in findings.heads.items():
         if name:
             print(f"head {name}")
-        if one.pairs is not None:
-            _show_pairs(one.pairs)
-        if one.ratings is not None:
-            _show_ratings(one.ratings)
-        if one.pairs is None and one.ratings is None:
+        if head.pairs is not None:
+            _show_pairs(head.pairs)
+        if head.ratings is not None:
+            _show_ratings(head.ratings)
+        if head.pairs is None and head.ratings is None:
             print("no held-out row speaks of it")
 
 

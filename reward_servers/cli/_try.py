@@ -85,19 +85,19 @@ def _reference(text: str | None) -> Any:
 
 
 def _plain(cell: Cell, asked: VerifierId) -> dict[str, Any]:
-    given = {name: getattr(cell, name) for name in cell.__slots__}
-    given |= {"outcome": cell.outcome.name.lower(), "aspects": dict(cell.aspects), "steps": list(cell.steps)}
-    return {"verifier": asked.name, "version": asked.version, "digest": asked.digest, **given}
+    plain_fields = {name: getattr(cell, name) for name in cell.__slots__}
+    plain_fields |= {"outcome": cell.outcome.name.lower(), "aspects": dict(cell.aspects), "steps": list(cell.steps)}
+    return {"verifier": asked.name, "version": asked.version, "digest": asked.digest, **plain_fields}
 
 
 def _lines(cell: Cell, asked: VerifierId, rollout: Rollout) -> list[str]:
     from reward_servers.cli._view import marked
     from reward_servers.reporting import Cell as SeenCell
 
-    who = f"{asked.name}@{asked.version}" if asked.version else asked.name
+    label = f"{asked.name}@{asked.version}" if asked.version else asked.name
     score = "no score" if cell.score is None else f"score {cell.score:.6g}"
     party = f"{cell.party}/" if cell.party else ""
-    lines = [f"{score}  {party}{cell.code}  ({who})"]
+    lines = [f"{score}  {party}{cell.code}  ({label})"]
     lines += [f"  {name:<10} {getattr(cell, name)}" for name in ("note", "message") if getattr(cell, name)]
     response = rollout.response if isinstance(rollout.response, str) else ""
     seen = SeenCell("verdict", cell.score, cell.code, evidence=cell.evidence)

@@ -94,10 +94,10 @@ def _kinds(numbers: Numbers, choice: Choice) -> Iterator[str]:
     ids = list(numbers.group_ids)
     for kind, says in KINDS.items():
         yield f"{kind}: {choice.found[kind]} of {len(ids)} groups. {says.partition(': ')[2]}"
-        found = choice.most(numbers, kind)
-        yield from (f"  {printable(ids[number], line=True)}" for number in found[:_LISTED])
-        if len(found) > _LISTED:
-            yield f"  and {len(found) - _LISTED} more"
+        rows = choice.most(numbers, kind)
+        yield from (f"  {printable(ids[number], line=True)}" for number in rows[:_LISTED])
+        if len(rows) > _LISTED:
+            yield f"  and {len(rows) - _LISTED} more"
 
 
 def _show(rows: ScoredRows, numbers: Numbers, choice: Choice, number: int, *, evidence: bool, verbose: bool) -> None:

@@ -76,8 +76,8 @@ class Lines:
         """See `Writer`."""
         kept = f', "rollout": {line.kept}' if line.kept else ""
         shown = f", {line.shown[1:-1]}" if line.shown else ""
-        made = json.dumps(signal, ensure_ascii=False)[1:-1]
-        self._file.write(f"{line.scored[:-1]}, {made}{kept}{shown}}}\n")
+        text = json.dumps(signal, ensure_ascii=False)[1:-1]
+        self._file.write(f"{line.scored[:-1]}, {text}{kept}{shown}}}\n")
 
 
 class _Separated:
@@ -119,7 +119,7 @@ def _columns(rewards: Sequence[str], aspects: Sequence[str], kept: bool) -> list
         "group_id",
         "task",
         *named,
-        *(f"aspects.{one}" for one in aspects),
+        *(f"aspects.{aspect}" for aspect in aspects),
         "reward",
         "advantage",
         *fields,
@@ -134,11 +134,11 @@ def _flat(line: Line, signal: Mapping[str, Any]) -> dict[str, Any]:
         if name not in _BY_REWARD:
             row[name] = value
             continue
-        for reward, one in value.items():
+        for reward, values in value.items():
             if name == "faults":
-                row.update({f"{name}.{reward}.{key}": part for key, part in one.items()})
+                row.update({f"{name}.{reward}.{key}": part for key, part in values.items()})
             else:
-                row[f"{name}.{reward}"] = one
+                row[f"{name}.{reward}"] = values
     fields = json.loads(line.kept) if line.kept else {}
     return row | {_KEPT + name: value for name, value in fields.items()}
 
@@ -182,8 +182,8 @@ class _Parquet:
         package = arrow("--out")
         if self._writer is None:
             kept = any(name.startswith(_KEPT) for row in self._rows for name in row)
-            found = [name for row in self._rows for name in row]
-            self._names = list(dict.fromkeys([*_columns(self._rewards, self._aspects, kept), *found]))
+            extra = [name for row in self._rows for name in row]
+            self._names = list(dict.fromkeys([*_columns(self._rewards, self._aspects, kept), *extra]))
             fields = [package.field(name, self._type(package, name)) for name in self._names]
             self._writer = parquet.ParquetWriter(self._file, package.schema(fields))
         if not self._rows:
@@ -250,9 +250,9 @@ def _json(value: Any, name: str) -> Any:
     if not value.startswith(("{", "[", "true", "false")):
         return value
     try:
-        found = json.loads(value)
+        decoded = json.loads(value)
     except ValueError:
         return value
     # A text may look like JSON; a conversation is a list of messages.
-    talks = isinstance(found, list) and all(isinstance(one, dict) and "role" in one for one in found)
-    return value if name in _TEXTS and not (found and talks) else found
+    talks = isinstance(decoded, list) and all(isinstance(message, dict) and "role" in message for message in decoded)
+    return value if name in _TEXTS and not (decoded and talks) else decoded

@@ -60,8 +60,8 @@ def bind(
         SettingsError: The settings do not fit; the message names the key.
     """
     identity = VerifierId(verifier.name, verifier.version, digest_of(verifier, check_settings(verifier, settings)))
-    given = json.dumps(dict(settings or {})).encode()
-    return BoundVerifier(verifier, given, identity, limits or verifier.limits, reads_names(verifier.modules))
+    encoded = json.dumps(dict(settings or {})).encode()
+    return BoundVerifier(verifier, encoded, identity, limits or verifier.limits, reads_names(verifier.modules))
 
 
 def check_settings(verifier: Verifier, settings: Mapping[str, Any] | None = None) -> Settings | None:
@@ -98,16 +98,18 @@ def load_path(path: str) -> Verifier:
         return styled
     module_name, _, qualname = path.partition(":")
     module: Any = importlib.import_module(module_name)
-    found = module
+    target = module
     for part in qualname.split("."):
-        found = getattr(found, part, None)
-    if not isinstance(found, Verifier):
-        there = ", ".join(f"{module_name}:{name}" for name, one in vars(module).items() if isinstance(one, Verifier))
+        target = getattr(target, part, None)
+    if not isinstance(target, Verifier):
+        there = ", ".join(
+            f"{module_name}:{name}" for name, value in vars(module).items() if isinstance(value, Verifier)
+        )
         raise VerifierNotFoundError(
             f"{path} is not a verifier: it must be a module-level name made by @verifier; "
             f"{f'there is {there}' if there else f'{module_name} has none'}"
         )
-    return found
+    return target
 
 
 def floor_verdict(verifier: Verifier, code: str, note: str) -> Verdict:
@@ -233,10 +235,10 @@ class Instance:
         elif isinstance(returned, Fault):
             outcomes = [returned] * len(subject)
         elif not isinstance(returned, Sequence) or len(returned) != len(subject):
-            what = f"{verifier.name} returned {_shape(returned)} for a group of {len(subject)}"
-            outcomes = [Fault(Party.SERVICE, "invalid_score", what)] * len(subject)
+            problem = f"{verifier.name} returned {_shape(returned)} for a group of {len(subject)}"
+            outcomes = [Fault(Party.SERVICE, "invalid_score", problem)] * len(subject)
         else:
-            outcomes = [self.verdict(one) for one in returned]
+            outcomes = [self.verdict(returned_value) for returned_value in returned]
         if context is not None and context.used:
             outcomes = [_record_used(outcome, context) for outcome in outcomes]
         return outcomes
@@ -258,8 +260,8 @@ class Instance:
     def facts(self) -> dict[str, str]:
         """What the verifier tells of the host it runs on, such as what bounds a program's memory."""
         tell = getattr(self._object, "facts", None)
-        told: Mapping[str, object] = tell() if tell is not None else {}
-        return {f"{self.verifier.name}.{name}": str(value) for name, value in told.items()}
+        facts: Mapping[str, object] = tell() if tell is not None else {}
+        return {f"{self.verifier.name}.{name}": str(value) for name, value in facts.items()}
 
     def close(self) -> object:
         """Release what ``setup`` took.
@@ -280,6 +282,8 @@ def _record_used(outcome: Judged, context: Context) -> Judged:
     if isinstance(outcome, Fault):
         return outcome
     evidence = json.loads(outcome.evidence) if outcome.evidence else {}
-    evidence["used"] = {name: {"version": who.version, "digest": who.digest} for name, who in context.used.items()}
+    evidence["used"] = {
+        name: {"version": identity.version, "digest": identity.digest} for name, identity in context.used.items()
+    }
     outcome.evidence = json.dumps(evidence, ensure_ascii=False).encode()
     return outcome

@@ -51,9 +51,9 @@ class VerdictCache:
     def put(self, key: bytes, verdicts: Sequence[Verdict]) -> None:
         """Keep verdicts, and drop the least recently used ones beyond the capacity."""
         size = 0
-        for one in verdicts:
-            size += _ENTRY_OVERHEAD + len(one.evidence) + len(one.feedback) + len(one.note)
-            size += _ASPECT * len(one.aspects) + _STEP * len(one.steps)
+        for verdict in verdicts:
+            size += _ENTRY_OVERHEAD + len(verdict.evidence) + len(verdict.feedback) + len(verdict.note)
+            size += _ASPECT * len(verdict.aspects) + _STEP * len(verdict.steps)
         if size > self._capacity:
             return
         previous = self._entries.pop(key, None)
@@ -68,8 +68,8 @@ class VerdictCache:
 
 def fields(*values: bytes | str) -> bytes:
     """Join fields, each behind its length, so that no two different lists of them look alike."""
-    encoded = [one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one for one in values]
-    return b"".join(part for one in encoded for part in (_LENGTH.pack(len(one)), one))
+    encoded = [value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values]
+    return b"".join(part for field in encoded for part in (_LENGTH.pack(len(field)), field))
 
 
 def _content(content: Content) -> bytes:
@@ -79,13 +79,17 @@ def _content(content: Content) -> bytes:
 
 
 def _message(message: Message) -> bytes:
-    parts = fields(*(fields(one.kind, one.text, one.data, one.mime) for one in message.parts))
-    calls = fields(*(fields(one.id, one.name, one.arguments) for one in message.tool_calls))
+    parts = fields(*(fields(part.kind, part.text, part.data, part.mime) for part in message.parts))
+    calls = fields(*(fields(call.id, call.name, call.arguments) for call in message.tool_calls))
     return fields(message.role, message.name, message.tool_call_id, parts, calls)
 
 
 def _documents(documents: Sequence[Document]) -> bytes:
-    return fields(*(fields(one.id, one.text, one.title, one.uri) for one in documents)) if documents else b""
+    return (
+        fields(*(fields(document.id, document.text, document.title, document.uri) for document in documents))
+        if documents
+        else b""
+    )
 
 
 class KeyMaker:

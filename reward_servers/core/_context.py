@@ -77,9 +77,9 @@ class Context:
         Args:
             cpu_us: CPU time, in microseconds.
         """
-        told = self.usage
-        calls, read, written = (self._count(name, getattr(told, name, 0)) for name in _COUNTS)
-        return Usage(cpu_us, calls, read, written, self._number("cost", getattr(told, "cost", 0.0)))
+        usage = self.usage
+        calls, read, written = (self._count(name, getattr(usage, name, 0)) for name in _COUNTS)
+        return Usage(cpu_us, calls, read, written, self._number("cost", getattr(usage, "cost", 0.0)))
 
     def _count(self, name: str, value: Any) -> int:
         return min(int(self._number(name, value)), _LARGEST)

@@ -55,8 +55,8 @@ def reads_names(modules: Sequence[str]) -> bool:
 
 
 def _says_names(tree: ast.AST) -> bool:
-    said = (getattr(node, "attr", getattr(node, "value", None)) for node in ast.walk(tree))
-    return any(isinstance(one, str) and one in _NAMES for one in said)
+    words = (getattr(node, "attr", getattr(node, "value", None)) for node in ast.walk(tree))
+    return any(isinstance(word, str) and word in _NAMES for word in words)
 
 
 def judging_files(modules: Sequence[str]) -> list[Path]:
@@ -86,20 +86,20 @@ def _judging_code(module: str, packages: Sequence[str] | None = None) -> dict[st
         module: The verifier's module.
         packages: Whose modules count of what it imports; None for its own package's and ours.
     """
-    ours = (module.partition(".")[0], *_OURS) if packages is None else packages
-    found: dict[str, ast.AST] = {}
+    prefixes = (module.partition(".")[0], *_OURS) if packages is None else packages
+    trees: dict[str, ast.AST] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        counts = name == module or name.partition(".")[0] in ours
-        if name in found or not counts or name.startswith(_NOT_JUDGING):
+        counts = name == module or name.partition(".")[0] in prefixes
+        if name in trees or not counts or name.startswith(_NOT_JUDGING):
             continue
         path, package = _file_of(name)
         if path is None:
             continue
-        found[name] = ast.parse(path.read_bytes())
-        waiting += _imports(found[name], package)
-    return found
+        trees[name] = ast.parse(path.read_bytes())
+        waiting += _imports(trees[name], package)
+    return trees
 
 
 def _file_of(name: str) -> tuple[Path | None, str]:
@@ -116,7 +116,7 @@ def _file_of(name: str) -> tuple[Path | None, str]:
 def _imports(tree: ast.AST, package: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (one.name for one in node.names)
+            yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
@@ -125,7 +125,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
                 except ImportError:
                     continue
             yield base
-            yield from (f"{base}.{one.name}" for one in node.names)
+            yield from (f"{base}.{name.name}" for name in node.names)
 
 
 def canonical_code(tree: ast.AST) -> str:
@@ -148,8 +148,8 @@ def _write(value: object, parts: list[str]) -> None:
                 _write(child, parts)
         parts.append(")")
     elif isinstance(value, list):
-        for one in value:
-            _write(one, parts)
+        for item in value:
+            _write(item, parts)
             parts.append(",")
     else:
         parts.append(repr(value))

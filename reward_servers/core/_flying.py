@@ -59,20 +59,20 @@ class Flying:
         # A verifier on another server may be upgraded at any moment, unseen from here: what rests on it is not kept for
         # later callers. The key of a stochastic verdict is of one call alone, which asks the same again and no more.
         lasts = not (unit.elsewhere and unit.job.hosted.verifier.deterministic)
-        if lasts and all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
+        if lasts and all(type(outcome) is Verdict and outcome.code != "crashed_verifier" for outcome in outcomes):
             self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
         if not isinstance(outcomes[0], Skip):
             return None
         return self._again(unit)
 
     def _again(self, unit: Unit) -> Unit | None:
-        waiting = [(one, one[0].job(one[1][0])) for one in unit.subscribers]
-        late = [(one, job) for one, job in waiting if job is not None and _ends(job) > _ends(unit.job)]
+        waiting = [(subscriber, subscriber[0].job(subscriber[1][0])) for subscriber in unit.subscribers]
+        late = [(subscriber, job) for subscriber, job in waiting if job is not None and _ends(job) > _ends(unit.job)]
         if not late:
             return None
-        unit.subscribers = [one for one, job in waiting if job is None or _ends(job) <= _ends(unit.job)]
+        unit.subscribers = [subscriber for subscriber, job in waiting if job is None or _ends(job) <= _ends(unit.job)]
         last = max((job for _, job in late), key=_ends)
-        again = Unit(last, unit.subject, [one for one, _ in late], unit.key)
+        again = Unit(last, unit.subject, [subscriber for subscriber, _ in late], unit.key)
         for call, _ in again.subscribers:
             call.wait_for(again)
         assert again.key is not None

@@ -58,7 +58,7 @@ class Hosting:
             workers: Worker processes of a pool.
             preload: Modules that workers need in addition to those of the verifiers.
         """
-        self.current = {one.identity.name: one for one in hosted}
+        self.current = {bound.identity.name: bound for bound in hosted}
         self.earlier: dict[str, list[BoundVerifier]] = {}
         self.revision = 0
         self.when_unusable: Callable[[], None] = lambda: None
@@ -67,35 +67,37 @@ class Hosting:
         self._preload = preload
         self._executors: dict[int, Executor] = {}
         self.owned: list[Executor] = []
-        pooled = [one for one in hosted if one.verifier.runs is Placement.PROCESS]
+        pooled = [bound for bound in hosted if bound.verifier.runs is Placement.PROCESS]
         if pooled:
             pool = ProcessExecutor(pooled, sinks.settle, workers, sinks.note_death, sinks.settle_plain, preload)
             self._own(pool, pooled)
-        for one in hosted:
-            if one.verifier.runs is not Placement.PROCESS:
-                self._own(self._alone(one), [one])
+        for bound in hosted:
+            if bound.verifier.runs is not Placement.PROCESS:
+                self._own(self._alone(bound), [bound])
 
     def _own(self, executor: Executor, hosted: Sequence[BoundVerifier]) -> None:
         self.owned.append(executor)
-        self._executors.update({id(one): executor for one in hosted})
+        self._executors.update({id(bound): executor for bound in hosted})
 
-    def _alone(self, one: BoundVerifier, code: str = "") -> Executor:
+    def _alone(self, bound: BoundVerifier, code: str = "") -> Executor:
         """An executor for one verifier; one that comes later says which code its workers must have."""
-        sinks, runs = self._sinks, one.verifier.runs
+        sinks, runs = self._sinks, bound.verifier.runs
         if runs is Placement.LOOP:
-            return LoopExecutor(one, sinks.settle, sinks.ask)
+            return LoopExecutor(bound, sinks.settle, sinks.ask)
         if runs is Placement.DEVICE:
             return ProcessExecutor(
-                [one], sinks.settle, 1, sinks.note_death, code=code, note_unusable=self._note_unusable
+                [bound], sinks.settle, 1, sinks.note_death, code=code, note_unusable=self._note_unusable
             )
         return ProcessExecutor(
-            [one], sinks.settle, self._workers, sinks.note_death, sinks.settle_plain, self._preload, code
+            [bound], sinks.settle, self._workers, sinks.note_death, sinks.settle_plain, self._preload, code
         )
 
     def all(self) -> list[BoundVerifier]:
         """Every verifier in every version, by name, the current one of each first."""
         return [
-            one for name in sorted(self.current) for one in (self.current[name], *reversed(self.earlier.get(name, [])))
+            bound
+            for name in sorted(self.current)
+            for bound in (self.current[name], *reversed(self.earlier.get(name, [])))
         ]
 
     def versions(self, name: str) -> list[BoundVerifier]:
@@ -105,10 +107,10 @@ class Hosting:
 
     def find(self, wanted: Evaluation) -> BoundVerifier | None:
         """What an evaluation asks for; None where no version that is hosted is the one."""
-        for one in self.versions(wanted.verifier):
-            who = one.identity
-            if wanted.version in ("", who.version) and wanted.digest in ("", who.digest):
-                return one
+        for version in self.versions(wanted.verifier):
+            identity = version.identity
+            if wanted.version in ("", identity.version) and wanted.digest in ("", identity.digest):
+                return version
         return None
 
     def executor(self, hosted: BoundVerifier) -> Executor:
@@ -186,7 +188,7 @@ class Hosting:
 
     def pools(self) -> dict[str, tuple[int, int]]:
         """For each pool of workers, how many of them are ready and how many there should be."""
-        pools = [one for one in self.owned if isinstance(one, ProcessExecutor)]
+        pools = [executor for executor in self.owned if isinstance(executor, ProcessExecutor)]
         return {pool.name: pool.workers for pool in pools}
 
     def facts(self) -> dict[str, Any]:

@@ -225,9 +225,9 @@ def check_subject(value: object) -> None:
     Raises:
         TypeError: It is neither a rollout nor a group of rollouts, as verifiers are shown them.
     """
-    for one in value if isinstance(value, Group) else (value,):
-        if not isinstance(one, Rollout):
-            kind = type(one)
+    for rollout in value if isinstance(value, Group) else (value,):
+        if not isinstance(rollout, Rollout):
+            kind = type(rollout)
             name = (
                 kind.__name__
                 if kind.__module__ == "builtins"

@@ -351,5 +351,5 @@ def _sendable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _invalid(what: str) -> Fault:
-    return Fault(Party.SERVICE, "invalid_score", f"the verifier broke its declaration: {what}")
+def _invalid(reason: str) -> Fault:
+    return Fault(Party.SERVICE, "invalid_score", f"the verifier broke its declaration: {reason}")

@@ -57,9 +57,9 @@ class Planner:
         """
         if not evaluations:
             raise RequestError("evaluations: name at least one verifier")
-        bounds = [self._bind(one) for one in evaluations]
-        if not later and all(isinstance(one, Fault) for one in bounds):
-            first = next(one for one in bounds if isinstance(one, Fault))
+        bounds = [self._bind(evaluation) for evaluation in evaluations]
+        if not later and all(isinstance(bound, Fault) for bound in bounds):
+            first = next(bound for bound in bounds if isinstance(bound, Fault))
             raise RequestError(first.message, first.code)
         return bounds
 
@@ -87,30 +87,30 @@ class Planner:
         hosted = self._hosting.find(evaluation)
         if hosted is None:
             return self._not_hosted(evaluation)
-        who = hosted.identity
+        identity = hosted.identity
         if hosted.verifier.options is not None:
             try:
                 decode(hosted.verifier.options, evaluation.options, "options")
             except ValueError as error:
-                return _caller("invalid_options", f"{who.name}: {error}")
+                return _caller("invalid_options", f"{identity.name}: {error}")
         elif evaluation.options not in (b"", b"{}"):
-            return _caller("invalid_options", f"{who.name}: options: the verifier takes none; remove them")
+            return _caller("invalid_options", f"{identity.name}: options: the verifier takes none; remove them")
         wanted = evaluation.max_cpu_s
         cpu = hosted.limits.cpu_s if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu_s)
         return _Bound(hosted, self._hosting.executor(hosted), evaluation.options, cpu, self._hosting.revision)
 
     def _not_hosted(self, asked: Evaluation) -> Fault:
-        versions = [one.identity for one in self._hosting.versions(asked.verifier)]
+        versions = [version.identity for version in self._hosting.versions(asked.verifier)]
         if not versions:
             names = ", ".join(sorted(self._hosting.current))
             return _caller("unknown_verifier", f"verifier: {shown(asked.verifier)} is not hosted here; hosted: {names}")
-        if asked.version and all(asked.version != who.version for who in versions):
-            there = " and ".join(who.version for who in versions)
+        if asked.version and all(asked.version != version.version for version in versions):
+            there = " and ".join(version.version for version in versions)
             return _caller(
                 "version_mismatch",
                 f"version_constraint: {asked.verifier} is at version {there} here, not {asked.version}",
             )
-        there = " and ".join(who.digest for who in versions)
+        there = " and ".join(version.digest for version in versions)
         return _caller(
             "digest_mismatch",
             f"expected_digest: {asked.verifier} has digest {there} here, not {asked.digest}; "

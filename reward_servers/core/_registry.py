@@ -40,14 +40,14 @@ class Entry:
             return []
         wanted = [Requirement(line) for line in dist.requires or ()]
         return [
-            f"{one.name}{one.specifier} ({_version_of(one.name) or 'not installed'})"
-            for one in wanted
-            if one.marker is not None
-            and any(one.marker.evaluate({"extra": extra}) for extra in self.point.extras)
-            and not one.marker.evaluate({"extra": ""})
+            f"{requirement.name}{requirement.specifier} ({_version_of(requirement.name) or 'not installed'})"
+            for requirement in wanted
+            if requirement.marker is not None
+            and any(requirement.marker.evaluate({"extra": extra}) for extra in self.point.extras)
+            and not requirement.marker.evaluate({"extra": ""})
             # Of itself: another of its extras, whose packages are listed on their own.
-            and one.name != dist.name
-            and not _has(one)
+            and requirement.name != dist.name
+            and not _has(requirement)
         ]
 
     @property
@@ -93,17 +93,17 @@ def installed() -> dict[str, Entry]:
     Raises:
         VerifierDefinitionError: Two packages announce the same name.
     """
-    found: dict[str, Entry] = {}
+    entries: dict[str, Entry] = {}
     for point in entry_points(group=GROUP):
         distribution = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "unknown"
         entry = Entry(point.name, f"{point.module}:{point.attr}", distribution, point)
-        other = found.get(point.name)
+        other = entries.get(point.name)
         if other is not None and other.path != entry.path:
             raise VerifierDefinitionError(
                 f"{point.name!r} is announced by {other.distribution} and by {entry.distribution}; uninstall one"
             )
-        found[point.name] = entry
-    return dict(sorted(found.items()))
+        entries[point.name] = entry
+    return dict(sorted(entries.items()))
 
 
 def find(name: str) -> Verifier:
@@ -139,8 +139,8 @@ def _import_remedy(path: str, error: ImportError) -> str:
 
 
 def _has(wanted: Requirement) -> bool:
-    found = _version_of(wanted.name)
-    return found is not None and wanted.specifier.contains(found, prereleases=True)
+    have = _version_of(wanted.name)
+    return have is not None and wanted.specifier.contains(have, prereleases=True)
 
 
 def _version_of(name: str) -> str | None:

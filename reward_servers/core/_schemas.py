@@ -76,7 +76,9 @@ def _no_such_field(model: type[BaseModel] | None, place: Sequence[str | int]) ->
         field = kind.model_fields.get(str(step)) if _as_model(kind) is not None else None
         # A step into a mapping or a list is a key or a place: what it leads to is among the arguments of its type.
         inside = _inside(field.annotation) if field is not None else get_args(kind)
-        kind = next((one for one in inside if _as_model(one) is not None or get_args(one)), None)
+        kind = next(
+            (annotation for annotation in inside if _as_model(annotation) is not None or get_args(annotation)), None
+        )
     model = _as_model(kind)
     known = list(model.model_fields) if model is not None else []
     close = get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)

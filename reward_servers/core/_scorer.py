@@ -62,7 +62,7 @@ class Scorer:
         self.limits = limits or ServerLimits()
         self.admission = Admission(self.limits)
         self.cache = VerdictCache(self.limits.cache_bytes)
-        self.stats = Stats([one.identity.name for one in hosted])
+        self.stats = Stats([bound.identity.name for bound in hosted])
         self._composer = Composer(self, remotes)
         sinks = Sinks(self._settle, self._settle_plain, self.stats.note_death, self._composer.ask)
         self.hosting = Hosting(hosted, sinks, workers, preload)
@@ -155,14 +155,14 @@ class Scorer:
             if not partial:
                 raise
             call = Call(self, request, deliver, items, hold, counted=False)
-            call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
+            call.stats = [self.stats.verifiers.get(evaluation.verifier) for evaluation in request.evaluations]
             call.skip(Skip(SkipReason.OVERLOADED, refusal.retry_after))
             return call
         call = Call(self, request, deliver, items, hold, counted=not inner, plain=plain, longest=longest)
         call.details = details
         try:
             call.jobs = self._planner.jobs(bounds, request, call)
-            call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
+            call.stats = [self.stats.verifiers.get(evaluation.verifier) for evaluation in request.evaluations]
             call.in_stretches = [self._goes_in_stretches(call, job) for job in call.jobs]
             self._calls.add(call)
             call.arm()
@@ -265,15 +265,15 @@ class Scorer:
             position = positions.stop
             if not group.complete:
                 fault = _incomplete(job, group)
-                for one in positions:
-                    call.give(one, Result(fault))
+                for place in positions:
+                    call.give(place, Result(fault))
                 continue
             kept: dict[int, Rollout] = {}
-            for one, rollout in zip(positions, group.rollouts, strict=True):
+            for place, rollout in zip(positions, group.rollouts, strict=True):
                 if longer(rollout.content, limit):
-                    call.give(one, Result(_too_long(job)))
+                    call.give(place, Result(_too_long(job)))
                 else:
-                    kept[one] = rollout
+                    kept[place] = rollout
             if kept:
                 subject = Group(group.prompt_context, list(kept.values()))
                 rank = positions.start // width

@@ -134,7 +134,7 @@ class VerifierStats:
 
     def total(self, kind: str) -> int:
         """Number of items with an outcome of a kind."""
-        return sum(count for (one, _, _), count in self.outcomes.items() if one == kind)
+        return sum(count for (outcome, _, _), count in self.outcomes.items() if outcome == kind)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -194,8 +194,8 @@ class SlowItems:
         self.threshold = self._heap[0].total_us if len(self._heap) >= self._most else 0
 
     def _drop_old(self, now: float) -> None:
-        if self._heap and min(one.at for one in self._heap) < now - self._seconds:
-            self._heap = [one for one in self._heap if one.at >= now - self._seconds]
+        if self._heap and min(slow.at for slow in self._heap) < now - self._seconds:
+            self._heap = [slow for slow in self._heap if slow.at >= now - self._seconds]
             heapq.heapify(self._heap)
 
     def __iter__(self) -> Iterator[SlowItem]:

@@ -230,13 +230,13 @@ def _settings_of(target: type) -> type[Settings] | None:
         raise VerifierDefinitionError(
             f"{target.__qualname__}.setup: it takes one parameter, annotated with a class derived from Settings"
         )
-    found: type[Settings] = hints[0]
-    return found
+    settings: type[Settings] = hints[0]
+    return settings
 
 
 def _item_types(target: type) -> dict[Role, Any]:
     """A batching class names its reference and options as class attributes: its items carry them."""
-    found: dict[Role, Any] = {Role.ROLLOUT: Rollout}
+    types: dict[Role, Any] = {Role.ROLLOUT: Rollout}
     for attribute, role, base in (
         ("Reference", Role.REFERENCE, Reference),
         ("Options", Role.OPTIONS, Options),
@@ -246,15 +246,15 @@ def _item_types(target: type) -> dict[Role, Any]:
             continue
         if not (inspect.isclass(declared) and issubclass(declared, base)):
             raise VerifierDefinitionError(f"{target.__qualname__}.{attribute} must derive from {base.__name__}")
-        found[role] = declared
+        types[role] = declared
     for attribute, value in vars(target).items():
         for wanted in (Reference, Options):
-            if inspect.isclass(value) and issubclass(value, wanted) and value not in found.values():
+            if inspect.isclass(value) and issubclass(value, wanted) and value not in types.values():
                 raise VerifierDefinitionError(
                     f"{target.__qualname__}.{attribute}: items carry what the attribute `{wanted.__name__}` names; "
                     f"write `{wanted.__name__} = {value.__name__}`"
                 )
-    return found
+    return types
 
 
 def _inspect(target: Callable[..., Any], scope: str) -> tuple[Placement, dict[Role, Any], type[Settings] | None]:

@@ -82,10 +82,10 @@ def _add_state(app: FastAPI, scoring: Scoring) -> None:
         own = scoring.client.recipe
         rewards = [
             {
-                "name": one.name, "verifier": one.verifier, "answers": _named(known[one.name].id), "weight": one.weight,
-                "tasks": one.tasks, "judges_groups": known[one.name].judges_groups,
+                "name": r.name, "verifier": r.verifier, "answers": _named(known[r.name].id), "weight": r.weight,
+                "tasks": r.tasks, "judges_groups": known[r.name].judges_groups,
             }
-            for one in own.rewards
+            for r in own.rewards
         ]  # fmt: skip
         on_missing = scoring.config.on_missing
         return reply({"name": own.name, "digest": own.digest, "rewards": rewards, "on_missing": on_missing})

@@ -75,7 +75,9 @@ def pages_of(history: Sequence[Mapping[str, Any]]) -> tuple[list[Document], froz
             opened.parts.setdefault(_MATCH.sub("", output.text).strip())
         if shown or (output.tool == "find" and opened is not None):
             read.add(output.place)
-    documents = [Document(one.uri, "\n\n".join(filter(None, one.parts)), one.title, one.uri) for one in pages.values()]
+    documents = [
+        Document(page.uri, "\n\n".join(filter(None, page.parts)), page.title, page.uri) for page in pages.values()
+    ]
     return documents, frozenset(read)
 
 
@@ -94,14 +96,14 @@ def _outputs(history: Sequence[Mapping[str, Any]]) -> Iterator[Output]:
 
 def _calls(calls: Any) -> dict[str, str]:
     """Which of the browser's tools each call names, by its id."""
-    found = {}
+    tools = {}
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call, dict):
             function = call.get("function")
             name = function.get("name") if isinstance(function, dict) else call.get("name")
             tool = _TOOL.fullmatch(str(name))
-            found[str(call.get("tool_call_id", call.get("id")))] = tool[1] if tool is not None else ""
-    return found
+            tools[str(call.get("tool_call_id", call.get("id")))] = tool[1] if tool is not None else ""
+    return tools
 
 
 def _results(text: str) -> Iterator[tuple[str, str, str]]:

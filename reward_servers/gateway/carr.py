@@ -102,18 +102,18 @@ def _usual(message: dict[str, Any], place: int, read: frozenset[tuple[int, int]]
         place: Its number.
         read: Places of outputs that the documents hold; they are not repeated.
     """
-    told = dict(message)
+    plain_message = dict(message)
     content = message.get("content")
     if message.get("role") == "tool" and isinstance(content, list):
-        told["content"] = "\n".join(
+        plain_message["content"] = "\n".join(
             "(pages among the documents)" if (place, number) in read else str(part.get("output", ""))
             for number, part in enumerate(content)
             if isinstance(part, dict)
         )
     calls = message.get("tool_calls")
     if isinstance(calls, list):
-        told["tool_calls"] = [_usual_call(call) for call in calls]
-    return told
+        plain_message["tool_calls"] = [_usual_call(call) for call in calls]
+    return plain_message
 
 
 def _usual_call(call: Any) -> Any:
@@ -130,11 +130,11 @@ def _rubric_scores(aspects: Mapping[str, float | None], evidence: Any) -> dict[s
         return {name: {"score": value} for name, value in aspects.items()}
     return {
         str(place): {
-            "raw_rubric": one["text"],
-            "all_entity_identified": one["identified"],
-            "is_supported": one["supported"],
-            "connected_to_answer": one["reached"],
-            "score": int(one["reached"]),
+            "raw_rubric": rubric["text"],
+            "all_entity_identified": rubric["identified"],
+            "is_supported": rubric["supported"],
+            "connected_to_answer": rubric["reached"],
+            "score": int(rubric["reached"]),
         }
-        for place, one in enumerate(rubrics)
+        for place, rubric in enumerate(rubrics)
     }

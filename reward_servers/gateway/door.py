@@ -94,10 +94,10 @@ def direct_routes(routes: Iterable[BaseRoute]) -> dict[str, Endpoint]:
 def _is_direct(route: APIRoute) -> bool:
     if route.methods != {"POST"} or route.dependencies:
         return False
-    told = inspect.signature(route.endpoint, eval_str=True)
-    makes = told.return_annotation
+    signature = inspect.signature(route.endpoint, eval_str=True)
+    makes = signature.return_annotation
     return (
-        [one.annotation for one in told.parameters.values()] == [Request]
+        [parameter.annotation for parameter in signature.parameters.values()] == [Request]
         and isinstance(makes, type)
         and issubclass(makes, Response)
     )

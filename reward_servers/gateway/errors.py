@@ -68,7 +68,7 @@ def error_of(error: RewardError) -> HttpError:
 
 def answer_error(error: HttpError) -> Response:
     """The answer that says it."""
-    said: dict[str, Any] = {"code": error.code, "message": error.message}
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.field:
-        said["field"] = error.field
-    return reply({"error": said}, error.status, error.headers)
+        body["field"] = error.field
+    return reply({"error": body}, error.status, error.headers)

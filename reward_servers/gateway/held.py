@@ -41,12 +41,12 @@ class Held:
         Raises:
             HttpError: it is too much beside what others hold.
         """
-        others = self.bytes - own
-        if own + count > _SMALL and others and self.bytes + count > self._most:
+        other_bytes = self.bytes - own
+        if own + count > _SMALL and other_bytes and self.bytes + count > self._most:
             raise HttpError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "full",
-                f"{others} bytes of other requests and of answers that are not read yet are held, of {self._most} "
+                f"{other_bytes} bytes of other requests and of answers that are not read yet are held, of {self._most} "
                 "(limits.max_held_bytes); read answers, and try again",
                 headers={"retry-after": "1"},
             )

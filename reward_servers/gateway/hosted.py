@@ -74,9 +74,9 @@ def routes(scoring: Scoring) -> APIRouter:
         listed = event.get("trajectories", [event]) if isinstance(event, Mapping) else event
         if not isinstance(listed, list):
             raise invalid(f"expected a list of trajectories, found {type(event).__name__}")
-        rollouts = [_of_aws(one, place) for place, one in enumerate(listed)]
+        rollouts = [_of_aws(event, place) for place, event in enumerate(listed)]
         judged = await scoring.all(request, rollouts, details=False)
-        return reply([_aws_score(event["id"], one) for event, one in zip(listed, judged, strict=True)])
+        return reply([_aws_score(event["id"], result) for event, result in zip(listed, judged, strict=True)])
 
     @router.post("/fireworks", response_model=FireworksAnswer, **described(FireworksBody))
     async def fireworks(request: Request) -> Response:
@@ -84,7 +84,7 @@ def routes(scoring: Scoring) -> APIRouter:
         body = await read_as(FireworksBody, request, scoring.config)
         more = body.model_extra or {}
         truth = None if _is_context(body.ground_truth) else body.ground_truth
-        label = next((one for one in (truth, *map(more.get, _REFERENCES)) if one is not None), None)
+        label = next((candidate for candidate in (truth, *map(more.get, _REFERENCES)) if candidate is not None), None)
         judged = await scoring.one(request, _rollout(body.messages, label, "messages", body.metadata))
         scores, codes = judged.result.scores, judged.result.codes
         metrics = {
@@ -102,7 +102,11 @@ def routes(scoring: Scoring) -> APIRouter:
 
 def _is_context(truth: Any) -> bool:
     """Whether it is what the Reward Kit sends where it was given no reference: the messages before the answer."""
-    return isinstance(truth, list) and bool(truth) and all(isinstance(one, Mapping) and "role" in one for one in truth)
+    return (
+        isinstance(truth, list)
+        and bool(truth)
+        and all(isinstance(message, Mapping) and "role" in message for message in truth)
+    )
 
 
 def _of_aws(event: Any, place: int) -> Rollout:
@@ -114,9 +118,9 @@ def _of_aws(event: Any, place: int) -> Rollout:
 
 def _rollout(messages: Any, label: Any, field: str, metadata: Any) -> Rollout:
     """The messages before the last answer are the prompt; what the policy wrote since the last question is judged."""
-    if not isinstance(messages, list) or not messages or not all(isinstance(one, Mapping) for one in messages):
+    if not isinstance(messages, list) or not messages or not all(isinstance(message, Mapping) for message in messages):
         raise invalid("expected messages, of which the last is the answer", field)
-    asked = [place for place, one in enumerate(messages) if one.get("role") in ("user", "system", "developer")]
+    asked = [place for place, message in enumerate(messages) if message.get("role") in ("user", "system", "developer")]
     start = asked[-1] + 1 if asked else 0
     if start == len(messages):
         raise invalid("ends with a question; the answer is to be the last message", field)

@@ -147,8 +147,8 @@ def _options(body: Any, scoring: Scoring) -> dict[str, Any]:
         value: Any = body.get(name, kind())
         options[name] = value
         if type(value) is not kind or (isinstance(value, int) and not 0 <= value < 1 << 31):
-            said = {str: "a text", int: "a whole number from 0 to 2147483647", bool: "true or false"}[kind]
-            raise invalid(f"expected {said}, found {value!r}"[:200], name)
+            form = {str: "a text", int: "a whole number from 0 to 2147483647", bool: "true or false"}[kind]
+            raise invalid(f"expected {form}, found {value!r}"[:200], name)
     if options["advantages"]:
         _check_method(scoring)
     return options
@@ -159,8 +159,8 @@ def _check_method(scoring: Scoring) -> None:
     if estimator is None:
         raise invalid("the recipe has no advantage", "advantages")
     if keeps_state(estimator):
-        said = f"{estimator.name} goes on from step to step, and callers of the gateway share no steps"
-        raise invalid(f"{said}; compute it in the trainer (trainer_client.advantages)", "advantages")
+        reason = f"{estimator.name} goes on from step to step, and callers of the gateway share no steps"
+        raise invalid(f"{reason}; compute it in the trainer (trainer_client.advantages)", "advantages")
 
 
 def _rollouts(bodies: Sequence[Any]) -> tuple[list[Rollout], list[int], dict[int, dict[str, Any]]]:
@@ -220,8 +220,8 @@ def _items(table: ScoreTable, places: Sequence[int], advantages: bool, detail: b
         for row, (place, valid, cells) in enumerate(zip(places, mask, zip(*columns, strict=True), strict=True))
     ]  # fmt: skip
     if advantages:
-        for item, given in zip(items, table.advantages.tolist(), strict=True):
-            item["advantage"] = given
+        for item, advantage in zip(items, table.advantages.tolist(), strict=True):
+            item["advantage"] = advantage
     return items
 
 
@@ -265,7 +265,7 @@ def _versions(table: ScoreTable | None) -> Mapping[str, list[str]]:
     if table is None:
         return {}
     return {
-        name: [f"{one.name}@{one.version}#{one.digest}" for one in known]
+        name: [f"{identity.name}@{identity.version}#{identity.digest}" for identity in known]
         for name, known in zip(table.columns, table.versions, strict=True)
     }
 

@@ -162,26 +162,29 @@ def _prompt_of(given: Any) -> Any:
 def _verified(scoring: Scoring, judged: Judged) -> dict[str, Any]:
     recipe = scoring.client.recipe
     scores = judged.result.scores
-    said: dict[str, Any] = {"reward": 0.0 if judged.reward is None else judged.reward, "mask_sample": not judged.valid}
+    answer: dict[str, Any] = {
+        "reward": 0.0 if judged.reward is None else judged.reward,
+        "mask_sample": not judged.valid,
+    }
     if all(reward.gate is None for reward in recipe.rewards):
         # What each adds; they sum to the reward. A closed gate replaces the sum, so that there are no parts.
-        parts = {one.name: one.weight * (scores[one.name] or 0.0) for one in recipe.rewards}
-        said["reward_components"] = parts if judged.valid else dict.fromkeys(parts, 0.0)
-    said |= {f"score/{name}": score for name, score in scores.items() if score is not None}
+        parts = {reward.name: reward.weight * (scores[reward.name] or 0.0) for reward in recipe.rewards}
+        answer["reward_components"] = parts if judged.valid else dict.fromkeys(parts, 0.0)
+    answer |= {f"score/{name}": score for name, score in scores.items() if score is not None}
     if not judged.valid:
-        said |= {
+        answer |= {
             "failure_kind": "judge_failed", "failure_reason": judged.reason,
             "_ng_failure_class": "judge_failed", "_ng_failure_judge_error": judged.reason,
         }  # fmt: skip
-    return said
+    return answer
 
 
 def _aggregated(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    masked = [bool(one.get("mask_sample") or one.get("_ng_failure_class")) for one in answers]
-    kept = [one for one, out in zip(answers, masked, strict=True) if not out]
+    masked = [bool(answer.get("mask_sample") or answer.get("_ng_failure_class")) for answer in answers]
+    kept = [answer for answer, out in zip(answers, masked, strict=True) if not out]
     tasks: dict[Any, list[dict[str, Any]]] = {}
-    for one in kept:
-        tasks.setdefault(str(one.get(_TASK, "")), []).append(one)
+    for row in kept:
+        tasks.setdefault(str(row.get(_TASK, "")), []).append(row)
     groups = [{_TASK: rows[0].get(_TASK), **_means(rows)} for rows in tasks.values()]
     overall = {**_means(kept), "count": len(kept), "masked": sum(masked)}
     key = {"mean/reward": overall["mean/reward"]} if "mean/reward" in overall else {}
@@ -189,10 +192,10 @@ def _aggregated(answers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
+    values_by_name: dict[str, list[float]] = {}
     for row in rows:
         for name, value in row.items():
             if isinstance(value, int | float) and not isinstance(value, bool) and not name.startswith("_ng_"):
-                found.setdefault(name, []).append(float(value))
-    means = {f"mean/{name}": fmean(values) for name, values in found.items()}
-    return {**means, **{f"std/{name}": pstdev(values) for name, values in found.items()}}
+                values_by_name.setdefault(name, []).append(float(value))
+    means = {f"mean/{name}": fmean(values) for name, values in values_by_name.items()}
+    return {**means, **{f"std/{name}": pstdev(values) for name, values in values_by_name.items()}}

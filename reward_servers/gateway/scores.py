@@ -92,7 +92,7 @@ def routes(scoring: Scoring) -> APIRouter:
         judged = await scoring.all(
             request, [_rollout(*pair) for pair in _pairs(parsed.text_1, parsed.text_2)], details=False
         )
-        data = [{"index": place, "object": "score", "score": one.reward} for place, one in enumerate(judged)]
+        data = [{"index": place, "object": "score", "score": result.reward} for place, result in enumerate(judged)]
         return reply(_listed(parsed.model, data, judged))
 
     @router.post("/pooling", **described(PoolingBody))
@@ -100,7 +100,7 @@ def routes(scoring: Scoring) -> APIRouter:
         """VLLM's `/pooling` of a reward model: one value a text."""
         body = await read_as(PoolingBody, request, scoring.config)
         judged = await scoring.all(request, _of_pooling(body), details=False)
-        data = [{"index": place, "object": "pooling", "data": [one.reward]} for place, one in enumerate(judged)]
+        data = [{"index": place, "object": "pooling", "data": [result.reward]} for place, result in enumerate(judged)]
         return reply(_listed(body.model, data, judged))
 
     @router.post("/classify", **described(PoolingBody))
@@ -109,8 +109,8 @@ def routes(scoring: Scoring) -> APIRouter:
         body = await read_as(PoolingBody, request, scoring.config)
         judged = await scoring.all(request, _of_pooling(body), details=False)
         data = [
-            {"index": place, "label": "reward", "probs": [one.reward], "num_classes": 1}
-            for place, one in enumerate(judged)
+            {"index": place, "label": "reward", "probs": [result.reward], "num_classes": 1}
+            for place, result in enumerate(judged)
         ]
         return reply(_listed(body.model, data, judged))
 
@@ -128,21 +128,21 @@ async def _unirl(scoring: Scoring, request: Request, body: ScoreRouteBody) -> di
         raise invalid(f'{body.protocol_version!r} is not spoken here; send "1"', "protocol_version")
     wanted = body.requests or []
     known = scoring.client.recipe.columns
-    for place, one in enumerate(wanted):
-        unknown = [name for name in one.required_rewards if name not in known]
+    for place, item in enumerate(wanted):
+        unknown = [name for name in item.required_rewards if name not in known]
         if unknown:
-            said = f"the recipe has no reward {unknown[0]!r}; it has {', '.join(known)}"
-            raise HttpError(400, "unknown_reward", said, f"requests.{place}.required_rewards")
-    rollouts = [_of_unirl(one, place) for place, one in enumerate(wanted)]
-    readable = [one for one in rollouts if isinstance(one, Rollout)]
+            problem = f"the recipe has no reward {unknown[0]!r}; it has {', '.join(known)}"
+            raise HttpError(400, "unknown_reward", problem, f"requests.{place}.required_rewards")
+    rollouts = [_of_unirl(item, place) for place, item in enumerate(wanted)]
+    readable = [rollout for rollout in rollouts if isinstance(rollout, Rollout)]
     answers = iter(await scoring.results(request, readable) if readable else ())
     results: list[dict[str, dict[str, float]]] = []
     errors: list[dict[str, str]] = []
-    for one, rollout in zip(wanted, rollouts, strict=True):
+    for item, rollout in zip(wanted, rollouts, strict=True):
         answer = next(answers) if isinstance(rollout, Rollout) else rollout
         scores: dict[str, dict[str, float]] = {}
         problems: dict[str, str] = {}
-        for name in one.required_rewards:
+        for name in item.required_rewards:
             if isinstance(answer, HttpError):
                 problems[name] = answer.message
                 continue
@@ -154,25 +154,25 @@ async def _unirl(scoring: Scoring, request: Request, body: ScoreRouteBody) -> di
         results.append(scores)
         errors.append(problems)
     kept = ("request_id", "sample_id", "group_id", "source_rank", "policy_version", "idempotency_key")
-    identities = [{name: getattr(one, name, None) for name in kept} for one in wanted]
+    identities = [{name: getattr(request_item, name, None) for name in kept} for request_item in wanted]
     return {"results": results, "errors": errors, "identities": identities, "protocol_version": "1"}
 
 
-def _of_unirl(one: UniRlRequest, place: int) -> Rollout | HttpError:
-    last = one.history[-1]
+def _of_unirl(request: UniRlRequest, place: int) -> Rollout | HttpError:
+    last = request.history[-1]
     if last.video_b64 or last.video_path or last.image_ipc:
         return invalid("video and shared memory are not taken here; send image_b64", f"requests.{place}.history")
     response: Any = last.text
-    prompt: Any = "\n".join(turn.text for turn in one.history[:-1])
+    prompt: Any = "\n".join(turn.text for turn in request.history[:-1])
     if last.image_b64:
-        prompt = "\n".join(turn.text for turn in one.history)
+        prompt = "\n".join(turn.text for turn in request.history)
         picture = {"type": "image_url", "image_url": {"url": f"data:{_kind(last.image_b64)};base64,{last.image_b64}"}}
         response = [{"role": "assistant", "content": [picture]}]
-    label = (one.metadata or {}).get("reference")
+    label = (request.metadata or {}).get("reference")
     try:
         return Rollout(
-            one.sample_id or content_id(prompt, response, label), prompt, response, one.group_id or "",
-            reference=reference_of(label), metadata=one.metadata,
+            request.sample_id or content_id(prompt, response, label), prompt, response, request.group_id or "",
+            reference=reference_of(label), metadata=request.metadata,
         )  # fmt: skip
     except RolloutError as error:
         return invalid(error.reason, f"requests.{place}.{error.field}")
@@ -212,8 +212,8 @@ def _rollout(prompt: str | _Chat, response: str | _Chat) -> Rollout:
 
 
 def _listed(model: str | None, data: list[dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
-    for entry, one in zip(data, judged, strict=True):
-        entry["valid"] = one.valid
+    for entry, result in zip(data, judged, strict=True):
+        entry["valid"] = result.valid
     return {
         "id": f"score-{time.time_ns():x}", "object": "list", "created": int(time.time()), "model": model or "assay",
         "data": data, "usage": {"prompt_tokens": 0, "total_tokens": 0},

@@ -39,8 +39,8 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
         BodyError: It is larger than it may be, or does not arrive in time.
         ClientDisconnect: The caller has gone.
     """
-    told = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"")
-    if told.isdigit() and int(told) > limit:
+    length = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"")
+    if length.isdigit() and int(length) > limit:
         raise _too_large(limit)
     parts: list[bytes] = []
     size, more = 0, True

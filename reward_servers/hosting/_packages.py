@@ -27,8 +27,8 @@ class PackageFolders:
 
     @staticmethod
     def _files() -> set[tuple[Path, int]]:
-        found: set[tuple[Path, int]] = set()
+        files: set[tuple[Path, int]] = set()
         for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
             for file in Path(folder).glob("*.pth"):
-                found.add((file, file.stat().st_mtime_ns))
-        return found
+                files.add((file, file.stat().st_mtime_ns))
+        return files

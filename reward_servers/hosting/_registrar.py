@@ -97,10 +97,10 @@ class Registrar:
             RegistrationError: It cannot be loaded; what was hosted goes on.
         """
         registered = await self._in_turn(path)
-        old = [one for one in self.hosting if one.verifier.path == path and one is not registered.hosted]
-        for one in old:
-            self._retire_later(one)
-        await self._tell([one.identity.name for one in old])
+        old = [bound for bound in self.hosting if bound.verifier.path == path and bound is not registered.hosted]
+        for bound in old:
+            self._retire_later(bound)
+        await self._tell([bound.identity.name for bound in old])
         return registered
 
     async def _in_turn(self, target: str) -> Registered:
@@ -117,46 +117,46 @@ class Registrar:
 
     async def _host(self, target: str) -> Registered:
         wanted = self._config.registration
-        found = await try_to_load(target, self._config.verifiers, wanted.timeout_s)
-        known = self._scorer.hosting.versions(found.name)
-        for one in known:
-            if one.verifier.path != found.path:
+        facts = await try_to_load(target, self._config.verifiers, wanted.timeout_s)
+        known = self._scorer.hosting.versions(facts.name)
+        for bound in known:
+            if bound.verifier.path != facts.path:
                 raise RegistrationError(
                     grpc.StatusCode.ALREADY_EXISTS,
-                    f"{found.name} is the name of {one.verifier.path} here, and not of {found.path}; retire it first",
+                    f"{facts.name} is the name of {bound.verifier.path} here, and not of {facts.path}; retire it first",
                 )
-            if one.identity.digest == found.digest:
-                unchanged = one is known[0]
+            if bound.identity.digest == facts.digest:
+                unchanged = bound is known[0]
                 if not unchanged:
-                    self._scorer.hosting.promote(one)
+                    self._scorer.hosting.promote(bound)
                     await self._tell()
-                return Registered(one, unchanged)
-        self._taken &= {one.identity.digest for one in self.hosting}
+                return Registered(bound, unchanged)
+        self._taken &= {bound.identity.digest for bound in self.hosting}
         if len(self._taken) >= wanted.max_verifiers:
             raise RegistrationError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"{wanted.max_verifiers} verifiers have been registered here; retire some, or raise "
                 "registration.max_verifiers",
             )
-        return Registered(await self._add(found), False)
+        return Registered(await self._add(facts), False)
 
-    async def _add(self, found: Found) -> BoundVerifier:
+    async def _add(self, facts: Found) -> BoundVerifier:
         seconds = self._config.registration.timeout_s
         self._packages.follow()
         try:
-            verifier = await asyncio.to_thread(load_fresh, found.path)
+            verifier = await asyncio.to_thread(load_fresh, facts.path)
             hosted = await asyncio.to_thread(self._config.host, verifier)
-            if hosted.identity.digest != found.digest:
-                raise StartupError(f"the files of {found.path} changed while it was registered; register it again")
+            if hosted.identity.digest != facts.digest:
+                raise StartupError(f"the files of {facts.path} changed while it was registered; register it again")
             await self._scorer.add(hosted, seconds)
         except VerifierNotFoundError as error:
-            raise _refused(f"{found.name} could be loaded alone, and not in this process: {error}") from None
+            raise _refused(f"{facts.name} could be loaded alone, and not in this process: {error}") from None
         except TimeoutError:
-            raise _refused(f"no worker of {found.name} was ready within {seconds:g} s") from None
+            raise _refused(f"no worker of {facts.name} was ready within {seconds:g} s") from None
         except AssayServerError as error:
             raise _refused(str(error)) from None
-        self._taken.add(found.digest)
-        self._origins[found.digest] = found.origin
+        self._taken.add(facts.digest)
+        self._origins[facts.digest] = facts.origin
         await self._tell()
         return hosted
 
@@ -172,21 +172,23 @@ class Registrar:
             NotHostedError: It is not hosted.
         """
         there = self._scorer.hosting.versions(name)
-        meant = [
-            one for one in there if version in ("", one.identity.version) and one.identity.digest.startswith(digest)
+        matching = [
+            bound
+            for bound in there
+            if version in ("", bound.identity.version) and bound.identity.digest.startswith(digest)
         ]
-        if not meant:
-            listed = ", ".join(f"{one.identity.version} {one.identity.digest}" for one in there)
+        if not matching:
+            listed = ", ".join(f"{bound.identity.version} {bound.identity.digest}" for bound in there)
             raise NotHostedError(
                 f"verifier: {shown(name)} is hosted here as {listed}, and not as {shown(version or digest)}"
                 if there
                 else f"verifier: {shown(name)} is not hosted here; hosted: {', '.join(sorted(self._scorer.hosted))}"
             )
         # The current one last, so that none of those that go becomes current in between.
-        tasks = [self._retire_later(one) for one in reversed(meant)]
+        tasks = [self._retire_later(bound) for bound in reversed(matching)]
         await self._tell([name])
         await asyncio.gather(*map(asyncio.shield, tasks))
-        return [one.identity for one in meant]
+        return [bound.identity for bound in matching]
 
     def _retire_later(self, hosted: BoundVerifier) -> asyncio.Task[None]:
         """Take nothing more for a verifier from now on; what was admitted is finished whoever waits for it."""
@@ -196,9 +198,9 @@ class Registrar:
         task.add_done_callback(self._retiring.discard)
         return task
 
-    async def _tell(self, gone: list[str] | None = None) -> None:
+    async def _tell(self, removed: list[str] | None = None) -> None:
         names = list(self._scorer.hosted)
-        await self._changed(names, [one for one in gone or () if one not in names])
+        await self._changed(names, [gone_name for gone_name in removed or () if gone_name not in names])
 
 
 def _refused(reason: str) -> RegistrationError:

@@ -25,22 +25,22 @@ async def follow_files(registrar: Registrar) -> None:
     """
     stamps: dict[str, Stamp] = {}
     files: dict[str, list[Path]] = {}
-    watched = [one for one in registrar.hosting if not one.verifier.path.startswith(_OURS)]
+    watched = [bound for bound in registrar.hosting if not bound.verifier.path.startswith(_OURS)]
     if not watched:
         _log.warning("--reload: nothing to follow: the verifiers of assay itself are not loaded again")
     while True:
-        for one in {one.verifier.path: one for one in registrar.hosting}.values():
-            path = one.verifier.path
+        for bound in {bound.verifier.path: bound for bound in registrar.hosting}.values():
+            path = bound.verifier.path
             if path.startswith(_OURS):
                 continue
             if path not in files:
-                files[path] = await _files_of(one, [])
+                files[path] = await _files_of(bound, [])
             now = _stamp(files[path])
             if stamps.setdefault(path, now) != now:
                 await asyncio.sleep(_PERIOD)  # an editor may still be writing
-                files[path] = await _files_of(one, files[path])
+                files[path] = await _files_of(bound, files[path])
                 stamps[path] = _stamp(files[path])
-                await _reload(registrar, one)
+                await _reload(registrar, bound)
         await asyncio.sleep(_PERIOD)
 
 
@@ -52,23 +52,23 @@ async def _files_of(hosted: BoundVerifier, last: list[Path]) -> list[Path]:
 
 
 async def _reload(registrar: Registrar, hosted: BoundVerifier) -> None:
-    who = hosted.identity
+    identity = hosted.identity
     try:
         registered = await registrar.reload(hosted.verifier.path)
     except RegistrationError as error:
-        _log.error("%s goes on as it was: %s", who.name, error)
+        _log.error("%s goes on as it was: %s", identity.name, error)
         return
     now = registered.hosted.identity
     if registered.unchanged:
-        _log.info("%s judges as before: only comments or layout have changed", who.name)
+        _log.info("%s judges as before: only comments or layout have changed", identity.name)
     else:
         _log.info("%s is served as its files are now: version %s, %s", now.name, now.version, now.digest)
 
 
 def _stamp(files: list[Path]) -> Stamp:
-    found: list[tuple[Path, int, int]] = []
+    stamps: list[tuple[Path, int, int]] = []
     for file in files:
         with contextlib.suppress(OSError):
             status = file.stat()
-            found.append((file, status.st_mtime_ns, status.st_size))
-    return tuple(found)
+            stamps.append((file, status.st_mtime_ns, status.st_size))
+    return tuple(stamps)

@@ -54,7 +54,7 @@ def _check_module(module: str, folders: Sequence[Path]) -> None:
         RegistrationError: It is not.
     """
     top = module.partition(".")[0]
-    folder = next((one for one in folders if PathFinder.find_spec(top, [str(one)]) is not None), None)
+    folder = next((folder for folder in folders if PathFinder.find_spec(top, [str(folder)]) is not None), None)
     if folder is None:
         raise RegistrationError(
             grpc.StatusCode.NOT_FOUND, f"verifier: no folder of [registration] has a module {shown(top)}"
@@ -71,8 +71,13 @@ def _check_module(module: str, folders: Sequence[Path]) -> None:
             )
         place = list(spec.submodule_search_locations or ())
     first = PathFinder.find_spec(top, sys.path)
-    ours = PathFinder.find_spec(top, [str(folder)])
-    if top in sys.stdlib_module_names or first is None or ours is None or list(_files(first)) != list(_files(ours)):
+    local_spec = PathFinder.find_spec(top, [str(folder)])
+    if (
+        top in sys.stdlib_module_names
+        or first is None
+        or local_spec is None
+        or list(_files(first)) != list(_files(local_spec))
+    ):
         raise RegistrationError(
             grpc.StatusCode.FAILED_PRECONDITION,
             f"verifier: the server's host has another module {shown(top)}, which it would hide; rename it",

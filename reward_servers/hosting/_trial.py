@@ -104,10 +104,10 @@ def _file_of(orders: Mapping[str, Any]) -> int:
 
 def _read(target: str, line: bytes, code: int) -> Found:
     try:
-        said = json.loads(line)
-        if "found" in said:
-            return Found(**said["found"])
-        reason, missing = str(said["reason"])[:_REASON], bool(said["missing"])
+        reply = json.loads(line)
+        if "found" in reply:
+            return Found(**reply["found"])
+        reason, missing = str(reply["reason"])[:_REASON], bool(reply["missing"])
     except (ValueError, TypeError, KeyError):
         raise _refused(f"{target} ends the process that loads it (exit code {code})") from None
     if missing:

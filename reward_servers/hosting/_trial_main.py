@@ -16,13 +16,13 @@ def _main() -> None:
     """Load what the orders name."""
     orders = json.load(sys.stdin)
     sys.path += [folder for folder in orders["path"] if folder not in sys.path]
-    said: dict[str, Any]
+    reply: dict[str, Any]
     try:
-        said = {"found": _load(orders["target"], orders["settings"])._asdict()}
+        reply = {"found": _load(orders["target"], orders["settings"])._asdict()}
     except Exception as error:  # noqa: BLE001 - whatever a verifier does when it is loaded is told in words
         missing = ":" not in orders["target"] and orders["target"] not in installed()
-        said = {"reason": _in_words(orders["target"], error), "missing": missing}
-    os.write(orders["answer"], json.dumps(said).encode() + b"\n")
+        reply = {"reason": _in_words(orders["target"], error), "missing": missing}
+    os.write(orders["answer"], json.dumps(reply).encode() + b"\n")
     # Threads that it has started do not keep the process.
     os._exit(0)
 
@@ -37,8 +37,8 @@ def _load(target: str, settings: Mapping[str, Mapping[str, Any]]) -> Found:
         Instance(verifier, bound.settings)
     entry = installed().get(target)
     origin = f"{entry.distribution}, {entry.path}" if entry is not None else verifier.path
-    who = bound.identity
-    return Found(who.name, who.version, who.digest, verifier.path, origin)
+    identity = bound.identity
+    return Found(identity.name, identity.version, identity.digest, verifier.path, origin)
 
 
 def _in_words(target: str, error: Exception) -> str:

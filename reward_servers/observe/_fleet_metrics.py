@@ -41,11 +41,11 @@ async def fleet_metrics(states: States, port: int | None) -> AsyncIterator[None]
         return CONTENT_TYPE, exposition([running, restarts, *process_families()])
 
     def targets() -> tuple[str, bytes]:
-        found = [
+        groups = [
             {"targets": [f"{_HOST}:{port + 1 + place}"], "labels": {"server": label}}
             for place, label in enumerate(states())
         ]
-        return "application/json", json.dumps(found).encode()
+        return "application/json", json.dumps(groups).encode()
 
     server = MetricsServer({"/metrics": metrics, "/targets": targets})
     try:

@@ -46,8 +46,8 @@ def _verifiers(scorer: Scorer) -> list[Family]:
     cached = Family("assay_cached_items_total", "counter", "Items answered from the cache or by another item's run.")
     queue = Family("assay_item_queue_seconds", "histogram", "Time that items waited before they ran.")
     run = Family("assay_item_run_seconds", "histogram", "Time that items ran.")
-    for who in (one.identity for one in scorer.hosting.all()):
-        info.add(1, verifier=who.name, version=who.version, digest=who.digest)
+    for identity in (bound.identity for bound in scorer.hosting.all()):
+        info.add(1, verifier=identity.name, version=identity.version, digest=identity.digest)
     for name, stats in scorer.stats.verifiers.items():
         for (kind, party, code), count in sorted(stats.outcomes.items()):
             items.add(count, verifier=name, outcome=kind, party=party, code=code)
@@ -60,7 +60,7 @@ def _verifiers(scorer: Scorer) -> list[Family]:
 def _load(scorer: Scorer, *, draining: bool) -> list[Family]:
     admission, limits, cache = scorer.admission, scorer.limits, scorer.cache
     shares = Family("assay_client_items_in_flight", "gauge", "Items admitted and not finished, by client.")
-    for name, share in sorted(admission.shares.items(), key=lambda one: -one[1].items)[:64]:
+    for name, share in sorted(admission.shares.items(), key=lambda item: -item[1].items)[:64]:
         shares.add(share.items, client=name)
     return [
         Family("assay_items_in_flight", "gauge", "Items admitted and not finished.").add(admission.items),

@@ -30,18 +30,18 @@ def comparisons(rows: Sequence[tuple[int, Table]], options: ComparisonOptions) -
     won: dict[str, dict[str, Any]] = {}
     for number, row in rows:
         try:
-            one, two, reply = (text_of(row, column) for column in ("first", "second", "reply"))
+            first, two, reply = (text_of(row, column) for column in ("first", "second", "reply"))
         except RowError as error:
             yield Refused(number, str(error))
             continue
-        found = read_dimensions(reply)
+        rated = read_dimensions(reply)
         verdict = read_verdict(reply, first=options.first, second=options.second, strict=options.strict)
-        overall = found.overall if found is not None else verdict
+        overall = rated.overall if rated is not None else verdict
         if overall is None:
             yield Refused(number, "reply: names no winner")
             continue
-        by_name = found.by_name if found is not None else {}
-        _add(won, one, overall, by_name)
+        by_name = rated.by_name if rated is not None else {}
+        _add(won, first, overall, by_name)
         _add(won, two, 1.0 - overall, {name: 1.0 - value for name, value in by_name.items()})
     yield from won.values()
 

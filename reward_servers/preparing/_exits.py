@@ -31,5 +31,5 @@ def exits(row: Table, options: ExitOptions, draws: np.random.Generator) -> Itera
     seed = int(draws.integers(1 << 32))
     places = exit_positions(len(tokens), options.exits, spacing=options.spacing, seed=seed).tolist()
     for order, place in enumerate([*places, len(tokens)]):
-        made = {**row, "rollout_id": f"{name}/exit-{order}", "group_id": name, "token_ids": tokens[:place]}
-        yield {**made, "metadata": {**(row.get("metadata") or {}), "exit": order}}
+        cut_row = {**row, "rollout_id": f"{name}/exit-{order}", "group_id": name, "token_ids": tokens[:place]}
+        yield {**cut_row, "metadata": {**(row.get("metadata") or {}), "exit": order}}

@@ -53,34 +53,36 @@ def instructions(row: Table, options: InstructionOptions, draws: np.random.Gener
     if len(chosen) < options.constraints:
         raise RowError(f"response: only {len(chosen)} constraints fit it; ask for fewer")
     taken = int(draws.integers(options.constraints))
-    rest = [one for place, one in enumerate(chosen) if place != taken]
-    others = [one for one in missed if not any(_about_the_same(one, other) for other in rest)]
+    rest = [constraint for place, constraint in enumerate(chosen) if place != taken]
+    choices = [constraint for constraint in missed if not any(_about_the_same(constraint, other) for other in rest)]
     spoiled = [*chosen]
-    spoiled[taken] = others[int(draws.integers(len(others)))]
+    spoiled[taken] = choices[int(draws.integers(len(choices)))]
     for kind, asked in (("followed", chosen), ("missed", spoiled)):
-        names = [one.instruction for one in asked]
-        reference = {"instruction_id_list": names, "kwargs": [one.kwargs for one in asked]}
+        names = [constraint.instruction for constraint in asked]
+        reference = {"instruction_id_list": names, "kwargs": [constraint.kwargs for constraint in asked]}
         own = f"{name}/{kind}"
-        made = {**row, "rollout_id": own, "group_id": own, "reference": reference}
-        made["prompt"] = " ".join([prompt, *(one.text for one in asked)])
-        yield {**made, "metadata": {**(row.get("metadata") or {}), "answer": name}}
+        new_row = {**row, "rollout_id": own, "group_id": own, "reference": reference}
+        new_row["prompt"] = " ".join([prompt, *(constraint.text for constraint in asked)])
+        yield {**new_row, "metadata": {**(row.get("metadata") or {}), "answer": name}}
 
 
-def _about_the_same(one: Constraint, other: Constraint) -> bool:
+def _about_the_same(first: Constraint, other: Constraint) -> bool:
     """Whether two constraints could contradict each other."""
-    return one.instruction == other.instruction or bool(_words(one) & _words(other))
+    return first.instruction == other.instruction or bool(_words(first) & _words(other))
 
 
-def _words(one: Constraint) -> set[str]:
-    return {word for value in one.kwargs.values() if isinstance(value, list) for word in value}
+def _words(constraint: Constraint) -> set[str]:
+    return {word for value in constraint.kwargs.values() if isinstance(value, list) for word in value}
 
 
 def _library(response: str) -> tuple[list[Constraint], list[Constraint]]:
     """Constraints that the response follows, and such that it does not, as `ifeval` judges it."""
     met: list[Constraint] = []
     missed: list[Constraint] = []
-    for one in _candidates(response):
-        (met if read_instruction(one.instruction, one.kwargs).followed(response) else missed).append(one)
+    for candidate in _candidates(response):
+        (met if read_instruction(candidate.instruction, candidate.kwargs).followed(response) else missed).append(
+            candidate
+        )
     return met, missed
 
 

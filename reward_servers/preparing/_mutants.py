@@ -28,10 +28,10 @@ def mutants(row: Table, options: MutantOptions, _: np.random.Generator) -> Itera
     if not isinstance(reference, dict):
         raise RowError("reference: expected an object with a program")
     try:
-        made = mutants_of(text_of(reference, "program"), options.count, options.seed)
+        faulty = mutants_of(text_of(reference, "program"), options.count, options.seed)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise RowError(f"reference.program: is no Python: {error}") from None
-    if not made:
+    if not faulty:
         raise RowError("reference.program: there is nothing to change in it")
-    found = {**reference, "mutants": [one.source for one in made]}
-    yield {**row, "reference": found, "faults": [one.change for one in made]}
+    extended = {**reference, "mutants": [mutant.source for mutant in faulty]}
+    yield {**row, "reference": extended, "faults": [mutant.change for mutant in faulty]}

@@ -37,8 +37,8 @@ def rewrites(row: Table, options: RewriteOptions, _: np.random.Generator) -> Ite
     Have a model answer each `prompt`, put what it writes into `response`, and give the file to `reasoning-pairs`.
     """
     prompt, name = text_of(row, "prompt"), named(row)
-    found = tagged(text_of(row, "response"), options.tag)
-    reasoning = (found[-1] or "").strip() if found else ""
+    texts = tagged(text_of(row, "response"), options.tag)
+    reasoning = (texts[-1] or "").strip() if texts else ""
     if not reasoning:
         raise RowError(f"response: there is no <{options.tag}> with words in it")
     for respect in options.respects:

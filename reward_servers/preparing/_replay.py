@@ -34,7 +34,9 @@ def replay(rows: Sequence[tuple[int, Table]], options: ReplayOptions) -> Iterato
             by_iteration.setdefault(iteration, []).append(row)
     last, *earlier = sorted(by_iteration, reverse=True) or [0]
     yield from map(dict, by_iteration.get(last, []))
-    quotas = replay_quotas([len(by_iteration[one]) for one in earlier], share=options.share, decay=options.decay)
+    quotas = replay_quotas(
+        [len(by_iteration[iteration]) for iteration in earlier], share=options.share, decay=options.decay
+    )
     draws = np.random.default_rng(options.seed)
     for iteration, quota in zip(earlier, quotas, strict=True):
         held = by_iteration[iteration]

@@ -92,11 +92,11 @@ def prepared(
         return
     for number, row in rows:
         try:
-            made = list(chosen.function(row, options, _draws(row, options.seed)))
+            new_rows = list(chosen.function(row, options, _draws(row, options.seed)))
         except RowError as error:
             yield Refused(number, str(error))
         else:
-            yield from made
+            yield from new_rows
 
 
 def text_of(row: Table, column: str) -> str:

@@ -29,7 +29,7 @@ def swapped(row: Table, _: StepOptions, draws: np.random.Generator) -> Iterator[
     if not all(columns):
         raise RowError(f"reference.tests: each case needs its output, as {', '.join(_OUTPUTS)}")
     outputs = [case[name] for case, name in zip(cases, columns, strict=True)]
-    shown = [one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in outputs]
+    shown = [output if isinstance(output, str) else json.dumps(output, sort_keys=True) for output in outputs]
     places = unequal_places(shown, seed=int(draws.integers(1 << 32)))
     if places is None:
         raise RowError("reference.tests: all expected outputs are equal, so none can be exchanged")

@@ -59,7 +59,7 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
         offers: The verifiers that are there.
         folder: What paths of settings files are relative to.
     """
-    found: dict[str, Offer | None] = {}
+    found_offers: dict[str, Offer | None] = {}
     problems = [problem for server in asked.servers for problem in _of_server(server, offers, folder)]
     named = {verifier for server in asked.servers for verifier in server.verifiers}
     for reward in asked.rewards:
@@ -74,17 +74,19 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
             continue
         problems += _of_own_server(reward, asked, offers)
         # Between which numbers a part of a verdict lies is said by nothing.
-        found[reward.name] = replace(offer, low=None, high=None) if offer is not None and reward.aspect else offer
+        found_offers[reward.name] = (
+            replace(offer, low=None, high=None) if offer is not None and reward.aspect else offer
+        )
         if offer is not None:
             # What follows the step is furthest where it begins or ends to change.
             turns = {turn for schedule in reward.schedules.values() for turn in schedule.turns} | {0}
-            problems += _once(one for turn in sorted(turns) for one in _of_reward(reward.at(turn), offer))
+            problems += _once(problem for turn in sorted(turns) for problem in _of_reward(reward.at(turn), offer))
     if asked.recipe is not None and not problems:
         recipe = asked.recipe
-        problems += _of_inputs(recipe, found)
-        problems += _once(one for turn in recipe.turns for one in _of_method(recipe.at(turn), found))
+        problems += _of_inputs(recipe, found_offers)
+        problems += _once(problem for turn in recipe.turns for problem in _of_method(recipe.at(turn), found_offers))
         problems += _of_lost_stages(recipe)
-        problems += _of_constant(recipe, found) if not problems else []
+        problems += _of_constant(recipe, found_offers) if not problems else []
         problems += _of_codes(recipe)
     return problems
 
@@ -110,7 +112,7 @@ def _of_constant(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator
     if plan is None or not {"rewards", "components"} & plan.reads or {"rewards", "components"} & plan.bound.keys():
         return
     ranges = [reward_range(recipe.at(turn), offers) for turn in recipe.turns]
-    if all(one is not None and one == Range(0.0, 0.0) for one in ranges):
+    if all(possible is not None and possible == Range(0.0, 0.0) for possible in ranges):
         yield RecipeError(
             "is always 0, since every weight is, and nothing would be learned; give a reward a weight, or set "
             'advantage = "none" where all of them are monitors',
@@ -129,10 +131,10 @@ def _of_codes(recipe: Recipe) -> Iterator[RecipeError]:
 
 def _once(problems: Iterable[RecipeError]) -> list[RecipeError]:
     """The first problem of each key."""
-    found: dict[str, RecipeError] = {}
-    for one in problems:
-        found.setdefault(one.key, one)
-    return list(found.values())
+    by_key: dict[str, RecipeError] = {}
+    for problem in problems:
+        by_key.setdefault(problem.key, problem)
+    return list(by_key.values())
 
 
 def check_recipe(recipe: Recipe, path: Path | None, offers: Offers, settings: str = "") -> None:
@@ -189,12 +191,12 @@ def _of_reward(reward: Reward, offer: Offer) -> Iterator[RecipeError]:
             f'"{offer.name}@{offer.version}", or "{offer.name}" for any',
             f"{place}.verifier",
         )
-    if said := offer.option_problem(reward.options):
-        key, _, reason = said.partition(": ")
+    if problem := offer.option_problem(reward.options):
+        key, _, reason = problem.partition(": ")
         name = key.removeprefix("options.").partition(".")[0]
         yield RecipeError(reason + mistaken_schedule(reward.options.get(name)), f"{place}.{key}")
-    if reward.aspect and (said := _mistyped_aspect(offer, reward.aspect)):
-        yield RecipeError(said, f"{place}.aspect")
+    if reward.aspect and (problem := _mistyped_aspect(offer, reward.aspect)):
+        yield RecipeError(problem, f"{place}.aspect")
     scores = score_range(offer) if not reward.aspect else None
     if reward.gate is not None and scores is not None and not _may_open(reward.gate, scores):
         yield RecipeError(
@@ -223,8 +225,8 @@ def _of_inputs(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[R
     for name, sources in recipe.plan.sources().items():
         for source in sources:
             offer = offers.get(source.name)
-            if source.kind == "aspect" and offer is not None and (said := _mistyped_aspect(offer, source.path[0])):
-                yield RecipeError(said, f"inputs.{name}")
+            if source.kind == "aspect" and offer is not None and (problem := _mistyped_aspect(offer, source.path[0])):
+                yield RecipeError(problem, f"inputs.{name}")
 
 
 def _mistyped_aspect(offer: Offer, aspect: str) -> str:
@@ -254,37 +256,37 @@ def _of_stage(
     stage: Estimator, plan: Plan, recipe: Recipe, offers: Mapping[str, Offer | None]
 ) -> Iterator[RecipeError]:
     spec = stage.spec
-    what = "rewards" if "rewards" in spec.reads else "components"
-    wish = next((wish.split("|") for wish in spec.inputs if what in wish.split("|")), [])
-    if not wish or any(other in plan.bound for other in wish if other != what):
+    kind_of_input = "rewards" if "rewards" in spec.reads else "components"
+    wish = next((wish.split("|") for wish in spec.inputs if kind_of_input in wish.split("|")), [])
+    if not wish or any(other in plan.bound for other in wish if other != kind_of_input):
         return
-    if what in plan.bound:
-        given, where = source_range(plan.bound[what], recipe, offers), f"inputs.{what}"
-    elif what == "rewards":
-        given, where = reward_range(recipe, offers), "advantage"
+    if kind_of_input in plan.bound:
+        possible, where = source_range(plan.bound[kind_of_input], recipe, offers), f"inputs.{kind_of_input}"
+    elif kind_of_input == "rewards":
+        possible, where = reward_range(recipe, offers), "advantage"
     else:
         columns = [score_range(offers.get(reward.name)) for reward in recipe.rewards]
         known = [column for column in columns if column is not None]
-        given = Range(min(c.low for c in known), max(c.high for c in known)) if len(known) == len(columns) else None
+        possible = Range(min(c.low for c in known), max(c.high for c in known)) if len(known) == len(columns) else None
         where = "advantage"
-    if given is None:
+    if possible is None:
         return
     if spec.within is not None:
         low, high = spec.within
-        if given.low < low - _ROUNDING or given.high > high + _ROUNDING:
-            yield RecipeError(_outside(spec.name, what, Range(low, high), given), where)
-    if spec.reaches and given.high < float(stage.options[spec.reaches]):
-        yield RecipeError(_unreached(stage, given, recipe), where)
+        if possible.low < low - _ROUNDING or possible.high > high + _ROUNDING:
+            yield RecipeError(_outside(spec.name, kind_of_input, Range(low, high), possible), where)
+    if spec.reaches and possible.high < float(stage.options[spec.reaches]):
+        yield RecipeError(_unreached(stage, possible, recipe), where)
 
 
-def _outside(method: str, what: str, made_for: Range, given: Range) -> str:
+def _outside(method: str, column: str, made_for: Range, given: Range) -> str:
     scale = ""
     if given.low >= made_for.low and given.high > 0:
         scale = f"; multiply the weights by {made_for.high / given.high:.4g}"
     bounds = f"at least {made_for.low:g}" if made_for.high == float("inf") else f"of {made_for}"
     return (
-        f"{method} is made for {what} {bounds}, and this recipe's may be {given}{scale}, or give it one of them: "
-        f'[inputs] {what} = {{ from = "REWARD", times = FACTOR }}'
+        f"{method} is made for {column} {bounds}, and this recipe's may be {given}{scale}, or give it one of them: "
+        f'[inputs] {column} = {{ from = "REWARD", times = FACTOR }}'
     )
 
 

@@ -39,16 +39,16 @@ def layout_of(recipe: Recipe, offers: Offers) -> dict[str, Any]:
         recipe: The recipe; nothing is wrong with it.
         offers: The verifiers that are there.
     """
-    found = {reward.name: _offer(recipe, reward, offers) for reward in recipe.rewards}
+    offers_by_name = {reward.name: _offer(recipe, reward, offers) for reward in recipe.rewards}
     whole = None
     for turn in recipe.turns:
-        one = reward_range(recipe.at(turn), found)
-        whole = one if whole is None or one is None else whole.joined(one)
+        possible = reward_range(recipe.at(turn), offers_by_name)
+        whole = possible if whole is None or possible is None else whole.joined(possible)
     method = recipe.estimator()
     return {
         "name": recipe.name,
         "digest": recipe.digest,
-        "rewards": [_reward(recipe, reward, found[reward.name], offers) for reward in recipe.rewards],
+        "rewards": [_reward(recipe, reward, offers_by_name[reward.name], offers) for reward in recipe.rewards],
         "range": "" if whole is None else str(whole),
         "method": None if method is None or recipe.plan is None else _method(method, recipe.plan),
         "writes": _written(method),
@@ -57,8 +57,8 @@ def layout_of(recipe: Recipe, offers: Offers) -> dict[str, Any]:
 
 def _offer(recipe: Recipe, reward: Reward, offers: Offers) -> Offer | None:
     try:
-        found = offers.of(recipe.server_of(reward.verifier_name), reward.verifier_name)
-        return replace(found, low=None, high=None) if found is not None and reward.aspect else found
+        offer = offers.of(recipe.server_of(reward.verifier_name), reward.verifier_name)
+        return replace(offer, low=None, high=None) if offer is not None and reward.aspect else offer
     except NotOfferedError:
         return None
 
@@ -134,6 +134,6 @@ def _written(method: Estimator | Pipeline | None) -> list[str]:
     files = ["rollouts.jsonl (scores, codes, aspects, reward", "report.json"]
     stages = () if method is None else method.stages if isinstance(method, Pipeline) else (method,)
     gives = list(dict.fromkeys(_GIVES[stage.spec.stage] for stage in stages))
-    rows = [one for one in gives if ".json" not in one]
+    rows = [entry for entry in gives if ".json" not in entry]
     files[0] += f"; {'; '.join(rows)})" if rows else ")"
-    return files + [one for one in gives if ".json" in one]
+    return files + [entry for entry in gives if ".json" in entry]

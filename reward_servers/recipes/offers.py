@@ -119,7 +119,7 @@ class Offers:
 
     def path_of(self, verifier: str) -> str:
         """The ``module:attribute`` by which a server's table names a verifier of that name; empty where none does."""
-        return next((path for path, one in self._loaded.items() if ":" in path and one.name == verifier), "")
+        return next((path for path, offer in self._loaded.items() if ":" in path and offer.name == verifier), "")
 
     def settings_problems(self, server: Server, config: ServerConfig, file: str) -> Iterator[str]:
         """What is wrong with the settings of the verifiers that a server is started with.
@@ -131,13 +131,13 @@ class Offers:
         """
         loaded = [self._loaded[name] for name in server.verifiers if name in self._loaded]
         try:
-            config.check_names([one.name for one in loaded], self._names)
+            config.check_names([bound.name for bound in loaded], self._names)
         except SettingsError as error:
             yield str(error)
             return
-        for one in loaded:
+        for bound in loaded:
             try:
-                config.check(one, file)
+                config.check(bound, file)
             except SettingsError as error:
                 yield str(error)
 
@@ -153,10 +153,10 @@ class Offers:
                 self._found[name] = NotOfferedError(str(error))
             except Exception as error:  # noqa: BLE001 - whatever a module does when it is imported
                 self._found[name] = NotOfferedError(f"{name} cannot be loaded: {type(error).__name__}: {error}")
-        found = self._found[name]
-        if isinstance(found, NotOfferedError):
-            raise found
-        return found
+        offer = self._found[name]
+        if isinstance(offer, NotOfferedError):
+            raise offer
+        return offer
 
     def _load(self, name: str) -> Offer:
         if ":" in name:
@@ -186,7 +186,7 @@ class Offers:
 def find_modules_in(folder: str | os.PathLike[str]) -> None:
     """Let modules of a folder and of the working directory be imported; at the end of the path they shadow nothing."""
     folders = (os.path.abspath(folder), os.getcwd())
-    sys.path += [one for one in folders if one not in sys.path]
+    sys.path += [folder for folder in folders if folder not in sys.path]
 
 
 def _of_verifier(verifier: Verifier, place: str) -> Offer:

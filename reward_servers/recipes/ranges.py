@@ -51,31 +51,31 @@ def reward_range(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Range | 
         offers: What each reward gets, by its name.
     """
     tasks = {task for reward in recipe.rewards for task in reward.tasks or ()}
-    found: Range | None = None
+    total: Range | None = None
     # A task that no reward names gets those that are asked of every task.
     for task in [*sorted(tasks), "".join(tasks) + "?"]:
         asked = [reward for reward in recipe.rewards if reward.applies_to(task)]
         if not asked:
             continue
-        one = _of_task(asked, offers)
-        if one is None:
+        possible = _of_task(asked, offers)
+        if possible is None:
             return None
-        found = one if found is None else found.joined(one)
-    return found
+        total = possible if total is None else total.joined(possible)
+    return total
 
 
 def _of_task(rewards: list[Reward], offers: Mapping[str, Offer | None]) -> Range | None:
     parts: dict[str, Range] = {}
     for reward in rewards:
-        one = score_range(offers.get(reward.name))
-        if one is None and reward.weight != 0:
+        possible = score_range(offers.get(reward.name))
+        if possible is None and reward.weight != 0:
             return None
-        parts[reward.name] = (one or _NOTHING).times(reward.weight)
+        parts[reward.name] = (possible or _NOTHING).times(reward.weight)
     gates = [reward for reward in rewards if reward.gate is not None]
     whole = _sum(parts[reward.name] for reward in rewards)
     for number, gate in enumerate(gates):
         assert gate.gate is not None
-        reached = _sum(parts[one.name] for one in gates[: number + 1])
+        reached = _sum(parts[gate.name] for gate in gates[: number + 1])
         whole = whole.joined(reached.plus(Range(gate.gate.closed, gate.gate.closed)))
     return whole
 
@@ -90,13 +90,13 @@ def _sum(parts: Iterable[Range]) -> Range:
 def source_range(bound: Bound, recipe: Recipe, offers: Mapping[str, Offer | None]) -> Range | None:
     """Range of what an input is bound to; None where it is not known."""
     sources = bound if isinstance(bound, tuple) else (bound,)
-    found: Range | None = None
+    total: Range | None = None
     for source in sources:
-        one = _of_source(source, recipe, offers)
-        if one is None:
+        possible = _of_source(source, recipe, offers)
+        if possible is None:
             return None
-        found = one if found is None else found.joined(one)
-    return found
+        total = possible if total is None else total.joined(possible)
+    return total
 
 
 def _of_source(source: Source, recipe: Recipe, offers: Mapping[str, Offer | None]) -> Range | None:
@@ -106,5 +106,5 @@ def _of_source(source: Source, recipe: Recipe, offers: Mapping[str, Offer | None
         return Range(source.threshold, source.threshold)
     if source.kind != "reward":
         return None
-    one = score_range(offers.get(source.name))
-    return None if one is None else one.times(source.times)
+    possible = score_range(offers.get(source.name))
+    return None if possible is None else possible.times(source.times)

@@ -41,8 +41,8 @@ def _problem(schema: Mapping[str, Any], names: Mapping[str, Any], value: Any, pl
     if "$ref" in schema:
         return _problem(names.get(str(schema["$ref"]).rpartition("/")[2], {}), names, value, place)
     if choices := schema.get("anyOf") or schema.get("oneOf"):
-        found = [_problem(choice, names, value, place) for choice in choices]
-        return "" if "" in found else found[0]
+        problems = [_problem(choice, names, value, place) for choice in choices]
+        return "" if "" in problems else problems[0]
     if "enum" in schema and value not in schema["enum"]:
         return f"{place}: {value!r} is not one of {', '.join(map(repr, schema['enum']))}"
     if "const" in schema and value != schema["const"]:
@@ -55,7 +55,7 @@ def _problem(schema: Mapping[str, Any], names: Mapping[str, Any], value: Any, pl
             if key in schema and not holds(value, schema[key]):
                 return f"{place}: {value!r} is not {words} {schema[key]}"
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
-        parts = (_problem(schema["items"], names, one, f"{place}.{number}") for number, one in enumerate(value))
+        parts = (_problem(schema["items"], names, item, f"{place}.{number}") for number, item in enumerate(value))
         return next(filter(None, parts), "")
     return _object_problem(schema, names, value, place) if isinstance(value, Mapping) else ""
 

@@ -54,8 +54,8 @@ def reachable_address(listening: str, registry: str) -> str:
     family, _, _, _, where = socket.getaddrinfo(target.strip("[]"), int(target_port), type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting sends nothing
         probe.connect(where)
-        found = str(probe.getsockname()[0])
-    return f"[{found}]:{port}" if ":" in found else f"{found}:{port}"
+        address = str(probe.getsockname()[0])
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 class Announcer:

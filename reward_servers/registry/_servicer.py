@@ -36,7 +36,7 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
 
     async def Announce(self, request: registry_pb2.AnnounceRequest, context: Context) -> registry_pb2.AnnounceResponse:
         """Take an announcement."""
-        who = await self._check(context, "register", f"announce {_shown(request.server.address)}")
+        caller = await self._check(context, "register", f"announce {_shown(request.server.address)}")
         server = request.server
         problem = _problem(server)
         if problem:
@@ -51,28 +51,28 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
             same.SerializeToString(deterministic=True),
             server.SerializeToString(deterministic=True),
             request.lease.seconds + request.lease.nanos / 1e9,
-            _owner(who),
+            _owner(caller),
         )
         try:
             lease = self._registry.announce(entry)
         except FullError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except TakenError as error:
-            _audit.warning("%s was refused to take over %s", who, server.address)
+            _audit.warning("%s was refused to take over %s", caller, server.address)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         if before != server.instance:
-            names = ",".join(f"{one.name}@{one.version}" for one in server.verifiers)
-            what = "took over" if before else "announced"
-            _audit.info("%s %s %s: %s", who, what, server.address, names)
+            names = ",".join(f"{verifier.name}@{verifier.version}" for verifier in server.verifiers)
+            action = "took over" if before else "announced"
+            _audit.info("%s %s %s: %s", caller, action, server.address, names)
         response = registry_pb2.AnnounceResponse()
         response.lease.FromMilliseconds(int(lease * 1000))
         return response
 
     async def Withdraw(self, request: registry_pb2.WithdrawRequest, context: Context) -> registry_pb2.WithdrawResponse:
         """Take a server out of the list."""
-        who = await self._check(context, "register", f"withdraw {_shown(request.address)}")
-        if self._registry.withdraw(request.address, request.instance, _owner(who)):
-            _audit.info("%s withdrew %s", who, request.address)
+        caller = await self._check(context, "register", f"withdraw {_shown(request.address)}")
+        if self._registry.withdraw(request.address, request.instance, _owner(caller)):
+            _audit.info("%s withdrew %s", caller, request.address)
         return registry_pb2.WithdrawResponse()
 
     async def ListServers(
@@ -87,11 +87,11 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
                 response.servers.add().MergeFromString(entry.message)
         return response
 
-    async def _check(self, context: Context, scope: Any, what: str) -> str:
+    async def _check(self, context: Context, scope: Any, action: str) -> str:
         try:
             return self._clients.check(context, scope).name
         except NotAllowedError as error:
-            _audit.warning("refused to %s: %s", what, error)
+            _audit.warning("refused to %s: %s", action, error)
             await _refuse(context, error)
 
 
@@ -100,9 +100,9 @@ async def _refuse(context: Context, error: NotAllowedError) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _owner(who: str) -> str:
+def _owner(caller: str) -> str:
     """Who keeps an address to itself: callers that are told apart by a token or a certificate."""
-    return "" if who.startswith("addr:") else who
+    return "" if caller.startswith("addr:") else caller
 
 
 def _shown(address: str) -> str:
@@ -118,11 +118,11 @@ def _problem(server: registry_pb2.ServerEntry) -> str:
         return "server.instance: is missing or too long; name the process, with a random text"
     if len(server.name) > _LONGEST_NAME or len(server.verifiers) > _MOST_VERIFIERS:
         return f"server: at most {_MOST_VERIFIERS} verifiers, and names of at most {_LONGEST_NAME} characters"
-    for one in server.verifiers:
-        if not one.name or max(len(one.name), len(one.version), len(one.digest)) > _LONGEST_NAME:
+    for verifier in server.verifiers:
+        if not verifier.name or max(len(verifier.name), len(verifier.version), len(verifier.digest)) > _LONGEST_NAME:
             return f"server.verifiers: name, version and digest have 1 to {_LONGEST_NAME} characters"
     names = [server.instance, server.name, server.version]
-    names += [text for one in server.verifiers for text in (one.name, one.version, one.digest)]
+    names += [text for v in server.verifiers for text in (v.name, v.version, v.digest)]
     if not all(name.isprintable() for name in names):
         return "server: names, versions and digests are printable characters on one line"
     if server.ByteSize() > _LARGEST_ENTRY:

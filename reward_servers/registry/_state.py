@@ -115,7 +115,7 @@ class State:
         if self._behind:
             self._write(lambda base: None, everything.values())
 
-    def _write(self, change: Callable[[sqlite3.Connection], object], everything: Collection[Entry]) -> None:
+    def _write(self, change: Callable[[sqlite3.Connection], object], entries: Collection[Entry]) -> None:
         base = self._base
         if base is None or (self._behind and self._clock() - self._tried < _AGAIN):
             return
@@ -124,7 +124,7 @@ class State:
             if self._behind:
                 base.execute("BEGIN")
                 base.execute("DELETE FROM servers")
-                base.executemany(_INSERT, everything)
+                base.executemany(_INSERT, entries)
                 base.execute("COMMIT")
                 self._behind = False
                 _log.info("--state is written again, and holds all servers")

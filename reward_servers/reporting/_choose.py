@@ -62,9 +62,9 @@ def choose(numbers: Numbers, limit: int) -> Choice:
     ids = list(numbers.group_ids)
     flags = flags_of(numbers)
     counts = {kind: np.bincount(numbers.groups[rows], minlength=len(ids)) for kind, rows in flags.items()}
-    found = {kind: int((count > 0).sum()) for kind, count in counts.items()}
+    counts_of_kind = {kind: int((count > 0).sum()) for kind, count in counts.items()}
     if len(ids) <= limit:
-        return Choice(tuple(range(len(ids))), flags, found, f"all {len(ids)} groups are shown")
+        return Choice(tuple(range(len(ids))), flags, counts_of_kind, f"all {len(ids)} groups are shown")
     drawn = sorted(range(len(ids)), key=lambda number: draw_of(ids[number]))
     rank = {number: place for place, number in enumerate(drawn)}
     chosen: dict[int, None] = {}
@@ -80,14 +80,14 @@ def choose(numbers: Numbers, limit: int) -> Choice:
         f"{len(chosen)} of {len(ids)} groups are shown: up to {share} with the most rollouts of each filter below, and "
         "the rest by the lowest SHA-256 of their ids"
     )
-    return Choice(tuple(chosen), flags, found, rule)
+    return Choice(tuple(chosen), flags, counts_of_kind, rule)
 
 
 def flags_of(numbers: Numbers) -> dict[str, BoolArray]:
     """``[N]`` rows of each kind."""
-    none = np.zeros(numbers.rows, np.bool_)
+    no_rows = np.zeros(numbers.rows, np.bool_)
     if not numbers.rows:
-        return dict.fromkeys(KINDS, none)
+        return dict.fromkeys(KINDS, no_rows)
     outcome = numbers.outcome()
     masked = numbers.missing | (np.isnan(numbers.rewards) & ~np.isnan(numbers.rewards).all())
     return {

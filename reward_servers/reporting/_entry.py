@@ -41,19 +41,19 @@ class Cell(NamedTuple):
     @property
     def answer(self) -> str:
         """The answer that was taken from the response; empty where the evidence names none."""
-        found = self.evidence
-        if isinstance(found, Mapping):
+        evidence = self.evidence
+        if isinstance(evidence, Mapping):
             for key in _ANSWER_KEYS:
-                if isinstance(found.get(key), str | int | float):
-                    return str(found[key])
+                if isinstance(evidence.get(key), str | int | float):
+                    return str(evidence[key])
         return ""
 
     def span(self, response: str) -> tuple[int, int] | None:
         """Where in a response that was found; None where the evidence does not say, or does not fit the response."""
-        found = self.evidence
-        if not isinstance(found, Mapping):
+        evidence = self.evidence
+        if not isinstance(evidence, Mapping):
             return None
-        place = found["extraction"] if isinstance(found.get("extraction"), Mapping) else found
+        place = evidence["extraction"] if isinstance(evidence.get("extraction"), Mapping) else evidence
         span = place.get("span")
         if not (isinstance(span, list) and len(span) == 2 and all(type(end) is int for end in span)):
             return None
@@ -62,7 +62,7 @@ class Cell(NamedTuple):
             return None
         # A span beside no extracted text may be one of seconds, or of pages.
         text = place.get("extracted")
-        return (start, end) if place is not found or response[start:end] == text else None
+        return (start, end) if place is not evidence or response[start:end] == text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +137,14 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
 def _cell(row: Mapping[str, Any], name: str) -> Cell:
     fault, skips = _mapping(row.get("faults")).get(name), _mapping(row.get("skips"))
     score = number(row["scores"][name])
-    told = _mapping(fault)
+    fault_fields = _mapping(fault)
     kind = "verdict" if score is not None else "skip" if name in skips else "fault"
     return Cell(
         kind=kind,
         score=score,
-        code=_text(_mapping(row.get("codes")).get(name)) or _text(told.get("code")) or _text(skips.get(name)),
-        party=_text(told.get("party")),
-        message=_text(told.get("message")),
+        code=_text(_mapping(row.get("codes")).get(name)) or _text(fault_fields.get("code")) or _text(skips.get(name)),
+        party=_text(fault_fields.get("party")),
+        message=_text(fault_fields.get("message")),
         note=_text(_mapping(row.get("notes")).get(name)),
         evidence=_mapping(row.get("evidence")).get(name),
         seconds=number(_mapping(row.get("run_seconds")).get(name)),

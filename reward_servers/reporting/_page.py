@@ -123,8 +123,13 @@ def _groups(rows: Rows, numbers: Numbers, choice: Choice, options: ReportOptions
             group["rollouts"].append(_rollout(entry, kinds, int(numbers.signs[row]), options.evidence))
     outcome = numbers.outcome()
     present = ~np.isnan(outcome)
-    every = Groups.of(numbers.groups).take(present)
-    figures = zip(every.labels.tolist(), every.mean(outcome[present]), every.deviation(outcome[present]), strict=True)
+    all_groups = Groups.of(numbers.groups).take(present)
+    figures = zip(
+        all_groups.labels.tolist(),
+        all_groups.mean(outcome[present]),
+        all_groups.deviation(outcome[present]),
+        strict=True,
+    )
     for number, mean, spread in figures:
         if number in groups:
             groups[number] |= {"mean": float(mean), "spread": float(spread)}
@@ -138,9 +143,9 @@ def _rollout(entry: Entry, kinds: list[str], signs: int, evidence: bool) -> dict
     for name, cell in entry.cells.items():
         span = span or cell.span(response)
         shown = {"name": _text(name, _SMALL), "kind": cell.kind, "score": cell.score, "code": _text(cell.code, _SMALL)}
-        told = " ".join(filter(None, (cell.party and f"{cell.party}:", cell.message or cell.note)))
-        if told:
-            shown["note"] = _text(told, _SMALL)
+        remark = " ".join(filter(None, (cell.party and f"{cell.party}:", cell.message or cell.note)))
+        if remark:
+            shown["note"] = _text(remark, _SMALL)
         # What is in the response tells nothing new; a reference that was compared might.
         if cell.answer and (evidence or cell.answer in response):
             shown["answer"] = _text(cell.answer, _SMALL)
@@ -167,8 +172,8 @@ def _parts(response: str | None, span: tuple[int, int] | None) -> list[str]:
         return []
     if span is None:
         return [_text(response, _TEXT)]
-    before, found, behind = response[: span[0]], response[span[0] : span[1]], response[span[1] :]
-    return [_text(before, _TEXT // 2), _text(found, _TEXT // 2), _text(behind, _TEXT // 2)]
+    before, marked, behind = response[: span[0]], response[span[0] : span[1]], response[span[1] :]
+    return [_text(before, _TEXT // 2), _text(marked, _TEXT // 2), _text(behind, _TEXT // 2)]
 
 
 def _text(text: str, limit: int) -> str:
@@ -201,9 +206,9 @@ def _grid(numbers: Numbers, options: ReportOptions) -> Grid:
     scores = numbers.scores
     grid = Grid([*numbers.names, COMBINED])
     scored = [*scores.T, numbers.rewards]
-    grid.add("scored", [f"{int((~np.isnan(one)).sum())}/{numbers.rows}" for one in scored])
-    add_figures(grid, [figures_of(one, groups) for one in scored])
-    add_counts(grid, "", [dict(one) for one in numbers.codes])
+    grid.add("scored", [f"{int((~np.isnan(scores)).sum())}/{numbers.rows}" for scores in scored])
+    add_figures(grid, [figures_of(scores, groups) for scores in scored])
+    add_counts(grid, "", [dict(code) for code in numbers.codes])
     return grid
 
 
@@ -229,7 +234,7 @@ def _html(
         "base-uri 'none'; form-action 'none'"
     )
     title = html.escape(printable(options.title, line=True))
-    said = "".join(f"<p>{html.escape(printable(line, line=True))}</p>" for line in lines)
+    paragraphs = "".join(f"<p>{html.escape(printable(line, line=True))}</p>" for line in lines)
     about = json.dumps(data).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -244,7 +249,7 @@ def _html(
 <body>
 <header><h1>{title}</h1></header>
 <main>
-<section id="figures"><h2>Figures</h2><div class="scroll">{_table(grid)}</div>{said}</section>
+<section id="figures"><h2>Figures</h2><div class="scroll">{_table(grid)}</div>{paragraphs}</section>
 <section id="plots"><h2>Plots</h2><div class="plots">{"".join(pictures)}</div></section>
 <section id="browse"><h2>Groups</h2>
 <p id="rule"></p>

@@ -112,17 +112,17 @@ def _spread(numbers: Numbers) -> Iterator[Plot]:
     deviations = groups.deviation(outcome[present])[groups.sizes > 1]
     if not deviations.size:
         return
-    none = int((deviations == 0).sum())
+    constant = int((deviations == 0).sum())
 
     def paint(axes: Axes) -> None:
         axes.hist(deviations[deviations > 0], 20, color=_BLUE, label="groups that differ")
-        if none:
-            axes.bar(0, none, width=max(deviations.max(), 1e-9) / 25 or 0.02, color=_RED, label="all rewards equal")
+        if constant:
+            axes.bar(0, constant, width=max(deviations.max(), 1e-9) / 25 or 0.02, color=_RED, label="all rewards equal")
         axes.set_xlabel("standard deviation of the rewards of a prompt")
         axes.set_ylabel("groups")
         axes.legend(frameon=False)
 
-    says = f"{deviations.size} groups of two or more; {none} without spread; median {np.median(deviations):.3f}"
+    says = f"{deviations.size} groups of two or more; {constant} without spread; median {np.median(deviations):.3f}"
     yield _plot("Spread within groups", says, paint)
 
 
@@ -224,13 +224,13 @@ def _agreement(numbers: Numbers) -> Iterator[Plot]:
         axes.set_xticks(range(len(names)), [_name(name) for name in names], rotation=30, ha="right")
         axes.set_yticks(range(len(names)), [_name(name) for name in names])
 
-    both = [
-        f"{_name(one)} and {_name(other)} {matrix[row, column]:.2f}"
-        for row, one in enumerate(names)
+    texts = [
+        f"{_name(name)} and {_name(other)} {matrix[row, column]:.2f}"
+        for row, name in enumerate(names)
         for column, other in enumerate(names)
         if row < column and not np.isnan(matrix[row, column])
     ]
-    says = f"Correlations: {', '.join(both)}" if both else "No two rewards vary over the same rollouts"
+    says = f"Correlations: {', '.join(texts)}" if texts else "No two rewards vary over the same rollouts"
     yield _plot("Agreement between rewards", says, paint, max(2.4, 0.42 * len(names) + 1.2))
 
 

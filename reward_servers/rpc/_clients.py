@@ -143,17 +143,17 @@ class Clients:
             return Caller(name, self._without)
         self._follow()
         if given is not None:
-            found: Caller | None = None
+            caller_found: Caller | None = None
             digest = sha256(given).digest()
             for known, caller in self._known:  # all of them: how long it takes says nothing
                 if hmac.compare_digest(known, digest):
-                    found = caller
-            if found is not None:
-                return found
+                    caller_found = caller
+            if caller_found is not None:
+                return caller_found
         elif certified:
             return Caller(f"cert:{certified}", frozenset({"score"}))
-        what = "the token is not known" if given is not None else "a token is needed"
-        message = f"{what}; send `authorization: Bearer TOKEN` with one of the server's file of tokens"
+        problem = "the token is not known" if given is not None else "a token is needed"
+        message = f"{problem}; send `authorization: Bearer TOKEN` with one of the server's file of tokens"
         raise NotAllowedError(grpc.StatusCode.UNAUTHENTICATED, message)
 
     def _follow(self) -> None:

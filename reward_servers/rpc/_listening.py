@@ -58,10 +58,10 @@ def bind_problem(host: str, port: int) -> str:
         port: The port; 0 for any.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         return f"server.host: {host!r} is not known here ({error.strerror}); give an address of this host"
-    family, kind, protocol, _, address = found[0]
+    family, kind, protocol, _, address = infos[0]
     try:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

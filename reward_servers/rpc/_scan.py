@@ -49,8 +49,8 @@ def check_density(kind: Descriptor, data: bytes, most: int) -> None:
                     if inner is not None:
                         left -= 1
                         if left < 0:
-                            what = f"more than {most} rollouts, messages, parts and documents"
-                            raise RequestError(f"groups: {what} in one call; send smaller batches")
+                            problem = f"more than {most} rollouts, messages, parts and documents"
+                            raise RequestError(f"groups: {problem} in one call; send smaller batches")
                         waiting.append((at, at + length, inner))
                     at += length
                 elif form in (FIXED64, FIXED32):

@@ -166,9 +166,9 @@ class RewardServicer:
             await self._read_question(service_pb2.ListVerifiersRequest, data, context, record)
             hosting, response = self._scorer.hosting, service_pb2.ListVerifiersResponse()
             for hosted in hosting.all():
-                told = wire.describe(hosted, self._origins.get(hosted.identity.digest, ""))
+                description = wire.describe(hosted, self._origins.get(hosted.identity.digest, ""))
                 listed = response.verifiers if hosted is hosting.current[hosted.identity.name] else response.earlier
-                listed.append(told)
+                listed.append(description)
             return response
 
     async def get_server_info(self, data: bytes, context: Context) -> service_pb2.GetServerInfoResponse:

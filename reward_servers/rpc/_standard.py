@@ -30,7 +30,7 @@ async def add_standard_services(
     probe = health.aio.HealthServicer()
     lenient: Any = Lenient(server)
     health_pb2_grpc.add_HealthServicer_to_server(probe, lenient)
-    offered = [one.full_name for one in services]
+    offered = [service.full_name for service in services]
     for name in ("", *offered, *names):
         await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
     if with_reflection:

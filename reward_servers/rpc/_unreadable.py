@@ -19,10 +19,10 @@ _DEEPEST = 32
 @cache
 def _fields(kind: Descriptor) -> dict[int, Descriptor | None]:
     """Of a kind of message by number: what is nested, and None for texts."""
-    found: dict[int, Descriptor | None] = {
+    descriptors: dict[int, Descriptor | None] = {
         field.number: field.message_type for field in kind.fields if field.message_type is not None
     }
-    return found | {field.number: None for field in kind.fields if field.type == FieldDescriptor.TYPE_STRING}
+    return descriptors | {field.number: None for field in kind.fields if field.type == FieldDescriptor.TYPE_STRING}
 
 
 def with_readable_texts(kind: Descriptor, data: bytes) -> bytes | None:

@@ -54,7 +54,11 @@ def fault_of(text: Any, sources: Iterable[str]) -> str:
     if not isinstance(text, str) or not any(map(str.isalpha, text)):
         return "no_sentence"
     words = words_of(text)
-    if len(words) < 2 or "\n" in text.strip() or any(unicodedata.category(one) in ("Cc", "Cf", "Co") for one in text):
+    if (
+        len(words) < 2
+        or "\n" in text.strip()
+        or any(unicodedata.category(character) in ("Cc", "Cf", "Co") for character in text)
+    ):
         return "no_sentence"
     if len(text) > LONGEST:
         return "too_long"
@@ -77,15 +81,15 @@ def taken(said: Any, prompt: str, sources: Sequence[str], dropped: Counter[str],
         dropped: Counts by reason.
         most: Of one prompt at most.
     """
-    found: dict[str, Candidate] = {}
+    by_words: dict[str, Candidate] = {}
     listed = said if isinstance(said, list) else []
-    for one in listed[:most]:
-        why = fault_of(one, sources)
+    for item in listed[:most]:
+        why = fault_of(item, sources)
         if why:
             dropped[why] += 1
         else:
-            text = " ".join(str(one).split())
-            found.setdefault(" ".join(words_of(text)), Candidate(text, frozenset((prompt,))))
+            text = " ".join(str(item).split())
+            by_words.setdefault(" ".join(words_of(text)), Candidate(text, frozenset((prompt,))))
     if len(listed) > most:
         dropped["too_many"] += len(listed) - most
-    return list(found.values())
+    return list(by_words.values())

@@ -37,7 +37,7 @@ class Case:
 def _text(turns: Sequence[tuple[str, str]]) -> str:
     if len(turns) == 1:
         return turns[0][1]
-    return "\n\n".join(f"{role}: {said}" for role, said in turns)
+    return "\n\n".join(f"{role}: {text}" for role, text in turns)
 
 
 def read_pairs_as_text(path: Path) -> list[Pair]:
@@ -47,8 +47,8 @@ def read_pairs_as_text(path: Path) -> list[Pair]:
         RowsError: A line cannot be used, or there is none.
         OSError: The file cannot be read.
     """
-    pairs = (Pair(_text(one.prompt), _text(one.chosen), _text(one.rejected)) for one in read_pairs(path))
-    return list(dict.fromkeys(one for one in pairs if one.chosen.strip() != one.rejected.strip()))
+    pairs = (Pair(_text(pair.prompt), _text(pair.chosen), _text(pair.rejected)) for pair in read_pairs(path))
+    return list(dict.fromkeys(pair for pair in pairs if pair.chosen.strip() != pair.rejected.strip()))
 
 
 def read_cases(path: Path, reward: str = "") -> list[Case]:
@@ -68,12 +68,12 @@ def read_cases(path: Path, reward: str = "") -> list[Case]:
     for row in read_rows(path):
         if row.problem or not isinstance(row.table, dict):
             raise CasesError(f"{path}: {row.unit}: {row.problem or 'is no object'}")
-        told: dict[str, Any] = row.table
-        within = told.get("rollout")
-        rollout = within if isinstance(within, dict) else told
-        score = told.get("score", told.get("reward"))
+        table: dict[str, Any] = row.table
+        within = table.get("rollout")
+        rollout = within if isinstance(within, dict) else table
+        score = table.get("score", table.get("reward"))
         if reward:
-            scores = told.get("scores")
+            scores = table.get("scores")
             if not isinstance(scores, dict) or reward not in scores:
                 there = ", ".join(scores) if isinstance(scores, dict) else "none"
                 raise CasesError(f"{path}: {row.unit}: scores: has no {reward!r}; --score names one of: {there}")

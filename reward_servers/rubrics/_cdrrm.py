@@ -49,85 +49,91 @@ async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> Made:
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    made = Made()
-    found = await asyncio.gather(*(_rubric(pair, metered, made) for pair in pairs))
+    result = Made()
+    drafts = await asyncio.gather(*(_rubric(pair, metered, result) for pair in pairs))
     by_prompt: dict[str, list[list[dict[str, Any]] | None]] = {}
-    for pair, criteria in zip(pairs, found, strict=True):
+    for pair, criteria in zip(pairs, drafts, strict=True):
         by_prompt.setdefault(pair.prompt, []).append(criteria)
     for prompt, rubrics in by_prompt.items():
-        held = [one for one in rubrics if one is not None]
+        held = [rubric for rubric in rubrics if rubric is not None]
         if len(held) < len(rubrics):
-            made.dropped["inconsistent_prompts"] += 1
+            result.dropped["inconsistent_prompts"] += 1
             continue
-        made.prompts.append({"prompt": prompt, "criteria": _joined(held)})
-    made.facts["prompts"] = len(made.prompts)
-    return made
+        result.prompts.append({"prompt": prompt, "criteria": _joined(held)})
+    result.facts["prompts"] = len(result.prompts)
+    return result
 
 
-async def _rubric(pair: Pair, metered: MeteredModel, made: Made) -> list[dict[str, Any]] | None:
+async def _rubric(pair: Pair, metered: MeteredModel, result: Made) -> list[dict[str, Any]] | None:
     """The rubric of one pair; None where there is none, or it does not find the better response."""
-    diagnoses = await asyncio.gather(*(_diagnosis(pair.prompt, one, metered) for one in (pair.chosen, pair.rejected)))
+    diagnoses = await asyncio.gather(
+        *(_diagnosis(pair.prompt, response, metered) for response in (pair.chosen, pair.rejected))
+    )
     if None in diagnoses:
         return None
     # In an order of its own: the place must not tell which was better.
-    shown = [json.dumps(one, ensure_ascii=False, indent=1) for one in diagnoses]
+    shown = [json.dumps(diagnosis, ensure_ascii=False, indent=1) for diagnosis in diagnoses]
     Random(metered.seed_of(pair.prompt, pair.chosen, pair.rejected)).shuffle(shown)  # noqa: S311 - an order is no secret
     material = {"PROMPT": pair.prompt, "FINDINGS A": shown[0], "FINDINGS B": shown[1]}
-    said = await metered.write(_SYNTHESISE, material, _EXAMPLE)
-    criteria = _criteria(said, pair, made) if said is not None else []
+    reply = await metered.write(_SYNTHESISE, material, _EXAMPLE)
+    criteria = _criteria(reply, pair, result) if reply is not None else []
     points = await points_of(criteria, pair, metered) if criteria else None
     if points is None or points[0] <= points[1]:
-        made.dropped["inconsistent"] += 1
+        result.dropped["inconsistent"] += 1
         return None
     return criteria
 
 
 async def _diagnosis(prompt: str, response: str, metered: MeteredModel) -> list[dict[str, Any]] | None:
     """Findings about a response; those that say it fails without quoting it are left out."""
-    said = await metered.write(_DIAGNOSE, {"PROMPT": prompt, "RESPONSE": response}, {"findings": [_FINDING]})
-    if said is None or not isinstance(said["findings"], list):
+    reply = await metered.write(_DIAGNOSE, {"PROMPT": prompt, "RESPONSE": response}, {"findings": [_FINDING]})
+    if reply is None or not isinstance(reply["findings"], list):
         return None
-    found = [one for one in said["findings"] if isinstance(one, dict) and isinstance(one.get("criterion"), str)]
+    findings = [
+        finding
+        for finding in reply["findings"]
+        if isinstance(finding, dict) and isinstance(finding.get("criterion"), str)
+    ]
     kept = []
-    for one in found:
-        is_shown = quotes_words(str(one.get("evidence", "")), response)
-        if is_shown or one.get("status") not in ("fail", "partial"):
-            kept.append({name: one.get(name) for name in ("criterion", "status", "severity", "claim")})
+    for finding in findings:
+        is_shown = quotes_words(str(finding.get("evidence", "")), response)
+        if is_shown or finding.get("status") not in ("fail", "partial"):
+            kept.append({name: finding.get(name) for name in ("criterion", "status", "severity", "claim")})
     return kept[:20]
 
 
-def _criteria(said: dict[str, Any], pair: Pair, made: Made) -> list[dict[str, Any]]:
+def _criteria(said: dict[str, Any], pair: Pair, result: Made) -> list[dict[str, Any]]:
     sources = (pair.chosen, pair.rejected)
     criteria: list[dict[str, Any]] = []
     rules = said["hard_rules"] if isinstance(said["hard_rules"], list) else []
-    for one in rules[:_MOST_RULES]:
-        text = one.get("criterion") if isinstance(one, dict) else None
+    for rule in rules[:_MOST_RULES]:
+        text = rule.get("criterion") if isinstance(rule, dict) else None
         if why := fault_of(text, sources):
-            made.dropped[why] += 1
+            result.dropped[why] += 1
         else:
-            kind = "pitfall" if one.get("kind") == "forbid" else "must"
+            kind = "pitfall" if rule.get("kind") == "forbid" else "must"
             criteria.append({"id": f"rule_{len(criteria) + 1}", "text": " ".join(str(text).split()), "kind": kind})
     if not criteria:
         return []
     principles = said["principles"] if isinstance(said["principles"], list) else []
-    kept = [one for one in principles[:_MOST_PRINCIPLES] if not fault_of(one, sources)]
-    made.dropped["principles"] += len(principles) - len(kept)
+    kept = [principle for principle in principles[:_MOST_PRINCIPLES] if not fault_of(principle, sources)]
+    result.dropped["principles"] += len(principles) - len(kept)
     return criteria + [
-        {"id": f"principle_{number}", "text": " ".join(str(one).split()), "weight": _PRINCIPLE}
-        for number, one in enumerate(kept, 1)
+        {"id": f"principle_{number}", "text": " ".join(str(text).split()), "weight": _PRINCIPLE}
+        for number, text in enumerate(kept, 1)
     ]
 
 
 def _joined(rubrics: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
     """One rubric of several about one prompt, criteria of the same words once."""
-    found: dict[str, dict[str, Any]] = {}
+    by_words: dict[str, dict[str, Any]] = {}
     for criteria in rubrics:
-        for one in criteria:
-            found.setdefault(" ".join(words_of(one["text"])), one)
+        for criterion in criteria:
+            by_words.setdefault(" ".join(words_of(criterion["text"])), criterion)
     counts: dict[str, int] = {}
     joined = []
-    for one in sorted(found.values(), key=lambda one: one["id"].startswith("principle")):
-        name = one["id"].rpartition("_")[0]
+    for criterion in sorted(by_words.values(), key=lambda entry: entry["id"].startswith("principle")):
+        name = criterion["id"].rpartition("_")[0]
         counts[name] = counts.get(name, 0) + 1
-        joined.append({**one, "id": f"{name}_{counts[name]}"})
+        joined.append({**criterion, "id": f"{name}_{counts[name]}"})
     return joined

@@ -36,11 +36,13 @@ async def tally_of(text: str, pairs: Sequence[Pair], metered: MeteredModel) -> T
             text, pair.prompt, pair.rejected
         )
 
-    found = await asyncio.gather(*map(one, pairs))
-    told = [(pair.prompt, *answers) for pair, answers in zip(pairs, found, strict=True) if None not in answers]
+    answers_of_pairs = await asyncio.gather(*map(one, pairs))
+    complete = [
+        (pair.prompt, *answers) for pair, answers in zip(pairs, answers_of_pairs, strict=True) if None not in answers
+    ]
     return Tally(
-        len({prompt for prompt, better, worse in told if better and not worse}),
-        len({prompt for prompt, better, worse in told if worse and not better}),
+        len({prompt for prompt, better, worse in complete if better and not worse}),
+        len({prompt for prompt, better, worse in complete if worse and not better}),
     )
 
 
@@ -54,10 +56,10 @@ async def points_of(
     """
 
     async def total(response: str) -> float | None:
-        met = await asyncio.gather(*(metered.meets(one["text"], pair.prompt, response) for one in criteria))
+        met = await asyncio.gather(*(metered.meets(criterion["text"], pair.prompt, response) for criterion in criteria))
         if None in met:
             return None
-        return sum(_points(one) for one, holds in zip(criteria, met, strict=True) if holds)
+        return sum(_points(criterion) for criterion, holds in zip(criteria, met, strict=True) if holds)
 
     better, worse = await asyncio.gather(total(pair.chosen), total(pair.rejected))
     return None if better is None or worse is None else (better, worse)
@@ -71,11 +73,11 @@ async def agreement_of(
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    found = await asyncio.gather(*(points_of(criteria, pair, metered) for pair in pairs))
-    told = [one for one in found if one is not None]
-    if not told:
+    points = await asyncio.gather(*(points_of(criteria, pair, metered) for pair in pairs))
+    known = [value for value in points if value is not None]
+    if not known:
         return None
-    return sum(1.0 if better > worse else 0.5 if better == worse else 0.0 for better, worse in told) / len(told)
+    return sum(1.0 if better > worse else 0.5 if better == worse else 0.0 for better, worse in known) / len(known)
 
 
 def _points(criterion: Mapping[str, Any]) -> float:

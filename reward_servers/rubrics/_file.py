@@ -37,8 +37,8 @@ class Versions:
 
     def numbers(self) -> list[int]:
         """Numbers of the versions that are kept, in order."""
-        found = re.compile(re.escape(self.path.stem) + r"\.v(\d{1,6})" + re.escape(self.path.suffix))
-        names = [match for one in self.path.parent.glob("*") if (match := found.fullmatch(one.name))]
+        pattern = re.compile(re.escape(self.path.stem) + r"\.v(\d{1,6})" + re.escape(self.path.suffix))
+        names = [match for entry in self.path.parent.glob("*") if (match := pattern.fullmatch(entry.name))]
         return sorted(int(match[1]) for match in names)
 
     def write(self, held: Mapping[str, Any]) -> RubricFile:
@@ -73,11 +73,11 @@ class Versions:
         if current is None:
             raise RubricFileError(f"{self.path}: is no file; give the rubric that is in use")
         at = int(current.version) if _NUMBER.fullmatch(current.version) else 0
-        wanted = to if to is not None else max((one for one in numbers if one < at), default=0)
+        wanted = to if to is not None else max((number for number in numbers if number < at), default=0)
         if wanted not in numbers:
             listed = ", ".join(map(str, numbers)) or "none"
-            what = f"version {wanted}" if to is not None else f"a version before {current.version}"
-            raise RubricFileError(f"{self.path}: {what} is not kept; there is {listed}")
+            version_text = f"version {wanted}" if to is not None else f"a version before {current.version}"
+            raise RubricFileError(f"{self.path}: {version_text} is not kept; there is {listed}")
         kept = self._kept(wanted)
         rubric = _read(kept)
         self._put(self.path, json.loads(kept.read_text("utf-8")))

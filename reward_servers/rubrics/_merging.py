@@ -26,44 +26,47 @@ async def merged(candidates: Sequence[Candidate], metered: MeteredModel) -> list
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    found = _equal(candidates)
+    distinct = _equal(candidates)
     while True:
-        parts = [found[at : at + _IN_ONE_CALL] for at in range(0, len(found), _IN_ONE_CALL)]
+        parts = [distinct[at : at + _IN_ONE_CALL] for at in range(0, len(distinct), _IN_ONE_CALL)]
         groups = await asyncio.gather(*(_grouped(part, metered) for part in parts))
-        fewer = _equal([one for group in groups for one in group])
+        fewer = _equal([candidate for group in groups for candidate in group])
         # Several calls see different parts: go on until they fit into one, or nothing changes any more.
-        if len(groups) <= 1 or len(fewer) == len(found):
-            return sorted(fewer, key=lambda one: (-len(one.prompts), one.text))
-        found = fewer
+        if len(groups) <= 1 or len(fewer) == len(distinct):
+            return sorted(fewer, key=lambda candidate: (-len(candidate.prompts), candidate.text))
+        distinct = fewer
 
 
 def _equal(candidates: Sequence[Candidate]) -> list[Candidate]:
     """Candidates of the same words are one."""
-    found: dict[str, Candidate] = {}
-    for one in candidates:
-        key = " ".join(words_of(one.text))
-        found[key] = _joined([found[key], one]) if key in found else one
-    return list(found.values())
+    by_words: dict[str, Candidate] = {}
+    for candidate in candidates:
+        key = " ".join(words_of(candidate.text))
+        by_words[key] = _joined([by_words[key], candidate]) if key in by_words else candidate
+    return list(by_words.values())
 
 
 def _joined(group: Sequence[Candidate]) -> Candidate:
-    prompts: frozenset[str] = frozenset().union(*(one.prompts for one in group))
-    return Candidate(min(group, key=lambda one: (-_shared(one, group), len(one.text), one.text)).text, prompts)
+    prompts: frozenset[str] = frozenset().union(*(candidate.prompts for candidate in group))
+    return Candidate(
+        min(group, key=lambda candidate: (-_shared(candidate, group), len(candidate.text), candidate.text)).text,
+        prompts,
+    )
 
 
-def _shared(one: Candidate, group: Sequence[Candidate]) -> float:
+def _shared(candidate: Candidate, group: Sequence[Candidate]) -> float:
     """How much of a sentence's words the others of its group have."""
-    own = set(words_of(one.text))
-    others = [set(words_of(other.text)) for other in group if other is not one]
-    return sum(len(own & other) / len(own | other) for other in others)
+    own = set(words_of(candidate.text))
+    other_words = [set(words_of(other.text)) for other in group if other is not candidate]
+    return sum(len(own & other) / len(own | other) for other in other_words)
 
 
 async def _grouped(part: Sequence[Candidate], metered: MeteredModel) -> list[Candidate]:
     if len(part) < 2:
         return list(part)
-    listed = "\n".join(f"{number}. {one.text}" for number, one in enumerate(part, 1))
-    said = await metered.write(_TASK, {"STATEMENTS": listed}, {"groups": [[1, 4], [2, 3]]})
-    groups = _numbers(said["groups"] if said is not None else [], len(part))
+    listed = "\n".join(f"{number}. {candidate.text}" for number, candidate in enumerate(part, 1))
+    reply = await metered.write(_TASK, {"STATEMENTS": listed}, {"groups": [[1, 4], [2, 3]]})
+    groups = _numbers(reply["groups"] if reply is not None else [], len(part))
     left = set(range(len(part))) - {place for group in groups for place in group}
     return [_joined([part[place] for place in group]) for group in groups] + [part[place] for place in sorted(left)]
 
@@ -74,10 +77,15 @@ def _numbers(said: Any, size: int) -> list[list[int]]:
     groups = []
     for group in said if isinstance(said, list) else []:
         places = []
-        for one in group if isinstance(group, list) else []:
-            if isinstance(one, int) and not isinstance(one, bool) and 0 < one <= size and one - 1 not in used:
-                used.add(one - 1)
-                places.append(one - 1)
+        for number in group if isinstance(group, list) else []:
+            if (
+                isinstance(number, int)
+                and not isinstance(number, bool)
+                and 0 < number <= size
+                and number - 1 not in used
+            ):
+                used.add(number - 1)
+                places.append(number - 1)
         if places:
             groups.append(places)
     return groups

@@ -75,8 +75,8 @@ class MeteredModel:
         except ChatRejectedError as error:
             self._without(error)
             return None
-        for one in written.completions:
-            self._count(one)
+        for completion in written.completions:
+            self._count(completion)
         if written.value is None:
             self.lost["unreadable"] += 1
         return written.value

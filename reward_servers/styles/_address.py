@@ -46,14 +46,14 @@ class Address:
         if _FORBIDDEN.search(text):
             raise VerifierDefinitionError(f"{text!r}: an address holds no spaces, commas or @")
         target, _, query = text.partition("+")[2].partition("?")
-        said: dict[str, str] = {}
+        fields: dict[str, str] = {}
         for part in filter(None, query.split("&")):
             key, equals, value = part.partition("=")
-            if key not in (*_COMMON, *keys) or not equals or not value or key in said:
+            if key not in (*_COMMON, *keys) or not equals or not value or key in fields:
                 known = ", ".join((*_COMMON, *keys))
                 raise VerifierDefinitionError(f"{text}: {part!r} is not KEY=VALUE, once, with one of {known}")
-            said[key] = value
-        return cls(text, target, said)
+            fields[key] = value
+        return cls(text, target, fields)
 
     @property
     def module(self) -> str:
@@ -71,16 +71,16 @@ class Address:
         Raises:
             VerifierDefinitionError: They are malformed.
         """
-        said = self.said.get("range")
-        if said is None:
+        range_text = self.said.get("range")
+        if range_text is None:
             return default
-        matched = _RANGE.fullmatch(said)
+        matched = _RANGE.fullmatch(range_text)
         try:
             low, high = (float(part) for part in matched.groups()) if matched else (0.0, 0.0)
         except ValueError:
             low = high = 0.0
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise VerifierDefinitionError(f"{self.text}: range={said} is not LOW..HIGH, such as -1..1")
+            raise VerifierDefinitionError(f"{self.text}: range={range_text} is not LOW..HIGH, such as -1..1")
         return low, high
 
     def flag(self, key: str, *, default: bool) -> bool:
@@ -89,10 +89,10 @@ class Address:
         Raises:
             VerifierDefinitionError: It is something else.
         """
-        said = self.said.get(key)
-        if said not in (None, "yes", "no"):
-            raise VerifierDefinitionError(f"{self.text}: {key}={said} is neither yes nor no")
-        return default if said is None else said == "yes"
+        value = self.said.get(key)
+        if value not in (None, "yes", "no"):
+            raise VerifierDefinitionError(f"{self.text}: {key}={value} is neither yes nor no")
+        return default if value is None else value == "yes"
 
     def load(self) -> Any:
         """Import what the address names.
@@ -103,12 +103,12 @@ class Address:
         module, colon, name = self.target.partition(":")
         if not colon or not module or not name:
             raise VerifierNotFoundError(f"{self.text}: {self.target!r} is not module:attribute")
-        found: Any = self.guarded(lambda: importlib.import_module(module), _UNFOUND)
+        target: Any = self.guarded(lambda: importlib.import_module(module), _UNFOUND)
         for part in name.split("."):
-            if not hasattr(found, part):
+            if not hasattr(target, part):
                 raise VerifierNotFoundError(f"{self.text}: {module} has no {name!r}")
-            found = getattr(found, part)
-        return found
+            target = getattr(target, part)
+        return target
 
     def guarded(self, make: Callable[[], _T], what: str) -> _T:
         """Run code of the target's author, outside of any item.

@@ -51,10 +51,10 @@ def swift(address: str) -> Verifier:
         VerifierDefinitionError: It cannot be served.
     """
     read = Address.read(address, ("group",))
-    found = read.load()
-    if inspect.isclass(found):
-        found = read.guarded(found, "cannot be made without arguments")
-    return _serve(read, found, _Swift())
+    given_columns = read.load()
+    if inspect.isclass(given_columns):
+        given_columns = read.guarded(given_columns, "cannot be made without arguments")
+    return _serve(read, given_columns, _Swift())
 
 
 class _Form(ABC):
@@ -77,15 +77,17 @@ class _Trl(_Form):
         return [name for name in required if name not in _GIVEN]
 
     def call(self, function: Any, rollouts: Sequence[Rollout], columns: dict[str, list[Any]], log: _Log) -> Any:
-        given = {
+        arguments = {
             **columns,
-            "prompts": [content_of(one.prompt_context.prompt, "user", messages=self._messages) for one in rollouts],
-            "completions": [content_of(one.content, "assistant", messages=self._messages) for one in rollouts],
-            "completion_ids": [list(one.token_ids) for one in rollouts],
+            "prompts": [
+                content_of(rollout.prompt_context.prompt, "user", messages=self._messages) for rollout in rollouts
+            ],
+            "completions": [content_of(rollout.content, "assistant", messages=self._messages) for rollout in rollouts],
+            "completion_ids": [list(rollout.token_ids) for rollout in rollouts],
             "log_metric": log.metric,
             "log_extra": log.extra,
         }
-        return function(**_taken(function, given))
+        return function(**_taken(function, arguments))
 
 
 class _Swift(_Form):
@@ -95,12 +97,12 @@ class _Swift(_Form):
 
     def call(self, function: Any, rollouts: Sequence[Rollout], columns: dict[str, list[Any]], log: _Log) -> Any:
         messages = []
-        for one in rollouts:
-            prompt = content_of(one.prompt_context.prompt, "user", messages=True)
-            messages.append([*prompt, *content_of(one.content, "assistant", messages=True)])
+        for rollout in rollouts:
+            prompt = content_of(rollout.prompt_context.prompt, "user", messages=True)
+            messages.append([*prompt, *content_of(rollout.content, "assistant", messages=True)])
         first = next(iter(inspect.signature(function).parameters), "")
         given = {name: values for name, values in columns.items() if name != first}
-        return function([one.response for one in rollouts], **_taken(function, {**given, "messages": messages}))
+        return function([rollout.response for rollout in rollouts], **_taken(function, {**given, "messages": messages}))
 
 
 class _Log:
@@ -121,8 +123,8 @@ class _Log:
 
     def of(self, row: int) -> dict[str, Any]:
         """What was told of a row."""
-        told = {name: list(values)[row] for name, values in self._extra.items() if len(values) == self._rows}
-        return {**told, **self.metrics}
+        own_columns = {name: list(values)[row] for name, values in self._extra.items() if len(values) == self._rows}
+        return {**own_columns, **self.metrics}
 
 
 def _taken(function: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -161,7 +163,7 @@ def _judge_of(
 ) -> _Judge:
     def judge(subject: Rollout | Group) -> tuple[Any, Callable[[Any], Any]]:
         rollouts = members(subject)
-        rows = [columns_of(one) for one in rollouts]
+        rows = [columns_of(rollout) for rollout in rollouts]
         for row in rows:
             require(needed, row, address.text)
         names = dict.fromkeys(name for row in rows for name in row if name not in ("prompt", "completion"))
@@ -173,20 +175,20 @@ def _judge_of(
     return judge
 
 
-def _scores(who: str, subject: Rollout | Group, limits: tuple[float, float], log: _Log, returned: Any) -> Any:
+def _scores(name: str, subject: Rollout | Group, limits: tuple[float, float], log: _Log, returned: Any) -> Any:
     count = len(members(subject))
     try:
         rewards = list(returned)
     except TypeError:
-        raise ServiceError(f"{who} returned {shown(returned)}, not a list of rewards", code="invalid_score") from None
+        raise ServiceError(f"{name} returned {shown(returned)}, not a list of rewards", code="invalid_score") from None
     if len(rewards) != count:
-        raise ServiceError(f"{who} returned {len(rewards)} rewards for {count} rollouts", code="invalid_score")
+        raise ServiceError(f"{name} returned {len(rewards)} rewards for {count} rollouts", code="invalid_score")
     if isinstance(subject, Rollout):
-        return score_of(number_of(rewards[0], who, limits), log.of(0))
+        return score_of(number_of(rewards[0], name, limits), log.of(0))
     scores: list[Score | Fault] = []
     for row, reward in enumerate(rewards):
         try:
-            scores.append(score_of(number_of(reward, who, limits), log.of(row)))
+            scores.append(score_of(number_of(reward, name, limits), log.of(row)))
         except FaultError as error:
             scores.append(error.to_fault())
     return scores

@@ -54,7 +54,7 @@ def content_of(content: Content, role: str, *, messages: bool) -> str | list[dic
     """A prompt or a response as it came, or as messages."""
     if isinstance(content, str):
         return [{"role": role, "content": content}] if messages else content
-    return [_message(one) for one in content]
+    return [_message(part) for part in content]
 
 
 def _message(message: Message) -> dict[str, Any]:
@@ -67,17 +67,17 @@ def _message(message: Message) -> dict[str, Any]:
             else {"type": part.kind, "text": part.text}
             for part in message.parts
         ]
-    made: dict[str, Any] = {"role": message.role, "content": content}
+    fields: dict[str, Any] = {"role": message.role, "content": content}
     if message.name:
-        made["name"] = message.name
+        fields["name"] = message.name
     if message.tool_calls:
-        made["tool_calls"] = [
+        fields["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
     if message.tool_call_id:
-        made["tool_call_id"] = message.tool_call_id
-    return made
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
 
 
 def _data_url(mime: str, data: bytes) -> str:

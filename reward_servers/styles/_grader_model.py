@@ -35,13 +35,13 @@ def open_model(settings: ModelSettings, grader: ScoreModel) -> Backend:
     unknown = sorted(set(grader.sampling_params) - _PASSED_ON)
     if unknown:
         raise StartupError(f"sampling_params.{unknown[0]} is not passed on; there are {', '.join(sorted(_PASSED_ON))}")
-    given = {name: value for name, value in grader.sampling_params.items() if value is not None}
-    given.pop("seed", None)  # each item has its own
-    tokens = given.pop("max_completion_tokens", given.pop("max_tokens", settings.max_tokens))
-    temperature = given.pop("temperature", settings.temperature)
+    parameters = {name: value for name, value in grader.sampling_params.items() if value is not None}
+    parameters.pop("seed", None)  # each item has its own
+    tokens = parameters.pop("max_completion_tokens", parameters.pop("max_tokens", settings.max_tokens))
+    temperature = parameters.pop("temperature", settings.temperature)
     chosen = settings.model_copy(
         update={
-            "parameters": {**settings.parameters, **given},
+            "parameters": {**settings.parameters, **parameters},
             "temperature": temperature,
             "max_tokens": tokens,
         }
@@ -69,9 +69,11 @@ class ModelGrader:
             MalformedOutputError: The response does.
             UpstreamError: The model is away, or gave no number.
         """
-        messages = [{"role": one.role, "content": fill(one.text, item, sample)} for one in self._grader.input]
+        messages = [
+            {"role": template.role, "content": fill(template.text, item, sample)} for template in self._grader.input
+        ]
         messages.append({"role": "user", "content": self._told})
-        said = ""
+        answer_text = ""
         for attempt in range(_ASKS):
             asked = Asked(messages, seed=(context.seed + attempt) % (1 << 31), sample=attempt, schema=_SCHEMA)
             left = context.remaining()
@@ -87,12 +89,13 @@ class ModelGrader:
             context.usage.input_tokens += reply.input_tokens
             context.usage.output_tokens += reply.output_tokens
             context.usage.cost += reply.cost
-            said = text.visible(reply.text, self._marks).text.strip()
-            number = _number(said)
+            answer_text = text.visible(reply.text, self._marks).text.strip()
+            number = _number(answer_text)
             if number is not None and self._grader.range[0] <= number <= self._grader.range[1]:
                 return number
         raise UpstreamError(
-            f"the model replied {_ASKS} times without a number of its range: {said[:300]!r}", code="judge_malformed"
+            f"the model replied {_ASKS} times without a number of its range: {answer_text[:300]!r}",
+            code="judge_malformed",
         )
 
     async def close(self) -> None:

@@ -66,9 +66,9 @@ class ProgramGrader:
                 raise ValueError
             returned = json.loads(result.reply)["value"]
         except (ValueError, KeyError, TypeError, RecursionError):
-            said = result.stderr.decode("utf-8", "replace")[-_TAIL:].strip() or "nothing on stderr"
+            errors = result.stderr.decode("utf-8", "replace")[-_TAIL:].strip() or "nothing on stderr"
             how = f"exit code {result.exit_code}" if result.ended is Exit.EXITED else result.ended.value
-            raise ServiceError(f"the grader ended by {how}: {said}", code="verifier_error") from None
+            raise ServiceError(f"the grader ended by {how}: {errors}", code="verifier_error") from None
         return returned
 
     def close(self) -> None:

@@ -151,12 +151,12 @@ def read_spec(path: str) -> tuple[Spec, str]:
     data = Path(path).read_bytes()
     if len(data) > _FILE_BYTES:
         raise ValueError(f"it has {len(data)} bytes; the limit is {_FILE_BYTES}")
-    given = json.loads(data)
-    if isinstance(given, dict) and "type" not in given and isinstance(given.get("grader"), dict):
-        given = given["grader"]
+    decoded = json.loads(data)
+    if isinstance(decoded, dict) and "type" not in decoded and isinstance(decoded.get("grader"), dict):
+        decoded = decoded["grader"]
     try:
-        spec = Spec.model_validate({"grader": given})
+        spec = Spec.model_validate({"grader": decoded})
     except ValidationError as error:
         raise ValueError(explain(error, "").replace(".grader", "grader")) from None
-    canonical = json.dumps(given, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    canonical = json.dumps(decoded, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return spec, sha256(canonical).hexdigest()[:12]

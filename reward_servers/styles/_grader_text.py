@@ -30,11 +30,11 @@ def places_of(template: str) -> list[str]:
     Raises:
         ValueError: A place is malformed.
     """
-    found = _PLACE.findall(template)
-    for place in found:
+    places = _PLACE.findall(template)
+    for place in places:
         if not _PATH.fullmatch(place):
             raise ValueError(f"{{{{{place}}}}} reads neither item.NAME nor sample.NAME")
-    return found
+    return places
 
 
 def fill(template: str, item: Value, sample: Value) -> str:
@@ -50,10 +50,10 @@ def fill(template: str, item: Value, sample: Value) -> str:
 def _filled(place: str, item: Value, sample: Value) -> str:
     matched = _PATH.fullmatch(place)
     assert matched is not None  # the template has been checked
-    found: Any = item if matched[1] == "item" else sample
+    value: Any = item if matched[1] == "item" else sample
     for name, index in _STEP.findall(matched[2]):
         try:
-            found = found[int(index)] if index else found[name]
+            value = value[int(index)] if index else value[name]
         except (KeyError, IndexError, TypeError):
             if matched[1] == "item":
                 there = ", ".join(sorted(item)) or "nothing"
@@ -61,7 +61,7 @@ def _filled(place: str, item: Value, sample: Value) -> str:
                     f"the grader reads {place}; the reference and the metadata hold {there}", code="missing_reference"
                 ) from None
             raise MalformedOutputError(place) from None
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def similarity(metric: str, text: str, reference: str) -> float:
@@ -91,8 +91,8 @@ def _rouge(n: int) -> Callable[[str, str], float]:
     def measure(text: str, reference: str) -> float:
         from reward_servers.engines.similarity import rouge, rouge_n, words
 
-        ours, theirs = words(text), words(reference)
-        return rouge_n(ours, theirs, n) if n else rouge(ours, theirs)["rougeL"]
+        own_words, reference_words = words(text), words(reference)
+        return rouge_n(own_words, reference_words, n) if n else rouge(own_words, reference_words)["rougeL"]
 
     return measure
 
@@ -155,8 +155,8 @@ class Formula:
         else:
             known = ", ".join(sorted(names))
             raise ValueError(f"{ast.unparse(node)!r} is neither a number, a function nor one of the graders {known}")
-        for one in inner:
-            self._check(one, names)
+        for part in inner:
+            self._check(part, names)
 
     def value(self, scores: Mapping[str, float]) -> float:
         """Its value.
@@ -165,8 +165,8 @@ class Formula:
             ArithmeticError: It has none for these scores.
         """
         try:
-            found = self._value(self._tree, scores)
-            return float(found) if not isinstance(found, complex) else math.nan
+            result = self._value(self._tree, scores)
+            return float(result) if not isinstance(result, complex) else math.nan
         except (ValueError, TypeError) as error:
             raise ArithmeticError(str(error)) from None
 
@@ -181,4 +181,4 @@ class Formula:
             return _OPERATORS[type(node.op)](self._value(node.operand, scores))
         assert isinstance(node, ast.Call)
         assert isinstance(node.func, ast.Name)
-        return _FUNCTIONS[node.func.id](*(self._value(one, scores) for one in node.args))
+        return _FUNCTIONS[node.func.id](*(self._value(arg, scores) for arg in node.args))

@@ -112,10 +112,10 @@ class _Grader:
                 returned = self._programs[name].grade(sample, item)
             return number_of(returned, self._who(name), self.limits)
         assert not isinstance(part, ScoreModel)
-        given, right = fill(part.input, item, sample), fill(part.reference, item, sample)
+        filled, right = fill(part.input, item, sample), fill(part.reference, item, sample)
         if isinstance(part, StringCheck):
-            return float(_compared(part.operation, given, right))
-        return similarity(part.evaluation_metric, given, right)
+            return float(_compared(part.operation, filled, right))
+        return similarity(part.evaluation_metric, filled, right)
 
     def _who(self, name: str) -> str:
         return f"{self.address}: {name}" if name else self.address
@@ -186,20 +186,20 @@ def _compared(operation: str, given: str, right: str) -> bool:
 
 def _sample(rollout: Rollout) -> dict[str, Any]:
     """What a grader sees of a response: the visible text, and what it is as JSON."""
-    said = text.visible(rollout.response, rollout.reasoning_marks).text
-    if said != rollout.response:
-        said = said.strip()
-    sample: dict[str, Any] = {"output_text": said}
+    visible = text.visible(rollout.response, rollout.reasoning_marks).text
+    if visible != rollout.response:
+        visible = visible.strip()
+    sample: dict[str, Any] = {"output_text": visible}
     calls = [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for message in rollout.messages
         for call in message.tool_calls
     ]
-    message: dict[str, Any] = {"role": "assistant", "content": said}
+    message: dict[str, Any] = {"role": "assistant", "content": visible}
     if calls:
         sample["output_tools"] = message["tool_calls"] = calls
     sample["choices"] = [{"message": message}]
     with contextlib.suppress(ValueError, RecursionError):
         # What reads it of a response that is no JSON finds it missing.
-        sample["output_json"] = json.loads(said)
+        sample["output_json"] = json.loads(visible)
     return sample

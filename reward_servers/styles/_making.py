@@ -43,9 +43,15 @@ def finish(returned: Awaitable[_T] | _T) -> _T:
 def parameters_of(function: Any) -> tuple[list[str], set[str] | None]:
     """The parameters that a function cannot be called without, and all that it takes; None where it takes any."""
     parameters = inspect.signature(function).parameters.values()
-    named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
-    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
-    return [one.name for one in named if one.default is one.empty], None if takes_any else {one.name for one in named}
+    named = [
+        parameter
+        for parameter in parameters
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+    return [parameter.name for parameter in named if parameter.default is parameter.empty], None if takes_any else {
+        parameter.name for parameter in named
+    }
 
 
 def number_of(value: Any, who: str, limits: tuple[float, float]) -> float:
@@ -157,7 +163,7 @@ def make_verifier(
         floor=low,
         libraries=tuple(dict.fromkeys((*libraries, *tops))),
         address=address.text,
-        sources=tuple(dict.fromkeys((judge.__module__, *(one for one in sources if not _is_installed(one))))),
+        sources=tuple(dict.fromkeys((judge.__module__, *(source for source in sources if not _is_installed(source))))),
     )
 
 

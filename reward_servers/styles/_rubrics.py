@@ -91,13 +91,13 @@ def verifiers(address: str) -> Verifier:
 
 
 def _rubric_of(address: Address, library: Any) -> Any:
-    found = address.load()
-    if not isinstance(found, library.Rubric) and not hasattr(found, "rubric") and callable(found):
-        found = address.guarded(found, "cannot be made without arguments")
-    found = getattr(found, "rubric", found)
-    if not isinstance(found, library.Rubric):
-        raise address.refused(f"{shown(found)} is neither a Rubric nor something that has one")
-    return found
+    target = address.load()
+    if not isinstance(target, library.Rubric) and not hasattr(target, "rubric") and callable(target):
+        target = address.guarded(target, "cannot be made without arguments")
+    target = getattr(target, "rubric", target)
+    if not isinstance(target, library.Rubric):
+        raise address.refused(f"{shown(target)} is neither a Rubric nor something that has one")
+    return target
 
 
 def _rules(address: Address, rubric: Any, base: type) -> Iterator[_Rule]:
@@ -131,7 +131,7 @@ class _RubricScorer:
 
     async def judge(self, subject: Rollout | Group, *, threads: bool) -> Any:
         """Judge a rollout or a group; on an event loop that others use, functions that compute run in threads."""
-        objects = [self._objects(one, place) for place, one in enumerate(members(subject))]
+        objects = [self._objects(member, place) for place, member in enumerate(members(subject))]
         columns = [await self._apply(rule, objects, threads=threads) for rule in self._rules]
         totals: list[Score | Fault] = []
         for row in range(len(objects)):
@@ -147,25 +147,25 @@ class _RubricScorer:
         self, rule: _Rule, rows: Sequence[Mapping[str, Any]], *, threads: bool
     ) -> list[float | FaultError]:
         """What a function says of each row; the fault where it says nothing."""
-        given = [_together(rows)] if rule.whole else rows
+        calls = [_together(rows)] if rule.whole else rows
         needed = [name for name in parameters_of(rule.function)[0] if name not in rule.rubric.class_objects]
-        said: list[float | FaultError] = []
-        for one in given:
+        numbers: list[float | FaultError] = []
+        for row in calls:
             try:
-                require(needed, one, f"{self._who}: {rule.name}")
-                returned = await _call(rule.function, {**one, **rule.rubric.class_objects}, threads=threads)
+                require(needed, row, f"{self._who}: {rule.name}")
+                returned = await _call(rule.function, {**row, **rule.rubric.class_objects}, threads=threads)
                 values = list(returned) if rule.whole else [returned]
                 if rule.whole and len(values) != len(rows):
                     raise ServiceError(f"{rule.name} returned {len(values)} rewards for {len(rows)} rollouts")
-                said += [_number(value, f"{self._who}: {rule.name}") for value in values]
+                numbers += [_number(value, f"{self._who}: {rule.name}") for value in values]
             except (MemoryError, RecursionError):
                 raise  # bounds that the candidate exhausted
             except Exception as error:  # noqa: BLE001 - whatever a function raises is a fault of these rows alone
                 fault = ServiceError(
                     f"{self._who}: {rule.name} raised {type(error).__name__}: {error}"[:2000], code="verifier_error"
                 )
-                said += [error if isinstance(error, FaultError) else fault] * (len(rows) if rule.whole else 1)
-        return said
+                numbers += [error if isinstance(error, FaultError) else fault] * (len(rows) if rule.whole else 1)
+        return numbers
 
     def _objects(self, rollout: Rollout, place: int) -> dict[str, Any]:
         columns = columns_of(rollout)
@@ -199,9 +199,9 @@ class _RubricScorer:
         return score_of(number_of(total, self._who, self._limits), parts)
 
 
-def _number(value: Any, who: str) -> float | FaultError:
+def _number(value: Any, name: str) -> float | FaultError:
     try:
-        return number_of(value, who, _ANY)
+        return number_of(value, name, _ANY)
     except FaultError as error:
         return error
 
@@ -213,9 +213,9 @@ def _together(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 async def _call(function: Any, objects: Mapping[str, Any], *, threads: bool) -> Any:
     taken = parameters_of(function)[1]
-    given = dict(objects) if taken is None else {name: value for name, value in objects.items() if name in taken}
+    arguments = dict(objects) if taken is None else {name: value for name, value in objects.items() if name in taken}
     if is_async(function) or not threads:
-        returned = function(**given)
+        returned = function(**arguments)
     else:
-        returned = await asyncio.to_thread(function, **given)
+        returned = await asyncio.to_thread(function, **arguments)
     return await returned if inspect.isawaitable(returned) else returned

@@ -33,8 +33,8 @@ def inspect(address: str) -> Verifier:
     library = read.guarded(lambda: importlib.import_module("inspect_ai.scorer"), "needs the package inspect_ai")
     states = read.guarded(lambda: importlib.import_module("inspect_ai.solver"), "needs the package inspect_ai")
     models = read.guarded(lambda: importlib.import_module("inspect_ai.model"), "needs the package inspect_ai")
-    found = read.load()
-    scorer = found if is_async(found) else read.guarded(found, "cannot be made without arguments")
+    loaded = read.load()
+    scorer = loaded if is_async(loaded) else read.guarded(loaded, "cannot be made without arguments")
     if not is_async(scorer):
         raise read.refused(f"{shown(scorer)} is no scorer: async def score(state, target)")
     limits, key = read.range(), read.said.get("value", "")
@@ -47,12 +47,12 @@ def inspect(address: str) -> Verifier:
             # An empty target is part of every response.
             require(["target"], {}, f"{address} (or ?target=no behind its address)")
         target = "" if target is None else target
-        texts = [str(one) for one in target] if isinstance(target, list) else str(target)
+        texts = [str(part) for part in target] if isinstance(target, list) else str(target)
         state = _state_of(rollout, columns, library.Target(texts), states, models)
-        said = await scorer(state, library.Target(texts))
-        if said is None:
+        result = await scorer(state, library.Target(texts))
+        if result is None:
             raise DatasetError(f"{address} did not score this rollout", code="not_applicable")
-        return _score_of(said, address, limits, key)
+        return _score_of(result, address, limits, key)
 
     return make_verifier(
         read,
@@ -60,15 +60,15 @@ def inspect(address: str) -> Verifier:
         limits=limits,
         loop=True,
         deterministic=False,
-        about=found,
+        about=loaded,
         sources=(read.module, getattr(scorer, "__module__", read.module)),
         libraries=("inspect_ai",),
     )
 
 
 def _state_of(rollout: Rollout, columns: Mapping[str, Any], target: Any, states: Any, models: Any) -> Any:
-    prompt = [_chat(one, models) for one in rollout.prompt_messages]
-    response = [_chat(one, models) for one in rollout.messages]
+    prompt = [_chat(message, models) for message in rollout.prompt_messages]
+    response = [_chat(message, models) for message in rollout.messages]
     choices = columns.get("choices")
     return states.TaskState(
         model=models.ModelName("none/policy"),
@@ -77,7 +77,7 @@ def _state_of(rollout: Rollout, columns: Mapping[str, Any], target: Any, states:
         input=rollout.prompt_context.prompt if isinstance(rollout.prompt_context.prompt, str) else prompt,
         messages=[*prompt, *response],
         target=target,
-        choices=[str(one) for one in choices] if isinstance(choices, list) else None,
+        choices=[str(choice) for choice in choices] if isinstance(choices, list) else None,
         output=models.ModelOutput.from_content("none/policy", rollout.response),
         completed=True,
         metadata=dict(columns),
@@ -93,29 +93,29 @@ def _chat(message: Message, models: Any) -> Any:
     return kinds.get(message.role, models.ChatMessageUser)(content=message.text)
 
 
-def _score_of(said: Any, who: str, limits: tuple[float, float], key: str) -> Score:
+def _score_of(said: Any, owner: str, limits: tuple[float, float], key: str) -> Score:
     value, parts = said.value, {}
     if isinstance(value, Mapping):
         parts = {str(name): _graded(part) for name, part in value.items()}
         if not key and len(parts) > 1:
             raise ServiceError(
-                f"{who} gives {', '.join(parts)}; say which is the score with ?value=KEY", code="invalid_score"
+                f"{owner} gives {', '.join(parts)}; say which is the score with ?value=KEY", code="invalid_score"
             )
         key = key or next(iter(parts), "")
         value = parts.get(key)
     value = _graded(value)
     if isinstance(value, float) and math.isnan(value):
         reason = getattr(said, "reason", None) or said.explanation or "no reason given"
-        raise DatasetError(f"{who} did not score this rollout: {reason}"[:2000], code="not_applicable")
+        raise DatasetError(f"{owner} did not score this rollout: {reason}"[:2000], code="not_applicable")
     if value is None:
-        raise ServiceError(f"{who} gave the score {shown(said.value)}, which is no number", code="invalid_score")
-    score = score_of(number_of(value, who, limits), parts, said.explanation)
+        raise ServiceError(f"{owner} gave the score {shown(said.value)}, which is no number", code="invalid_score")
+    score = score_of(number_of(value, owner, limits), parts, said.explanation)
     evidence = {"extracted": said.answer, "metadata": said.metadata}
     return Score(
         score.value,
         aspects=score.aspects,
         note=score.note,
-        evidence={name: one for name, one in evidence.items() if one},
+        evidence={name: part for name, part in evidence.items() if part},
     )
 
 

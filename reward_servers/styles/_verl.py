@@ -46,9 +46,9 @@ def verl(address: str) -> Verifier:
         columns = _columns(rollout)
         # verl calls it with a reference always; one that reads none has no use for it.
         require([name for name in required if name not in ("solution_str", "data_source")], columns, address)
-        given = {name: columns[name] for name in _OWN if name in columns}
-        given |= {"data_source": columns.get("data_source", ""), "solution_str": rollout.transcript}
-        return function(**{name: value for name, value in given.items() if taken is None or name in taken})
+        arguments = {name: columns[name] for name in _OWN if name in columns}
+        arguments |= {"data_source": columns.get("data_source", ""), "solution_str": rollout.transcript}
+        return function(**{name: value for name, value in arguments.items() if taken is None or name in taken})
 
     def score(returned: Any) -> Score:
         if not isinstance(returned, Mapping):

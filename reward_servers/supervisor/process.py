@@ -94,10 +94,10 @@ class ServerProcess:
             port: Port that it had before, which callers know; None on the first start.
             peers: Descriptor of the file that says where every verifier is; the process inherits it.
         """
-        given = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
-        given |= {"workers": self.workers, "cache-bytes": self.cache_bytes, "metrics-port": self.metrics}
+        options = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
+        options |= {"workers": self.workers, "cache-bytes": self.cache_bytes, "metrics-port": self.metrics}
         line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent", "--peers", f"/dev/fd/{peers}"]
-        for name, value in given.items():
+        for name, value in options.items():
             if value is not None:
                 line += [f"--{name}", str(value)]
         for folder in self.import_path:

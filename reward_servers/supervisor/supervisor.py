@@ -55,11 +55,11 @@ class Supervisor:
     @property
     def endpoints(self) -> dict[str, tuple[str, ...]]:
         """Addresses of each server's replicas."""
-        found: dict[str, tuple[str, ...]] = {}
+        addresses: dict[str, tuple[str, ...]] = {}
         for process in self._processes:
             if process.address:
-                found[process.program.server] = (*found.get(process.program.server, ()), process.address)
-        return found
+                addresses[process.program.server] = (*addresses.get(process.program.server, ()), process.address)
+        return addresses
 
     @property
     def verifiers(self) -> dict[str, tuple[str, ...]]:
@@ -91,10 +91,10 @@ class Supervisor:
         self._tasks = [asyncio.create_task(process.keep(peers.fileno())) for process in self._processes]
         ready = asyncio.gather(*(process.ready.wait() for process in self._processes))
         failed = asyncio.create_task(self.wait())
-        both: set[asyncio.Future[Any]] = {ready, failed}
+        either: set[asyncio.Future[Any]] = {ready, failed}
         try:
             while not (ready.done() or failed.done()):
-                await asyncio.wait(both, timeout=_STILL_STARTING_S, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(either, timeout=_STILL_STARTING_S, return_when=asyncio.FIRST_COMPLETED)
                 for process in self._processes:
                     if not (process.ready.is_set() or failed.done()):
                         self._log(process.program.label, "is still starting")

@@ -40,11 +40,11 @@ class Case:
 
         Where the rollout has token ids, another response has some as well: one for each four characters.
         """
-        given = {"rollout_id": name, "group_id": name, "expected": None, **changes}
+        fields = {"rollout_id": name, "group_id": name, "expected": None, **changes}
         if "response" in changes:
             count = len(changes["response"]) // 4 + 1 if len(self.rollout.token_ids) else 0
-            given["token_ids"] = tuple(range(count))
-        return Case(replace(self.rollout, **given), self.options)
+            fields["token_ids"] = tuple(range(count))
+        return Case(replace(self.rollout, **fields), self.options)
 
 
 def read_cases(path: str | os.PathLike[str]) -> list[Case]:
@@ -53,13 +53,13 @@ def read_cases(path: str | os.PathLike[str]) -> list[Case]:
     Raises:
         ValueError: A line cannot be used, or there is none.
     """
-    found = read_rollouts(path)
-    if found.problems:
-        raise ValueError(f"{os.fspath(path)}: {'; '.join(map(str, found.problems[:_SHOWN]))}")
-    if not found.rollouts:
+    file = read_rollouts(path)
+    if file.problems:
+        raise ValueError(f"{os.fspath(path)}: {'; '.join(map(str, file.problems[:_SHOWN]))}")
+    if not file.rollouts:
         raise ValueError(f"{os.fspath(path)}: no rollouts; write one JSON object a line, with expected.score")
-    given = options_of_lines(path)
-    return [Case(rollout, json.dumps(given.get(rollout.rollout_id, {}), sort_keys=True)) for rollout in found.rollouts]
+    options = options_of_lines(path)
+    return [Case(rollout, json.dumps(options.get(rollout.rollout_id, {}), sort_keys=True)) for rollout in file.rollouts]
 
 
 def options_of_lines(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
@@ -68,7 +68,7 @@ def options_of_lines(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: The options of a line are no object, or belong to a line without ``rollout_id``.
     """
-    found: dict[str, dict[str, Any]] = {}
+    by_rollout: dict[str, dict[str, Any]] = {}
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             row = json.loads(line) if '"options"' in line else {}
@@ -81,5 +81,5 @@ def options_of_lines(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
             name = row.get("rollout_id")
             if name is None:
                 raise ValueError(f"{where}: options of a line need its `rollout_id`")
-            found[str(name)] = options
-    return found
+            by_rollout[str(name)] = options
+    return by_rollout

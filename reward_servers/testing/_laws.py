@@ -158,10 +158,10 @@ def _compare_with_labels(check: _Check, cells: Mapping[str, Cell]) -> int:
 
 def _compare_aspects(check: _Check, law: str, name: str, expected: Mapping[str, Any], cell: Cell) -> None:
     for aspect, value in expected.items():
-        found = dict(cell.aspects).get(aspect)
-        same = found is None if value is None else found is not None and abs(found - value) <= TOLERANCE
+        part = dict(cell.aspects).get(aspect)
+        same = part is None if value is None else part is not None and abs(part - value) <= TOLERANCE
         if not same:
-            check.find(law, name, f"aspect {aspect}: label {value}, found {found}")
+            check.find(law, name, f"aspect {aspect}: label {value}, found {part}")
 
 
 def _check_whole(check: _Check, name: str, cell: Cell) -> None:
@@ -192,11 +192,11 @@ def _check_order(check: _Check, cells: Mapping[str, Cell]) -> None:
 
 
 def _compare(check: _Check, law: str, first: Mapping[str, Cell], second: Mapping[str, Cell]) -> None:
-    for name, one in first.items():
+    for name, first_cell in first.items():
         other = second[name]
-        same = one.score == other.score or (one.score is None and other.score is None)
-        if not same or one.code != other.code:
-            check.find(law, name, f"{told(one)}, then {told(other)}")
+        same = first_cell.score == other.score or (first_cell.score is None and other.score is None)
+        if not same or first_cell.code != other.code:
+            check.find(law, name, f"{told(first_cell)}, then {told(other)}")
 
 
 def _sound(check: _Check, cells: Mapping[str, Cell]) -> list[Case]:
@@ -204,20 +204,20 @@ def _sound(check: _Check, cells: Mapping[str, Cell]) -> list[Case]:
     for case in check.cases:
         if cells[case.name].outcome is Outcome.VERDICT:
             group = case.rollout.group_id
-            return [case, *(one for one in check.cases if one.rollout.group_id == group and one is not case)]
+            return [case, *(c for c in check.cases if c.rollout.group_id == group and c is not case)]
     return []
 
 
 def _variants(check: _Check, sound: Sequence[Case], changes: Mapping[str, Mapping[str, Any]]) -> list[Case]:
     """For each change the first rollout with it, among copies of its siblings where groups are judged."""
     members = sound if check.served.info.judges_groups else sound[:1]
-    made = []
+    variants = []
     for name, change in changes.items():
         for place, case in enumerate(members):
-            given = change if place == 0 or "reference" in change else {}
+            altered = change if place == 0 or "reference" in change else {}
             rollout_id = name if place == 0 else f"{name}, sibling {place}"
-            made.append(case.altered(rollout_id, group_id=name, **given))
-    return made
+            variants.append(case.altered(rollout_id, group_id=name, **altered))
+    return variants
 
 
 def _check_responses(check: _Check, sound: Sequence[Case], texts: Mapping[str, str], law: str) -> None:

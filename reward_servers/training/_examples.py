@@ -64,8 +64,8 @@ class Rows(NamedTuple):
         """Rows of ``[P, 2]`` pairs for one head."""
         import torch
 
-        none = torch.zeros(len(points), dtype=torch.long)
-        return Rows(none, points, margins, labels, none, torch.full((len(points), 1), math.nan))
+        zeros = torch.zeros(len(points), dtype=torch.long)
+        return Rows(zeros, points, margins, labels, zeros, torch.full((len(points), 1), math.nan))
 
     def at(self, places: torch.Tensor) -> Rows:
         """Some of the rows."""
@@ -87,33 +87,33 @@ def tabled(examples: Sequence[Example]) -> tuple[list[Encoded], list[Point], Row
     sequences: list[Encoded] = []
     points: dict[Point, int] = {}
     rows: list[tuple[int, list[int], Example, tuple[float, ...]]] = []
-    for one in examples:
+    for example in examples:
         numbers = []
-        for encoded in one.sequences:
+        for encoded in example.sequences:
             key = (encoded.ids, encoded.types)
             if key not in known:
                 known[key] = len(sequences)
                 sequences.append(encoded)
             numbers.append(known[key])
-        kind = _KINDS.index(one.kind)
-        if one.places:
-            for place, value in zip(one.places, one.values, strict=True):
+        kind = _KINDS.index(example.kind)
+        if example.places:
+            for place, value in zip(example.places, example.values, strict=True):
                 point = points.setdefault(Point(numbers[0], place), len(points))
-                rows.append((kind, [point], one, (value,)))
+                rows.append((kind, [point], example, (value,)))
         else:
-            found = [points.setdefault(Point(number, None), len(points)) for number in numbers]
-            rows.append((kind, found, one, one.values))
-    wide = max(len(found) for _, found, _, _ in rows)
+            row_points = [points.setdefault(Point(number, None), len(points)) for number in numbers]
+            rows.append((kind, row_points, example, example.values))
+    wide = max(len(row_points) for _, row_points, _, _ in rows)
     deep = max(1, *(len(values) for _, _, _, values in rows))
     return (
         sequences,
         list(points),
         Rows(
             torch.tensor([kind for kind, _, _, _ in rows]),
-            torch.tensor([[*found, *[0] * (wide - len(found))] for _, found, _, _ in rows]),
-            torch.tensor([one.margin for _, _, one, _ in rows]),
-            torch.tensor([one.label for _, _, one, _ in rows]),
-            torch.tensor([one.head for _, _, one, _ in rows]),
+            torch.tensor([[*row_points, *[0] * (wide - len(row_points))] for _, row_points, _, _ in rows]),
+            torch.tensor([row.margin for _, _, row, _ in rows]),
+            torch.tensor([row.label for _, _, row, _ in rows]),
+            torch.tensor([row.head for _, _, row, _ in rows]),
             torch.tensor([[*values, *[math.nan] * (deep - len(values))] for _, _, _, values in rows]),
         ),
     )

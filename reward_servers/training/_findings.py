@@ -80,7 +80,7 @@ class Findings:
     @property
     def reports(self) -> dict[str, Report]:
         """Of pairs, by head."""
-        return {name or _ONLY: one.pairs for name, one in self.heads.items() if one.pairs is not None}
+        return {name or _ONLY: head.pairs for name, head in self.heads.items() if head.pairs is not None}
 
     @property
     def only(self) -> Report:
@@ -89,14 +89,14 @@ class Findings:
         Raises:
             ValueError: There are no pairs.
         """
-        found = next(iter(self.reports.values()), None)
-        if found is None:
+        report = next(iter(self.reports.values()), None)
+        if report is None:
             raise ValueError("there are no pairs to report on; hold some out")
-        return found
+        return report
 
     def as_json(self) -> dict[str, Any]:
         """The findings as plain data."""
-        return {"heads": {name or _ONLY: asdict(one) for name, one in self.heads.items()}}
+        return {"heads": {name or _ONLY: asdict(head) for name, head in self.heads.items()}}
 
 
 def find(scored: Sequence[Scored], heads: Sequence[str]) -> Findings:
@@ -105,13 +105,13 @@ def find(scored: Sequence[Scored], heads: Sequence[str]) -> Findings:
 
 
 def _of_head(scored: Sequence[Scored], name: str, place: int) -> HeadFindings:
-    values = np.array([values[place] for one in scored for values in one.outputs], float)
+    values = np.array([values[place] for s in scored for values in s.outputs], float)
     pairs = [*_pairs(scored, name, place), *_pairs_of_ratings(scored, name, place)]
     ratings = [
-        (one.outputs[0][place], rating)
-        for one in scored
-        if isinstance(one.row, RatedResponse)
-        for head, rating in one.row.ratings
+        (s.outputs[0][place], rating)
+        for s in scored
+        if isinstance(s.row, RatedResponse)
+        for head, rating in s.row.ratings
         if head == name
     ]
     report = None
@@ -126,8 +126,8 @@ Gap = tuple[float, float, int]
 
 
 def _pairs(scored: Sequence[Scored], name: str, place: int) -> Iterator[Gap]:
-    for one in scored:
-        row, outputs, tokens = one.row, one.outputs, one.tokens
+    for item in scored:
+        row, outputs, tokens = item.row, item.outputs, item.tokens
         if isinstance(row, PreferencePair) and row.head == name:
             yield outputs[0][place], outputs[1][place], tokens[0] - tokens[1]
         elif isinstance(row, ScoredList) and row.head == name:
@@ -139,10 +139,10 @@ def _pairs(scored: Sequence[Scored], name: str, place: int) -> Iterator[Gap]:
 def _pairs_of_ratings(scored: Sequence[Scored], name: str, place: int) -> Iterator[Gap]:
     """Responses to one prompt that are rated differently."""
     by_prompt: dict[Any, list[tuple[float, float, int]]] = {}
-    for one in scored:
-        if isinstance(one.row, RatedResponse) and name in one.row.heads:
-            known = (dict(one.row.ratings)[name], one.outputs[0][place], one.tokens[0])
-            by_prompt.setdefault(one.row.prompt, []).append(known)
+    for item in scored:
+        if isinstance(item.row, RatedResponse) and name in item.row.heads:
+            known = (dict(item.row.ratings)[name], item.outputs[0][place], item.tokens[0])
+            by_prompt.setdefault(item.row.prompt, []).append(known)
     for rated in by_prompt.values():
         for better, worse in permutations(rated, 2):
             if better[0] > worse[0]:
@@ -151,16 +151,16 @@ def _pairs_of_ratings(scored: Sequence[Scored], name: str, place: int) -> Iterat
 
 def _rated(pairs: Sequence[tuple[float, float]]) -> RatingReport:
     outputs, wanted = (np.array(column, float) for column in zip(*pairs, strict=True))
-    said = 0.5 * (1.0 + np.tanh(outputs / 2.0))
-    varies = said.std() > 0 and wanted.std() > 0
+    chances = 0.5 * (1.0 + np.tanh(outputs / 2.0))
+    varies = chances.std() > 0 and wanted.std() > 0
     # In log-odds, so that what is sure costs no more than it should.
     losses = np.logaddexp(0.0, outputs) - wanted * outputs
     mean = float(wanted.mean())
-    entropy = -sum(one * math.log(one) for one in (mean, 1.0 - mean) if one > 0)
+    entropy = -sum(chance * math.log(chance) for chance in (mean, 1.0 - mean) if chance > 0)
     return RatingReport(
         len(pairs),
-        float(np.abs(said - wanted).mean()),
-        float(np.corrcoef(said, wanted)[0, 1]) if varies else None,
+        float(np.abs(chances - wanted).mean()),
+        float(np.corrcoef(chances, wanted)[0, 1]) if varies else None,
         float(losses.mean()),
         entropy,
     )

@@ -35,17 +35,17 @@ def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str, floa
     Raises:
         TrainingError: The backbone is to be frozen, and the model's head is not found; or settings do not go together.
     """
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     if run.freeze and run.objective.contrastive:
         raise TrainingError("contrastive: shapes the backbone, which is frozen; leave one of the two out")
     if run.freeze:
-        found = fit_head(loaded, examples, run)
+        figures = fit_head(loaded, examples, run)
     elif run.denoise != "keep":
         raise TrainingError("denoise: an ensemble of whole models is not trained; freeze the backbone")
     else:
         _run_trainer(loaded, examples, run)
     loaded.model.eval().requires_grad_(False).to(loaded.device)
-    return found
+    return figures
 
 
 def fit_and_write(
@@ -70,9 +70,9 @@ def fit_and_write(
     """
     if not examples:
         raise TrainingError(f"all {given} {noun} are longer than {longest} tokens; raise max_length")
-    found = fit(loaded, examples, run)
+    figures = fit(loaded, examples, run)
     write(loaded, out)
-    return {"rows": len(examples), "left_out": given - len(examples), "seed": run.seed, **found}
+    return {"rows": len(examples), "left_out": given - len(examples), "seed": run.seed, **figures}
 
 
 def _run_trainer(loaded: Loaded, rows: Sequence[Example], run: Run) -> None:
@@ -121,11 +121,11 @@ def _trainer_class() -> Any:
         ) -> Any:
             """The loss of a batch."""
             rows = Rows(*(inputs[name] for name in Rows._fields))
-            with _listening(model, on=self._objective.contrastive > 0) as heard:
+            with _listening(model, on=self._objective.contrastive > 0) as features:
                 outputs = _outputs(model, inputs).float()
             loss = self._objective.of_rows(rows, outputs)
-            if heard:
-                loss = loss + self._objective.of_features(_differences(heard[-1], rows))
+            if features:
+                loss = loss + self._objective.of_features(_differences(features[-1], rows))
             return (loss, {"outputs": outputs}) if return_outputs else loss
 
     return RowTrainer
@@ -134,23 +134,23 @@ def _trainer_class() -> Any:
 @contextmanager
 def _listening(model: Any, *, on: bool) -> Iterator[list[torch.Tensor]]:
     """What the model's head is given, if it is listened to."""
-    heard: list[torch.Tensor] = []
+    features: list[torch.Tensor] = []
     head = head_of(model)
     if not on:
-        yield heard
+        yield features
         return
     if head is None:
         raise TrainingError("contrastive: the model's head is not known apart from the rest; leave it out")
-    hook = head.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     try:
-        yield heard
+        yield features
     finally:
         hook.remove()
 
 
-def _differences(heard: torch.Tensor, rows: Rows) -> torch.Tensor:
+def _differences(features_all: torch.Tensor, rows: Rows) -> torch.Tensor:
     """``[P, F]`` what the head reads of each chosen response less what it reads of the rejected one."""
-    features = heard[:, 0] if heard.dim() == 3 else heard
+    features = features_all[:, 0] if features_all.dim() == 3 else features_all
     pairs = rows.points[rows.kinds == 0][:, :2]
     return features[pairs[:, 0]] - features[pairs[:, 1]]
 
@@ -160,14 +160,16 @@ def _collate(batch: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
     import torch
 
     sequences, points, rows = tabled(batch)
-    width = max(len(one.ids) for one in sequences)
+    width = max(len(sequence.ids) for sequence in sequences)
     return {
-        "input_ids": torch.tensor([[*one.ids, *[pad] * (width - len(one.ids))] for one in sequences]),
-        "token_type_ids": torch.tensor([[*one.types, *[0] * (width - len(one.types))] for one in sequences]),
-        "lengths": torch.tensor([len(one.ids) for one in sequences]),
-        "sequences": torch.tensor([one.sequence for one in points]),
-        "places": torch.tensor([_place(one, sequences) for one in points]),
-        "in_places": torch.tensor(any(one.place is not None for one in points)),
+        "input_ids": torch.tensor([[*sequence.ids, *[pad] * (width - len(sequence.ids))] for sequence in sequences]),
+        "token_type_ids": torch.tensor(
+            [[*sequence.types, *[0] * (width - len(sequence.types))] for sequence in sequences]
+        ),
+        "lengths": torch.tensor([len(sequence.ids) for sequence in sequences]),
+        "sequences": torch.tensor([point.sequence for point in points]),
+        "places": torch.tensor([_place(point, sequences) for point in points]),
+        "in_places": torch.tensor(any(point.place is not None for point in points)),
         **rows._asdict(),
     }
 
@@ -182,16 +184,16 @@ def _outputs(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
 
     ids, lengths = inputs["input_ids"], inputs["lengths"]
     mask = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-    given = {"input_ids": ids, "attention_mask": mask.long()}
+    arguments = {"input_ids": ids, "attention_mask": mask.long()}
     if takes_segments(model):
-        given["token_type_ids"] = inputs["token_type_ids"]
+        arguments["token_type_ids"] = inputs["token_type_ids"]
     sequences, places = inputs["sequences"], inputs["places"]
     if bool(inputs["in_places"]):
-        of_tokens: torch.Tensor = model(**given).logits[sequences, places]
+        of_tokens: torch.Tensor = model(**arguments).logits[sequences, places]
         return of_tokens
     if not reads_last(model):
-        logits: torch.Tensor = model(**given).logits
+        logits: torch.Tensor = model(**arguments).logits
         return logits[sequences]
-    hidden = model.base_model(**given, use_cache=False).last_hidden_state
+    hidden = model.base_model(**arguments, use_cache=False).last_hidden_state
     last: torch.Tensor = model.score(hidden[sequences, places])
     return last

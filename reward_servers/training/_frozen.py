@@ -73,17 +73,17 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         order = torch.randperm(count, generator=draw)
         first, second = order[: count // 2], order[count // 2 :]
         for part, rest in ((first, second), (second, first)):
-            one = _fresh(head)
-            fit_to(one, features, rows.at(part), replace(run, seed=run.seed + member))
+            member_head = _fresh(head)
+            fit_to(member_head, features, rows.at(part), replace(run, seed=run.seed + member))
             with torch.no_grad():
-                said = one.eval()(features[pairs[rest].flatten()]).double()[:, head_asked].view(-1, 2)
-            scores[rest.numpy(), member] = said.numpy()
+                predicted = member_head.eval()(features[pairs[rest].flatten()]).double()[:, head_asked].view(-1, 2)
+            scores[rest.numpy(), member] = predicted.numpy()
     strength, deviation = preference_strength(scores[:, :, 0], scores[:, :, 1])
-    found = denoise_pairs(strength, run.denoise, smoothing=run.smoothing)
-    kept = torch.tensor(np.flatnonzero(found.weight > 0))
-    flipped = torch.tensor(found.flipped > 0)
+    denoised = denoise_pairs(strength, run.denoise, smoothing=run.smoothing)
+    kept = torch.tensor(np.flatnonzero(denoised.weight > 0))
+    flipped = torch.tensor(denoised.flipped > 0)
     turned = torch.where(flipped[:, None], pairs.flip(1), pairs)
-    labels = torch.where(flipped, rows.labels, rows.labels * torch.tensor(found.label, dtype=torch.float32))
+    labels = torch.where(flipped, rows.labels, rows.labels * torch.tensor(denoised.label, dtype=torch.float32))
     report = {
         "doubted": float((strength < 0).mean()),
         "mean_strength": float(strength.mean()),
@@ -105,11 +105,11 @@ def _only_pairs(rows: Rows) -> None:
 
 def _fresh(head: Any) -> Any:
     """A head of the same kind with new random weights."""
-    one = copy.deepcopy(head)
-    for layer in one.modules():
+    fresh = copy.deepcopy(head)
+    for layer in fresh.modules():
         if hasattr(layer, "reset_parameters"):
             layer.reset_parameters()
-    return one
+    return fresh
 
 
 def fit_to(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> None:
@@ -167,7 +167,7 @@ def read_by_head(
     loaded.model.eval()
     run = _one_at_a_time(loaded, in_places=any(point.place is not None for point in wanted))
     hook = head.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
-    found: dict[int, torch.Tensor] = {}
+    outputs: dict[int, torch.Tensor] = {}
     try:
         # Neighbours share beginnings, which are computed once.
         for number in sorted(by_sequence, key=lambda number: sequences[number].ids):
@@ -176,12 +176,12 @@ def read_by_head(
             for rank, place in by_sequence[number]:
                 # Heads of sequences that are given all positions read the first one.
                 all_positions = read[-1].dim() == 3
-                found[rank] = (
+                outputs[rank] = (
                     read[-1][0, place] if place is not None else read[-1][0, :1] if all_positions else read[-1][-1]
                 ).clone()
     finally:
         hook.remove()
-    return torch.stack([found[rank] for rank in range(len(wanted))])
+    return torch.stack([outputs[rank] for rank in range(len(wanted))])
 
 
 def _one_at_a_time(loaded: Loaded, *, in_places: bool) -> Callable[[Encoded], None]:
@@ -191,23 +191,23 @@ def _one_at_a_time(loaded: Loaded, *, in_places: bool) -> Callable[[Encoded], No
         TrainingError: When it is called: there is no memory for the sequence.
     """
 
-    def refuse(one: Encoded) -> TrainingError:
-        return TrainingError(f"there is no memory for {len(one.ids)} tokens; lower max_length")
+    def refuse(encoded: Encoded) -> TrainingError:
+        return TrainingError(f"there is no memory for {len(encoded.ids)} tokens; lower max_length")
 
     if in_places:
         reader = Reader(loaded)
 
-        def read(one: Encoded) -> None:
+        def read(encoded: Encoded) -> None:
             try:
-                reader.outputs(one.ids, [0])
+                reader.outputs(encoded.ids, [0])
             except NoMemoryError:
-                raise refuse(one) from None
+                raise refuse(encoded) from None
 
         return read
     forward = Forward(loaded, prefix_bytes=_PREFIX_BYTES)
 
-    def run(one: Encoded) -> None:
-        if forward.run([one])[0].out_of_memory:
-            raise refuse(one)
+    def run(encoded: Encoded) -> None:
+        if forward.run([encoded])[0].out_of_memory:
+            raise refuse(encoded)
 
     return run

@@ -66,9 +66,9 @@ class Objective:
         labels = labels * (1.0 - 2.0 * self.label_smoothing) + self.label_smoothing
         if self.kind == "bradley_terry":
             return bradley_terry(chosen, rejected, margins=margins, labels=labels, centre=self.centre)
-        given = preference_loss(chosen, rejected, beta=1.0, flip_rate=self.flip_rate)
+        straight = preference_loss(chosen, rejected, beta=1.0, flip_rate=self.flip_rate)
         turned = preference_loss(rejected, chosen, beta=1.0, flip_rate=self.flip_rate)
-        loss = (labels * given + (1.0 - labels) * turned).mean()
+        loss = (labels * straight + (1.0 - labels) * turned).mean()
         return loss + self.centre * ((chosen + rejected) ** 2).mean()
 
     def of_rows(self, rows: Rows, outputs: Tensor) -> Tensor:
@@ -99,12 +99,12 @@ class Objective:
             loss = list_loss(scores, values, kind="list-mle") / (len(scores) - 1)
         else:
             differ = (values[:, None] > values[None, :]).sum()
-            given = (
+            loss_of_list = (
                 list_loss(scores, values, kind="logistic")
                 if self.lists == "logistic"
                 else lambda_loss(scores, values).sum()
             )
-            loss = given / differ
+            loss = loss_of_list / differ
         return loss + self.centre * scores.mean() ** 2
 
     def of_features(self, features: Tensor) -> Tensor:

@@ -85,7 +85,7 @@ class ScoredList:
     @property
     def conversations(self) -> tuple[Conversation, ...]:
         """A conversation for each response."""
-        return tuple(Conversation(self.prompt, one) for one in self.responses)
+        return tuple(Conversation(self.prompt, response) for response in self.responses)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _pair(data: dict[str, Any]) -> PreferencePair:
         prompt = turns_of(data["prompt"], "user", "prompt")
     else:
         common = next(
-            (place for place, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
+            (place for place, (a, other) in enumerate(zip(chosen, rejected, strict=False)) if a != other),
             min(len(chosen), len(rejected)),
         )
         prompt, chosen, rejected = chosen[:common], chosen[common:], rejected[common:]
@@ -190,19 +190,21 @@ def _list(data: dict[str, Any]) -> ScoredList:
         raise ValueError(f"responses: is not a list of 2 to {_MOST_LISTED} responses")
     if not isinstance(scores, list) or len(scores) != len(responses):
         raise ValueError(f"scores: is not a list of {len(responses)} numbers, one for each response")
-    if not all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in scores):
+    if not all(
+        isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score) for score in scores
+    ):
         raise ValueError("scores: holds what is not a number")
     if len(set(scores)) == 1:
         raise ValueError("scores: all are the same, which prefers nothing; leave the line out")
-    texts = tuple(turns_of(one, "assistant", "responses") for one in responses)
+    texts = tuple(turns_of(response, "assistant", "responses") for response in responses)
     return ScoredList(turns_of(data.get("prompt", ""), "user", "prompt"), texts, tuple(map(float, scores)), _head(data))
 
 
 def _rating(data: dict[str, Any]) -> RatedResponse:
     if "response" not in data:
         raise ValueError(f"response: is missing; the line has {', '.join(map(str, data))}")
-    given = data["ratings"] if isinstance(data["ratings"], dict) else {"": data["ratings"]}
-    ratings = tuple((name, number_of(given, name, None, 1.0)) for name in given)
+    rating_data = data["ratings"] if isinstance(data["ratings"], dict) else {"": data["ratings"]}
+    ratings = tuple((name, number_of(rating_data, name, None, 1.0)) for name in rating_data)
     if not ratings:
         raise ValueError("ratings: is empty; give a number from 0 to 1 for each head")
     prompt = turns_of(data.get("prompt", ""), "user", "prompt")

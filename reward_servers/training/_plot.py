@@ -34,7 +34,7 @@ def plot(reports: Mapping[str, Report]) -> str:
 
 
 def _section(name: str, report: Report) -> list[str]:
-    bands = [(f"{one.low:.2g}-{one.high:.2g}", one.accuracy, one.confidence) for one in report.bands]
+    bands = [(f"{band.low:.2g}-{band.high:.2g}", band.accuracy, band.confidence) for band in report.bands]
     sides = [
         ("longer", report.accuracy_when_chosen_is_longer, None),
         ("shorter", report.accuracy_when_chosen_is_shorter, None),
@@ -83,12 +83,12 @@ def _curve(left: float, bins: Sequence[Bin]) -> list[str]:
         return left + 2 * (said - 0.5) * _SIZE
 
     ends = f'x1="{left}" y1="{bottom - height / 2}" x2="{left + _SIZE}" y2="{bottom - height}"'
-    points = [(across(one.said), bottom - one.happened * height) for one in bins]
+    points = [(across(point.said), bottom - point.happened * height) for point in bins]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts = [*_axis(left), f'<line {ends} stroke="#d05030"/>']
     parts.append(f'<polyline points="{path}" fill="none" stroke="#4878a8"/>')
-    for one, (x, y) in zip(bins, points, strict=True):
-        title = f"{one.pairs} pairs: confidence {one.said:.3f}, right {one.happened:.3f}"
+    for entry, (x, y) in zip(bins, points, strict=True):
+        title = f"{entry.pairs} pairs: confidence {entry.said:.3f}, right {entry.happened:.3f}"
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#4878a8"><title>{title}</title></circle>')
     parts += [_text(across(tick), bottom + 14, f"{tick:g}", "middle") for tick in (0.5, 0.75, 1.0)]
     return [*parts, _text(left + _SIZE / 2, bottom + 32, "confidence (line: share that is right)", "middle")]

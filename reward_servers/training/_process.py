@@ -76,14 +76,14 @@ def read_steps(path: Path) -> list[LabelledSteps]:
 def _labelled(data: dict[str, Any]) -> LabelledSteps:
     key = "completions" if "completions" in data and "steps" not in data else "steps"
     steps, labels = data.get(key), data.get("labels")
-    if not isinstance(steps, list) or not steps or not all(isinstance(one, str) and one.strip() for one in steps):
+    if not isinstance(steps, list) or not steps or not all(isinstance(step, str) and step.strip() for step in steps):
         raise ValueError(f"{key}: is not a list of texts, none of them empty")
     if not isinstance(labels, list) or len(labels) != len(steps):
         raise ValueError(f"labels: is not a list of {len(steps)} numbers, one for each step")
-    values = [float(one) if isinstance(one, bool) else one for one in labels]
-    numbers = tuple(number_of({"labels": one}, "labels", None, 1.0) for one in values)
+    values = [float(label) if isinstance(label, bool) else label for label in labels]
+    numbers = tuple(number_of({"labels": value}, "labels", None, 1.0) for value in values)
     return LabelledSteps(
-        turns_of(data.get("prompt", ""), "user", "prompt"), tuple(one.strip() for one in steps), numbers
+        turns_of(data.get("prompt", ""), "user", "prompt"), tuple(step.strip() for step in steps), numbers
     )
 
 
@@ -122,9 +122,9 @@ def train_process(
     separator, layout = _laid_out(loaded, separator, longest)
     laid = [(row, layout.lay(text_of(row.prompt), row.steps)) for row in training]
     examples = [
-        Example("rating", (Encoded(one.ids),), row.labels, places=one.places)
-        for row, one in laid
-        if len(one.ids) <= longest
+        Example("rating", (Encoded(layout.ids),), row.labels, places=layout.places)
+        for row, layout in laid
+        if len(layout.ids) <= longest
     ]
     facts = fit_and_write(loaded, examples, run, out, given=len(training), longest=longest)
     settings = {"separator": separator, "good": "0", "bad": "", "max_length": longest}
@@ -146,13 +146,13 @@ def _laid_out(loaded: Loaded, separator: str | None, longest: int) -> tuple[str,
     own = loaded.tokenizer.sep_token or loaded.tokenizer.eos_token
     tried = [separator] if separator is not None else ["\n", *([own] if own else [])]
     reason = ""
-    for one in tried:
+    for candidate in tried:
         try:
-            return one, Layout(loaded.tokenizer, one, longest)
+            return candidate, Layout(loaded.tokenizer, candidate, longest)
         except EncodingError as error:
             raise TrainingError(f"{loaded.path}: {error}") from None
         except ValueError:
-            reason = f"the tokenizer has no token for {one!r}; give a separator that it has one for, such as ';'"
+            reason = f"the tokenizer has no token for {candidate!r}; give a separator that it has one for, such as ';'"
     raise TrainingError(f"separator: {loaded.path}: {reason}")
 
 
@@ -166,24 +166,24 @@ def _by_lot(rows: Sequence[LabelledSteps], seed: int) -> list[LabelledSteps]:
 
 def _judged(model: ProcessModel, held: Sequence[LabelledSteps]) -> StepReport:
     """What the model that was written says of held-out steps."""
-    said: list[list[float]] = []
+    predicted: list[list[float]] = []
     rows: list[LabelledSteps] = []
     for row in held:
         laid = model.lay(text_of(row.prompt), row.steps)
         if len(laid.ids) <= model.max_length:
-            said.append(model.score(laid))
+            predicted.append(model.score(laid))
             rows.append(row)
     if not rows:
         raise TrainingError(f"all {len(held)} held-out rows are longer than {model.max_length} tokens")
-    chances = np.array([one for row in said for one in row])
+    chances = np.array([chance for row in predicted for chance in row])
     if not np.isfinite(chances).all():
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
-    labels = np.array([one for row in rows for one in row.labels])
+    labels = np.array([label for row in rows for label in row.labels])
     right, agreed = labels >= 0.5, (chances >= 0.5) == (labels >= 0.5)
     sure = np.clip(chances, 1e-7, 1 - 1e-7)
     firsts = [
-        _first_wrong(row.labels) == _first_wrong(one)
-        for row, one in zip(rows, said, strict=True)
+        _first_wrong(row.labels) == _first_wrong(chances_of_row)
+        for row, chances_of_row in zip(rows, predicted, strict=True)
         if _first_wrong(row.labels) is not None
     ]
     return StepReport(
@@ -198,4 +198,4 @@ def _judged(model: ProcessModel, held: Sequence[LabelledSteps]) -> StepReport:
 
 
 def _first_wrong(values: Sequence[float]) -> int | None:
-    return next((place for place, one in enumerate(values) if one < 0.5), None)
+    return next((place for place, value in enumerate(values) if value < 0.5), None)

@@ -158,13 +158,17 @@ def _temperature(gap: np.ndarray) -> float:
     """
     grid = np.geomspace(0.01, 100.0, 401)
     turned = 1.0 / (len(gap) + 2.0)
-    losses = [float((np.logaddexp(0.0, -gap / one) + turned * gap / one).mean()) for one in grid]
+    losses = [
+        float((np.logaddexp(0.0, -gap / temperature) + turned * gap / temperature).mean()) for temperature in grid
+    ]
     return float(grid[int(np.argmin(losses))])
 
 
 def calibration_error(said: np.ndarray, happened: np.ndarray) -> float:
     """Mean distance of ``[N]`` probabilities and what happened, over ten bins of equally many."""
-    return sum(abs(one.said - one.happened) * one.pairs for one in calibration_curve(said, happened)) / len(said)
+    return sum(abs(point.said - point.happened) * point.pairs for point in calibration_curve(said, happened)) / len(
+        said
+    )
 
 
 def calibration_curve(said: np.ndarray, happened: np.ndarray) -> list[Bin]:
@@ -180,8 +184,8 @@ def _calibrated(gap: np.ndarray, right: np.ndarray) -> float | None:
         return None
     halves = [slice(0, None, 2), slice(1, None, 2)]
     errors = [
-        calibration_error(_confidence(gap[one] / _temperature(gap[other])), right[one])
-        for one, other in zip(halves, halves[::-1], strict=True)
+        calibration_error(_confidence(gap[half] / _temperature(gap[other])), right[half])
+        for half, other in zip(halves, halves[::-1], strict=True)
     ]
     return sum(errors) / 2
 

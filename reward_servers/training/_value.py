@@ -102,9 +102,9 @@ def _outcome(data: dict[str, Any]) -> PolicyOutcome:
     policy = data.get("policy", "")
     if not isinstance(policy, str | int):
         raise ValueError(f"policy: {policy!r} is not a name")
-    given = {"outcome": float(data["outcome"])} if isinstance(data.get("outcome"), bool) else data
+    fields = {"outcome": float(data["outcome"])} if isinstance(data.get("outcome"), bool) else data
     prompt = text_of(turns_of(data["prompt"], "user", "prompt"))
-    return PolicyOutcome(prompt, number_of(given, "outcome", None, 1.0), str(policy))
+    return PolicyOutcome(prompt, number_of(fields, "outcome", None, 1.0), str(policy))
 
 
 def train_value(
@@ -144,11 +144,11 @@ def train_value(
     torch.manual_seed(run.seed)
     encoder = TextModel(run.base, "mean", run.max_length, device="cpu", dtype="float32")
     training = _parts(encoder, rows, 0.0 if held_out is not None else run.held_out)
-    held = training if held_out is None else [one._replace(held_from=0) for one in _parts(encoder, held_out, 0.0)]
-    if not any(one.held_from for one in training) or not any(len(one.outcomes) > one.held_from for one in held):
+    held = training if held_out is None else [part._replace(held_from=0) for part in _parts(encoder, held_out, 0.0)]
+    if not any(h.held_from for h in training) or not any(len(h.outcomes) > h.held_from for h in held):
         raise TrainingError(f"{len(rows)} outcomes are too few to train on and to hold some out; give more")
     tried = _tried(training, run, window)
-    chosen = min(one for one, loss in tried.items() if loss <= min(tried.values()) + _NOT_WORTH_IT) if tried else 0.0
+    chosen = min(p for p, loss in tried.items() if loss <= min(tried.values()) + _NOT_WORTH_IT) if tried else 0.0
     parameters = _fitted(training, run, window, chosen)
     report = _judged(parameters, held, window)
     loaded = load_encoder(run.base, device="cpu", dtype="float32")
@@ -179,8 +179,8 @@ def _parts(encoder: TextModel, rows: Sequence[PolicyOutcome], share: float) -> l
             known[row.prompt] = encoder.shortened(row.prompt)
     return [
         _Part(
-            torch.stack([known[one.prompt] for one in some]),
-            torch.tensor([one.outcome for one in some], dtype=torch.float64),
+            torch.stack([known[history.prompt] for history in some]),
+            torch.tensor([history.outcome for history in some], dtype=torch.float64),
             len(some) - round(share * len(some)),
         )
         for some in by_policy.values()
@@ -194,25 +194,26 @@ def _tried(parts: Sequence[_Part], run: Run, window: int) -> dict[float, float]:
         Mean cross-entropies in nats; none where there are too few outcomes to tell.
     """
     earlier = [
-        _Part(one.vectors[: one.held_from], one.outcomes[: one.held_from], 2 * one.held_from // 3) for one in parts
+        _Part(part.vectors[: part.held_from], part.outcomes[: part.held_from], 2 * part.held_from // 3)
+        for part in parts
     ]
-    if not any(one.held_from for one in earlier):
+    if not any(history.held_from for history in earlier):
         return {}
     most = _MOST_STEPS_OF_TRIAL
-    return {one: _judged(_fitted(earlier, run, window, one, most), earlier, window).loss for one in _WEIGHTS}
+    return {weight: _judged(_fitted(earlier, run, window, weight, most), earlier, window).loss for weight in _WEIGHTS}
 
 
 def _begun(parts: Sequence[_Part], deviation: float) -> ValueParameters:
     """Parameters to begin with, and which of them are fitted."""
     import torch
 
-    rate = float(torch.cat([one.outcomes[: one.held_from] for one in parts]).mean().clamp(0.01, 0.99))
+    rate = float(torch.cat([part.outcomes[: part.held_from] for part in parts]).mean().clamp(0.01, 0.99))
     begin = {"weights": torch.zeros(parts[0].vectors.shape[1]), "offset": torch.tensor(rate).logit()}
     begin |= {"skill": torch.tensor(0.0), "own": torch.tensor(0.3).log(), "sharpness": torch.tensor(4.0).log()}
     if not deviation:
         begin["own"] = torch.tensor(_UNREAD)
     fitted = ("offset", "skill") if not deviation else ValueParameters._fields
-    return ValueParameters(**{name: one.double().requires_grad_(name in fitted) for name, one in begin.items()})
+    return ValueParameters(**{name: tensor.double().requires_grad_(name in fitted) for name, tensor in begin.items()})
 
 
 def _fitted(
@@ -226,7 +227,7 @@ def _fitted(
     optimiser = torch.optim.Adam(
         [{"params": prior, "lr": run.learning_rate}, {"params": process, "lr": max(_OWN_RATE, run.learning_rate)}]
     )
-    counts = torch.tensor([float(one.held_from) for one in parts])
+    counts = torch.tensor([float(part.held_from) for part in parts])
     steps = max(1, round(run.epochs * float(counts.sum()) / _ASKED))
     steps = min(steps, most or steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (steps - step) / steps)
@@ -246,7 +247,7 @@ def _fitted(
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()
-    return ValueParameters(*(one.detach() for one in parameters))
+    return ValueParameters(*(parameter.detach() for parameter in parameters))
 
 
 def _taken(parameters: ValueParameters, part: _Part, start: int, window: int) -> Any:

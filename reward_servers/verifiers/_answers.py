@@ -24,8 +24,10 @@ class TextReference(Reference):
     @field_validator("answer", mode="before")
     @classmethod
     def _check(cls, value: Any) -> Any:
-        given = value if isinstance(value, list | tuple) else [value]
-        if not given or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in given):
+        answers = value if isinstance(value, list | tuple) else [value]
+        if not answers or not all(
+            isinstance(answer, str | int | float) and not isinstance(answer, bool) for answer in answers
+        ):
             raise ValueError("expected a text, a number, or a list of these that is not empty")
         return value
 
@@ -64,5 +66,5 @@ def _part(text: str, options: AnswerOptions) -> str | None:
     if options.take == "last_line":
         return last_line(text)
     text = text[-_SEARCHED:]
-    found = tagged(text, options.tag) if options.take == "tag" else boxed(text)
-    return found[-1] if found else None
+    outcome = tagged(text, options.tag) if options.take == "tag" else boxed(text)
+    return outcome[-1] if outcome else None

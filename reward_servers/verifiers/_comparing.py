@@ -61,7 +61,7 @@ class Contestant:
         """What a judge of another response is told of this one."""
         if not self.pictures:
             return self.text
-        return {"text": self.text, "images": [b64encode(one).decode("ascii") for one in self.pictures]}
+        return {"text": self.text, "images": [b64encode(picture).decode("ascii") for picture in self.pictures]}
 
 
 async def contestants(rollouts: Sequence[Rollout], options: JudgingOptions, *, images: bool) -> list[Contestant]:
@@ -72,7 +72,7 @@ async def contestants(rollouts: Sequence[Rollout], options: JudgingOptions, *, i
         options: What is shown of each.
         images: Whether the one that compares is to see pictures.
     """
-    return [await _contestant(one, options, images=images) for one in rollouts]
+    return [await _contestant(rollout, options, images=images) for rollout in rollouts]
 
 
 async def _contestant(rollout: Rollout, options: JudgingOptions, *, images: bool) -> Contestant:
@@ -180,8 +180,8 @@ def with_reference(rollout: Rollout, **more: Any) -> bytes:
 async def settled(tasks: Sequence[Awaitable[T]]) -> list[T | FaultError]:
     """The results, faults among them; any other error is a defect and is raised."""
     results: list[T | FaultError] = []
-    for one in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(one, BaseException) and not isinstance(one, FaultError):
-            raise one
-        results.append(one)
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, FaultError):
+            raise result
+        results.append(result)
     return results

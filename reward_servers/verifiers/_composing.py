@@ -20,10 +20,10 @@ class Replies:
     @property
     def provoked(self) -> Score | None:
         """The floor, where the response provably made the other verifier fail on some question."""
-        for one in self.verdicts.values():
-            if one.code.startswith("provoked_"):
+        for verdict in self.verdicts.values():
+            if verdict.code.startswith("provoked_"):
                 # Its floor could be a gain here: that of a criterion that costs when it is met.
-                return Score.floor(one.code, one.note, {"judge": one.evidence.decode()})
+                return Score.floor(verdict.code, verdict.note, {"judge": verdict.evidence.decode()})
         return None
 
     def stop(self, what: str) -> Score | None:
@@ -47,9 +47,9 @@ class Replies:
             lost: What is missing with them, where questions weigh differently.
         """
         asked = len(self.verdicts) + len(self.faults)
-        worst = next((one for one in self.faults.values() if not one.retryable), next(iter(self.faults.values())))
-        names = ", ".join(f"{name} ({one.code})" for name, one in self.faults.items())
-        waits = [one.retry_after for one in self.faults.values() if one.retry_after is not None]
+        worst = next((fault for fault in self.faults.values() if not fault.retryable), next(iter(self.faults.values())))
+        names = ", ".join(f"{name} ({fault.code})" for name, fault in self.faults.items())
+        waits = [fault.retry_after for fault in self.faults.values() if fault.retry_after is not None]
         return type(worst)(
             f"{len(self.faults)} of {asked} {what} got no verdict: {names}; {lost}{'; ' if lost else ''}{worst}",
             code=worst.code,
@@ -65,11 +65,11 @@ async def replies_to(questions: Mapping[str, Awaitable[Verdict]]) -> Replies:
     Args:
         questions: By name.
     """
-    found: list[Any] = await settled(list(questions.values()))
+    answers: list[Any] = await settled(list(questions.values()))
     replies = Replies()
-    for name, one in zip(questions, found, strict=True):
-        if isinstance(one, FaultError):
-            replies.faults[name] = one
+    for name, reply in zip(questions, answers, strict=True):
+        if isinstance(reply, FaultError):
+            replies.faults[name] = reply
         else:
-            replies.verdicts[name] = one
+            replies.verdicts[name] = reply
     return replies

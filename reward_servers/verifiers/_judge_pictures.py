@@ -75,7 +75,7 @@ async def pictures_of(rollout: Rollout, *, transcript: bool, others: Sequence[Se
     except MediaError as error:
         raise DatasetError(f"prompt: {error}", code="invalid_prompt") from None
     try:
-        beside = tuple([await asyncio.to_thread(_urls, one) for one in others])
+        beside = tuple([await asyncio.to_thread(_urls, response) for response in others])
     except MediaError as error:
         raise DatasetError(f"reference: another response holds {error}") from None
     try:

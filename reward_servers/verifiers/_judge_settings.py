@@ -196,10 +196,10 @@ class JudgeSettings(ModelSettings):
             raise ValueError(
                 "give one judge: base_url and model of an endpoint, path of local files, or several under [models.NAME]"
             )
-        for name, one in self.models.items():
-            if not one.urls and one.path is None:
+        for name, model in self.models.items():
+            if not model.urls and model.path is None:
                 raise ValueError(f"models.{name}: give base_url and model of an endpoint, or path of local files")
-        if self.models and not any(one.weight for one in self.models.values()):
+        if self.models and not any(model.weight for model in self.models.values()):
             raise ValueError("models: no weight is positive")
         return self
 
@@ -220,15 +220,15 @@ def open_models(settings: JudgeSettings) -> dict[str, Backend]:
         recording = None if kept is None else Recording(kept.path, kept.mode)
     except RecordingError as error:
         raise StartupError(f"judge: recording: {error}") from None
-    for name, one in settings.all_models().items():
+    for name, model in settings.all_models().items():
         where = f"judge: models.{name}: " if name else "judge: "
         try:
             backend: Backend | None = None
             if kept is None or kept.mode != "replay":
-                backend = _embedded(one) if one.path is not None else _endpoint(one, where)
-            opened[name] = SharedBackend(one.configured, backend, recording)
+                backend = _embedded(model) if model.path is not None else _endpoint(model, where)
+            opened[name] = SharedBackend(model.configured, backend, recording)
         except ImportError as error:
-            extra = "model" if one.path is not None else "judge"
+            extra = "model" if model.path is not None else "judge"
             extra = "gguf" if "gguf" in str(error) else extra
             raise StartupError(f"{where}{error}; install it with: pip install 'assay[{extra}]'") from None
         except ModelUnusableError as error:

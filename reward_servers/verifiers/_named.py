@@ -39,8 +39,8 @@ def ways_of(point: Point) -> tuple[str, ...]:
 
 def named_in(points: Sequence[Point], text: str) -> list[str | None]:
     """For each point the first of its ways that a text holds as whole words; None where it holds none."""
-    said = f" {folded(text)} "
-    return [next((way for way in ways_of(point) if f" {folded(way)} " in said), None) for point in points]
+    padded = f" {folded(text)} "
+    return [next((way for way in ways_of(point) if f" {folded(way)} " in padded), None) for point in points]
 
 
 def names_of(text: str) -> list[str]:
@@ -48,12 +48,12 @@ def names_of(text: str) -> list[str]:
 
     Scripts without capitals have none.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for match in _NAME.finditer(text):
         words = match[0].split()
         while words and words[0].casefold() in _NO_NAMES:
             words.pop(0)
         name = " ".join(words)
         if any(letter.isupper() for letter in name):
-            found.setdefault(name)
-    return list(found)
+            names.setdefault(name)
+    return list(names)

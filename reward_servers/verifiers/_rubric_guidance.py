@@ -42,21 +42,24 @@ def guidance_of(prompt: str, response: str, unmet: Sequence[Unmet]) -> dict[str,
     """
     if not unmet:
         return {"unmet": [], "guidance": "", "revision": ""}
-    said = []
-    for one in unmet:
-        why = _reason(one.reason)
-        said.append(f"- {'Avoid this' if one.is_pitfall else 'Meet this'}: {one.text}" + (f" ({why})" if why else ""))
-    guidance = "\n".join(["What the last answer lacks:", *said])
+    lines = []
+    for criterion in unmet:
+        why = _reason(criterion.reason)
+        lines.append(
+            f"- {'Avoid this' if criterion.is_pitfall else 'Meet this'}: {criterion.text}"
+            + (f" ({why})" if why else "")
+        )
+    guidance = "\n".join(["What the last answer lacks:", *lines])
     revision = (
         f"{prompt}\n\nHere is an answer:\n\n{response}\n\n{guidance}\n\n"
         "Write a better answer. Keep what is right, and change what the list names."
     )
-    return {"unmet": [one.id for one in unmet], "guidance": guidance, "revision": revision}
+    return {"unmet": [criterion.id for criterion in unmet], "guidance": guidance, "revision": revision}
 
 
 def _reason(reply: str) -> str:
     """What a judge says before its verdict, on one line; the line of the verdict is for no one else."""
     lines = [line.strip() for line in reply.splitlines()]
     kept = [line for line in lines if line and not _SIGNED.search(line) and not line.casefold().startswith("correct:")]
-    said = " ".join(kept)
-    return said if len(said) <= _LONGEST else said[:_LONGEST].rstrip() + " ..."
+    reason = " ".join(kept)
+    return reason if len(reason) <= _LONGEST else reason[:_LONGEST].rstrip() + " ..."

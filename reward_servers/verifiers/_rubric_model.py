@@ -48,8 +48,8 @@ class Check(Reference):
     @property
     def may_ask_for_itself(self) -> bool:
         """Whether it is a rubric that may turn out to be the one that it is part of, which would never end."""
-        given = (self.reference or {}).get("rubric")
-        return self.verifier == "rubric" and (not isinstance(given, list) or bool(self.options.get("rubric")))
+        rubric = (self.reference or {}).get("rubric")
+        return self.verifier == "rubric" and (not isinstance(rubric, list) or bool(self.options.get("rubric")))
 
 
 class Criterion(Reference):
@@ -104,11 +104,11 @@ class Criterion(Reference):
         """Data sets carry keys of their own; one that is nearly ours is a mistake, which would pass in silence."""
         if isinstance(given, dict):
             check = given.get("check")
-            for what, told, known in (
+            for label, keys, known in (
                 ("a criterion", given, cls.model_fields),
                 ("its check", check if isinstance(check, dict) else {}, Check.model_fields),
             ):
-                _refuse_misspelt(str(given.get("id", "")), what, told, known)
+                _refuse_misspelt(str(given.get("id", "")), label, keys, known)
         return given
 
     @model_validator(mode="after")
@@ -138,10 +138,10 @@ class Criterion(Reference):
         return self
 
 
-def _refuse_misspelt(name: str, what: str, told: Iterable[Any], known: Collection[str]) -> None:
-    for key in told:
+def _refuse_misspelt(name: str, label: str, keys: Iterable[Any], known: Collection[str]) -> None:
+    for key in keys:
         if key not in known and (near := get_close_matches(str(key), known, 1, 0.8)):
-            raise ValueError(f"criterion {name}: {key!r} is no key of {what}; {near[0]} is")
+            raise ValueError(f"criterion {name}: {key!r} is no key of {label}; {near[0]} is")
 
 
 Criteria = Annotated[tuple[Criterion, ...], Field(max_length=100)]
@@ -153,18 +153,18 @@ def check_criteria(criteria: tuple[Criterion, ...]) -> None:
     Raises:
         ValueError: Names the criterion.
     """
-    known = {one.id: one for one in criteria}
+    known = {criterion.id: criterion for criterion in criteria}
     if not criteria:
         raise ValueError("rubric: give at least one criterion")
     if len(known) != len(criteria):
-        twice = next(name for name, count in Counter(one.id for one in criteria).items() if count > 1)
+        twice = next(name for name, count in Counter(criterion.id for criterion in criteria).items() if count > 1)
         raise ValueError(f"two criteria have the id {twice!r}; ids must differ")
-    if not any(one.weight for one in criteria):
+    if not any(criterion.weight for criterion in criteria):
         raise ValueError("no criterion has a weight other than 0")
-    for one in criteria:
-        for other in one.requires:
+    for criterion in criteria:
+        for other in criterion.requires:
             if other not in known:
-                raise ValueError(f"criterion {one.id}: requires {other!r}, which is no criterion of this rubric")
+                raise ValueError(f"criterion {criterion.id}: requires {other!r}, which is no criterion of this rubric")
     levels_of(criteria)
 
 
@@ -178,12 +178,12 @@ def levels_of(criteria: tuple[Criterion, ...]) -> list[list[Criterion]]:
     placed: set[str] = set()
     left = list(criteria)
     while left:
-        level = [one for one in left if placed.issuperset(one.requires)]
+        level = [criterion for criterion in left if placed.issuperset(criterion.requires)]
         if not level:
             raise ValueError(f"criterion {left[0].id}: it requires itself, through others")
         levels.append(level)
-        placed.update(one.id for one in level)
-        left = [one for one in left if one.id not in placed]
+        placed.update(criterion.id for criterion in level)
+        left = [criterion for criterion in left if criterion.id not in placed]
     return levels
 
 
@@ -251,7 +251,7 @@ class RubricFile(BaseModel):
     @cached_property
     def by_prompt(self) -> dict[str, tuple[Criterion, ...]]:
         """The criteria of single prompts."""
-        return {one.prompt: one.criteria for one in self.prompts}
+        return {prompt.prompt: prompt.criteria for prompt in self.prompts}
 
     @model_validator(mode="after")
     def _check(self) -> RubricFile:

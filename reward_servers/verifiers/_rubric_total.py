@@ -16,31 +16,41 @@ _SOFT = 0.01
 
 def counted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> dict[str, float]:
     """The scores with 0 for what requires a criterion that is not met; a pitfall costs whatever it requires."""
-    found, known = dict(values), {one.id: one for one in criteria}
-    for one in criteria:
-        if one.points > 0 and not all(known[other].is_met(found.get(other, 0.0)) for other in one.requires):
-            found[one.id] = 0.0
-    return found
+    values_by_id, known = dict(values), {criterion.id: criterion for criterion in criteria}
+    for criterion in criteria:
+        if criterion.points > 0 and not all(
+            known[other].is_met(values_by_id.get(other, 0.0)) for other in criterion.requires
+        ):
+            values_by_id[criterion.id] = 0.0
+    return values_by_id
 
 
 def gate_without_verdict(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> str:
     """The criterion of a gate that has no score; empty where none lacks it. Such a gate is never passed over."""
     if how not in _GATED:
         return ""
-    return next((one.id for one in criteria if one.kind == "must" and one.id not in values), "")
+    return next((criterion.id for criterion in criteria if criterion.kind == "must" and criterion.id not in values), "")
 
 
 def without_positive(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> bool:
     """Whether there are criteria that count for the response, and none of them has a score: the rest is no measure."""
-    counting = [one for one in criteria if one.points > 0 and not (how == "bottom_line" and one.kind == "must")]
-    return bool(counting) and not any(one.id in values for one in counting)
+    counting = [
+        criterion
+        for criterion in criteria
+        if criterion.points > 0 and not (how == "bottom_line" and criterion.kind == "must")
+    ]
+    return bool(counting) and not any(criterion.id in values for criterion in counting)
 
 
 def closed_at(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> list[str]:
     """The criteria that close the gates of an aggregate, in their order."""
     if how not in _GATED:
         return []
-    shut = [one.id for one in criteria if one.kind == "must" and one.id in values and not one.is_met(values[one.id])]
+    shut = [
+        criterion.id
+        for criterion in criteria
+        if criterion.kind == "must" and criterion.id in values and not criterion.is_met(values[criterion.id])
+    ]
     return shut[:1] if how == "levels" else shut
 
 
@@ -64,51 +74,51 @@ def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Ag
     Raises:
         DatasetError: The weights allow no such score.
     """
-    held = [one for one in criteria if one.id in values and one.counts]
+    held = [criterion for criterion in criteria if criterion.id in values and criterion.counts]
     if how == "geometric":
-        return _geometric(values, [one for one in held if one.weight])
+        return _geometric(values, [criterion for criterion in held if criterion.weight])
     if how == "bottom_line":
-        lines = [values[one.id] for one in held if one.kind == "must"]
-        rest = [one for one in held if one.kind != "must"]
+        lines = [values[criterion.id] for criterion in held if criterion.kind == "must"]
+        rest = [criterion for criterion in held if criterion.kind != "must"]
         line = (
-            math.exp(math.fsum(math.log((one + _SOFT) / (1 + _SOFT)) for one in lines) / len(lines)) if lines else 1.0
+            math.exp(math.fsum(math.log((line + _SOFT) / (1 + _SOFT)) for line in lines) / len(lines)) if lines else 1.0
         )
-        others = _weighted if any(one.points > 0 for one in rest) else _placed
-        return line * (others(values, rest) if any(one.weight for one in rest) else 1.0)
+        mean = _weighted if any(criterion.points > 0 for criterion in rest) else _placed
+        return line * (mean(values, rest) if any(criterion.weight for criterion in rest) else 1.0)
     if how == "all_must":
-        met = all(one.is_met(values[one.id]) for one in held if one.kind == "must")
+        met = all(criterion.is_met(values[criterion.id]) for criterion in held if criterion.kind == "must")
         return _weighted(values, held) if met else 0.0
     if how == "levels":
         is_open, seen = True, dict(values)
-        for one in held:
-            if not is_open and one.points > 0:
-                seen[one.id] = 0.0
-            is_open = is_open and (one.kind != "must" or one.is_met(values[one.id]))
+        for criterion in held:
+            if not is_open and criterion.points > 0:
+                seen[criterion.id] = 0.0
+            is_open = is_open and (criterion.kind != "must" or criterion.is_met(values[criterion.id]))
         return _weighted(seen, held)
     return _weighted(values, held) if how == "weighted" else _placed(values, held)
 
 
 def _sum(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
-    return math.fsum(one.points * values[one.id] for one in criteria)
+    return math.fsum(criterion.points * values[criterion.id] for criterion in criteria)
 
 
 def _weighted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
-    most = math.fsum(one.points for one in criteria if one.points > 0)
+    most = math.fsum(criterion.points for criterion in criteria if criterion.points > 0)
     if most == 0:
         raise DatasetError("reference.rubric: no weight is positive; use option aggregate = 'range'")
     return _sum(values, criteria) / most
 
 
 def _placed(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
-    most = math.fsum(one.points for one in criteria if one.points > 0)
-    least = math.fsum(one.points for one in criteria if one.points < 0)
+    most = math.fsum(criterion.points for criterion in criteria if criterion.points > 0)
+    least = math.fsum(criterion.points for criterion in criteria if criterion.points < 0)
     return (_sum(values, criteria) - least) / (most - least)
 
 
 def _geometric(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
-    weights = [abs(one.points) for one in criteria]
-    good = [values[one.id] if one.points > 0 else 1.0 - values[one.id] for one in criteria]
-    if any(one <= 0.0 for one in good):
+    weights = [abs(criterion.points) for criterion in criteria]
+    good = [values[criterion.id] if criterion.points > 0 else 1.0 - values[criterion.id] for criterion in criteria]
+    if any(share <= 0.0 for share in good):
         return 0.0
-    mean = math.fsum(weight * math.log(one) for weight, one in zip(weights, good, strict=True)) / math.fsum(weights)
+    mean = math.fsum(weight * math.log(share) for weight, share in zip(weights, good, strict=True)) / math.fsum(weights)
     return min(1.0, math.exp(mean))

@@ -20,8 +20,8 @@ def _compiled(schema: str) -> Validator:
     kind = validator_for(decoded, default=Draft202012Validator)
     kind.check_schema(decoded)
     # An empty registry: a schema's references are resolved inside it, never fetched.
-    made: Validator = kind(decoded, registry=Registry())
-    return made
+    validator: Validator = kind(decoded, registry=Registry())
+    return validator
 
 
 def compiled(schema: Schema) -> Validator:

@@ -48,7 +48,7 @@ def has_pictures(rollout: Rollout, *, transcript: bool) -> bool:
         transcript: Whether the reader sees all turns, or the last answer.
     """
     seen = rollout.messages if transcript else rollout.messages[-1:]
-    return any(part.kind == "blob" for one in seen for part in one.parts)
+    return any(part.kind == "blob" for message in seen for part in message.parts)
 
 
 def picture_of(rollout: Rollout) -> bytes | None:

@@ -51,17 +51,17 @@ def turn_aspects(rollout: Rollout, options: TurnOptions, share: float, *, answer
 
     Source: OSU-NLP-Group/cobalt verl/code_reward_func_think.py @18ce6aed, as the method `cobalt` computes it.
     """
-    found: dict[str, float] = {}
+    aspects: dict[str, float] = {}
     terms = None if options.form == "none" else form_of(rollout, options.form)
     if terms is not None:
-        found |= {"form_right": terms.right, "form_wrong": terms.wrong}
+        aspects |= {"form_right": terms.right, "form_wrong": terms.wrong}
     if options.improvement:
         form: dict[str, Any] = {} if terms is None else {"format_terms": [[terms.right, terms.wrong]]}
         batch = SignalBatch([share], previous_best=[_previous_best(rollout)], answered=[answered], **form)
         rewards = method("cobalt")(batch).rewards
         assert rewards is not None
-        found["turn"] = float(rewards[0])
-    return found
+        aspects["turn"] = float(rewards[0])
+    return aspects
 
 
 def form_of(rollout: Rollout, unit: Unit) -> published.FormatTerms:
@@ -78,7 +78,7 @@ def form_of(rollout: Rollout, unit: Unit) -> published.FormatTerms:
 
 def _reply(rollout: Rollout) -> str:
     """The reply with its thinking as text, where the caller sends that apart from it."""
-    turns = [one for one in rollout.messages if one.role == "assistant"]
+    turns = [message for message in rollout.messages if message.role == "assistant"]
     apart = "".join(part.text for part in turns[-1].parts if part.kind == "reasoning") if turns else ""
     return f"<think>{apart}</think>{rollout.response}" if apart.strip() else rollout.response
 
@@ -89,16 +89,16 @@ def _counter(rollout: Rollout, unit: Unit, size: int) -> Callable[[str], int]:
         return lambda part: len(part.split())
     if not rollout.token_ids and rollout.content:
         raise CallerError("unit 'tokens' counts the rollout's token_ids; send them", code="missing_token_ids")
-    each = len(rollout.token_ids) / max(1, size)
-    return lambda part: round(len(part) * each)
+    tokens_per_character = len(rollout.token_ids) / max(1, size)
+    return lambda part: round(len(part) * tokens_per_character)
 
 
 def _previous_best(rollout: Rollout) -> float:
-    found = rollout.metadata.get("previous_best")
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= 1 or math.isnan(found):
+    best = rollout.metadata.get("previous_best")
+    if isinstance(best, bool) or not isinstance(best, int | float) or not 0 <= best <= 1 or math.isnan(best):
         raise CallerError(
             "metadata.previous_best: send the best share of tests that an earlier turn passed, from 0 to 1; 0 with a "
             "first turn",
             code="missing_previous_best",
         )
-    return float(found)
+    return float(best)

@@ -36,6 +36,6 @@ def pattern(rollout: Rollout, options: PatternOptions) -> Score:
     if not text:
         return Score.floor("no_answer", "nothing is visible")
     compiled = re.compile(options.pattern, re.IGNORECASE if options.ignore_case else 0)
-    found = compiled.fullmatch(text) if options.whole else compiled.search(text)
-    evidence = {"found": found[0][:200]} if found is not None else {}
-    return Score(float((found is None) == options.absent), evidence=evidence)
+    match = compiled.fullmatch(text) if options.whole else compiled.search(text)
+    evidence = {"found": match[0][:200]} if match is not None else {}
+    return Score(float((match is None) == options.absent), evidence=evidence)

@@ -62,8 +62,8 @@ class GroupReader:
         for place, blob in enumerate(messages):
             if blob.WhichOneof("content") != "inline":
                 raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
-            told = (blob.inline, blob.mime)
-            if self._blobs.setdefault(blob.digest, told) != told:
+            blob_fields = (blob.inline, blob.mime)
+            if self._blobs.setdefault(blob.digest, blob_fields) != blob_fields:
                 raise RequestError(f"blobs[{place}].digest: {shown(blob.digest)} names two different blobs")
 
     def read(self, messages: Sequence[types_pb2.Group], *, later: bool = False) -> ReadGroups:
@@ -127,13 +127,13 @@ def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluati
     """Read the evaluations of a request."""
     return tuple(
         Evaluation(
-            one.verifier,
-            one.version_constraint,
-            one.expected_digest,
-            one.options_json,
-            one.item_limit.ToNanoseconds() / 1e9 if one.HasField("item_limit") else None,
+            message.verifier,
+            message.version_constraint,
+            message.expected_digest,
+            message.options_json,
+            message.item_limit.ToNanoseconds() / 1e9 if message.HasField("item_limit") else None,
         )
-        for one in messages
+        for message in messages
     )
 
 
@@ -174,7 +174,7 @@ class _ReadLater:
 
     def __reduce__(self) -> tuple[type, tuple[Any, ...]]:
         """Travel as a plain one."""
-        return self._plain, tuple(getattr(self, one.name) for one in fields(self._plain))
+        return self._plain, tuple(getattr(self, field.name) for field in fields(self._plain))
 
 
 class _WireContext(_ReadLater, PromptContext):
@@ -229,7 +229,7 @@ class _Messages:
 
     def pieces(self, first: int, last: int) -> list[bytes]:
         """The bytes of rollouts, up to but not including the last: a message for each group."""
-        found: list[bytes] = []
+        messages: list[bytes] = []
         place = bisect_right(self._ends, first)
         start = self._ends[place - 1] if place else 0
         while start < last:
@@ -237,9 +237,9 @@ class _Messages:
             if first > start or last < end:
                 message = _cut(message, max(0, first - start), last - start)
             if end > start:
-                found.append(message.SerializeToString())
+                messages.append(message.SerializeToString())
             place, start = place + 1, end
-        return found
+        return messages
 
 
 def _cut(message: types_pb2.Group, first: int, last: int) -> types_pb2.Group:
@@ -307,7 +307,7 @@ def _read_rollouts(
 
 
 def _read_marks(messages: Iterable[types_pb2.ReasoningMarks]) -> tuple[tuple[str, str], ...]:
-    marks = tuple((one.open, one.close) for one in messages)
+    marks = tuple((message.open, message.close) for message in messages)
     for place, pair in enumerate(marks):
         if not all(mark.strip() for mark in pair) or pair[0] == pair[1]:
             raise RequestError(f"groups.reasoning_marks[{place}]: open and close are two different texts, not blank")
@@ -318,16 +318,16 @@ def _read_content(message: types_pb2.Content, blobs: Mapping[str, tuple[bytes, s
     if message.WhichOneof("form") != "messages":
         return message.text
     _check_pieces("messages", len(message.messages.messages))
-    _check_pieces("parts", sum(len(one.parts) + len(one.tool_calls) for one in message.messages.messages))
+    _check_pieces("parts", sum(len(message.parts) + len(message.tool_calls) for message in message.messages.messages))
     return tuple(
         Message(
-            one.role,
-            tuple(_read_part(part, blobs) for part in one.parts),
-            one.name,
-            tuple(ToolCall(call.id, call.name, call.arguments) for call in one.tool_calls),
-            one.tool_call_id,
+            message.role,
+            tuple(_read_part(part, blobs) for part in message.parts),
+            message.name,
+            tuple(ToolCall(call.id, call.name, call.arguments) for call in message.tool_calls),
+            message.tool_call_id,
         )
-        for one in message.messages.messages
+        for message in message.messages.messages
     )
 
 
@@ -357,9 +357,9 @@ def _read_documents(
 ) -> tuple[Document, ...]:
     _check_pieces("documents", len(messages))
     documents = []
-    for one in messages:
-        text = one.text
-        if one.WhichOneof("content") == "blob":
-            text = _blob(one.blob.digest, blobs)[0].decode("utf-8", "replace")
-        documents.append(Document(one.id, text, one.title, one.uri))
+    for message in messages:
+        text = message.text
+        if message.WhichOneof("content") == "blob":
+            text = _blob(message.blob.digest, blobs)[0].decode("utf-8", "replace")
+        documents.append(Document(message.id, text, message.title, message.uri))
     return tuple(documents)

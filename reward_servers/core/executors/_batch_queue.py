@@ -192,19 +192,19 @@ class BatchQueue:
 
     def _companions(self, mean: float, budget: float, room: int) -> list[_Key]:
         """Groups of the window, those of the likest lengths first."""
-        found: list[tuple[float, int, _Key]] = []
+        companions: list[tuple[float, int, _Key]] = []
         seen: dict[_Key, None] = {}
         cost = 0
-        while self._by_tag and cost < _WINDOW * budget and len(found) < _WINDOW * room:
+        while self._by_tag and cost < _WINDOW * budget and len(companions) < _WINDOW * room:
             entry = heapq.heappop(self._by_tag)
             tag, _, key = entry
             bundle = self._bundles.get(key)
             if bundle is None or bundle.tag != tag or key in seen:
                 continue
-            found.append(entry)
+            companions.append(entry)
             seen[key] = None
             cost += bundle.prompt + bundle.cost
-        for entry in found:
+        for entry in companions:
             heapq.heappush(self._by_tag, entry)
         fitting = [key for key in seen if not self._bundles[key].units[0][0].deaths]
         return sorted(fitting, key=lambda key: abs(self._bundles[key].mean - mean))

@@ -84,8 +84,8 @@ def cause_of_death(worker: WorkerProcess, exit_code: int | None) -> Cause:
     if exit_code == -signal.SIGKILL and reason is None:
         # A worker and its children are under memory bounds of ours: what an item eats ends by those.
         starved = out_of_memory_kills() > worker.host_kills
-        who = "the kernel, for want of memory" if starved else "someone on this host"
-        return Cause(DeathKind.OUTSIDE, f"it was killed by {who}", fresh)
+        killer = "the kernel, for want of memory" if starved else "someone on this host"
+        return Cause(DeathKind.OUTSIDE, f"it was killed by {killer}", fresh)
     words = "it sent what cannot be read" if reason is KillReason.GARBAGE else f"exit code {exit_code}"
     return Cause(DeathKind.CRASH, words, fresh)
 

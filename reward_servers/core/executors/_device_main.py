@@ -128,10 +128,10 @@ class DeviceWorker:
         for place, outcome, context in batch.known:
             self._report(batch.number, place, outcome, 0.0, 0.0, context)
         now = time.monotonic()
-        for one in batch.waiting:
-            if one.deadline is not None and one.deadline <= now:
-                self._report(batch.number, one.place, Skip(SkipReason.DEADLINE), 0.0, 0.0, one.item.context)
-        in_time = [one for one in batch.waiting if one.deadline is None or one.deadline > now]
+        for unit in batch.waiting:
+            if unit.deadline is not None and unit.deadline <= now:
+                self._report(batch.number, unit.place, Skip(SkipReason.DEADLINE), 0.0, 0.0, unit.item.context)
+        in_time = [unit for unit in batch.waiting if unit.deadline is None or unit.deadline > now]
         self._judge(batch, in_time)
         if self._writer.count:
             self._channel.sendall(self._writer.take())
@@ -143,7 +143,7 @@ class DeviceWorker:
         instance = batch.instance
         cpu, started = cpu_now(), time.perf_counter()
         try:
-            returned = instance.function([one.item for one in waiting])
+            returned = instance.function([unit.item for unit in waiting])
             if isinstance(returned, Mapping | Set):
                 raise TypeError(f"score_batch returned a {type(returned).__name__}, which is in no order of items")
             if len(returned) != len(waiting):
@@ -162,9 +162,9 @@ class DeviceWorker:
             return
         share = 1.0 / len(waiting)
         wall, cpu = (time.perf_counter() - started) * share, (cpu_now() - cpu) * share
-        for one, judged in zip(waiting, returned, strict=True):
-            outcome = _settled(instance, judged, one.item.rollout, one.item.context)
-            self._report(batch.number, one.place, outcome, wall, cpu, one.item.context)
+        for unit, judged in zip(waiting, returned, strict=True):
+            outcome = _settled(instance, judged, unit.item.rollout, unit.item.context)
+            self._report(batch.number, unit.place, outcome, wall, cpu, unit.item.context)
 
     def _leave(self, error: DeviceLostError) -> NoReturn:
         """End, when what is known has been told: nothing more can be computed in this process."""

@@ -77,8 +77,8 @@ def fork_parent(context: BaseContext) -> int:
 
 
 def _close(*descriptors: int) -> None:
-    for one in descriptors:
-        os.close(one)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 class _Forked(ForkServerProcess):
@@ -95,11 +95,11 @@ class _Forked(ForkServerProcess):
 
 class _Popen(popen_forkserver.Popen):
     def _launch(self, process_obj: Any) -> None:
-        told = io.BytesIO()
+        buffer = io.BytesIO()
         set_spawning_popen(self)
         try:
-            reduction.dump(spawn.get_preparation_data(process_obj._name), told)
-            reduction.dump(process_obj, told)
+            reduction.dump(spawn.get_preparation_data(process_obj._name), buffer)
+            reduction.dump(process_obj, buffer)
         finally:
             set_spawning_popen(None)
         own: Any = self
@@ -107,5 +107,5 @@ class _Popen(popen_forkserver.Popen):
         # The process ends by itself once this end of the pipe is gone, wherever it is held.
         own.finalizer = util.Finalize(self, _close, (os.dup(orders), own.sentinel))
         with open(orders, "wb") as pipe:
-            pipe.write(told.getbuffer())
+            pipe.write(buffer.getbuffer())
         own.pid = forkserver.read_signed(own.sentinel)

@@ -77,11 +77,11 @@ class Leftovers:
 
     def _can_run(self) -> bool:
         me = self._me
-        threads = [f"{me}/task/{one}" for one in os.listdir(f"/proc/{me}/task") if int(one) != me]
+        threads = [f"{me}/task/{thread}" for thread in os.listdir(f"/proc/{me}/task") if int(thread) != me]
         # What those that are kept have started, as a sandbox its spare processes, is theirs.
         left = [child for child in children_of(me) if child not in self._kept and not is_helper(child)]
-        below = [one for child in left for one in descendants_of(child)]
-        return any(state_of(one) == "R" for one in (*threads, *map(str, left + below)))
+        below = [process for child in left for process in descendants_of(child)]
+        return any(state_of(process) == "R" for process in (*threads, *map(str, left + below)))
 
     def _in_session(self, pid: int) -> bool:
         try:

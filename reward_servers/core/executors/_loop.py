@@ -101,9 +101,9 @@ class LoopExecutor:
         """Judge as much of a stretch as a turn may take; what is left waits for another."""
         if self._may_be_quick:
             rollouts = [stretch.rollout(place) for place in range(len(stretch))]
-            found = self.judge_at_once(stretch.job, rollouts, details=stretch.call.details)
-            found.tell(stretch)
-            stretch.cut(found.done)
+            at_once = self.judge_at_once(stretch.job, rollouts, details=stretch.call.details)
+            at_once.tell(stretch)
+            stretch.cut(at_once.done)
         if not stretch or stretch.call.ended:
             return
         if self._may_be_quick:
@@ -123,28 +123,28 @@ class LoopExecutor:
             What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
             verifier waits for something, and is never judged in this way again.
         """
-        found = AtOnce()
-        judging = self._judge_one_by_one(job, rollouts, found, details)
+        at_once = AtOnce()
+        judging = self._judge_one_by_one(job, rollouts, at_once, details)
         try:
             judging.send(None)
         except StopIteration:
             pass
         else:
             self._may_be_quick = False
-            found.left = True
+            at_once.left = True
             judging.close()
         verifier = self._hosted.verifier
-        found.codes = default_codes(found.scores, verifier.low, verifier.high)
-        for place, code in found.own_codes.items():
-            found.codes[place] = code
-        return found
+        at_once.codes = default_codes(at_once.scores, verifier.low, verifier.high)
+        for place, code in at_once.own_codes.items():
+            at_once.codes[place] = code
+        return at_once
 
-    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], found: AtOnce, details: bool) -> None:
+    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], at_once: AtOnce, details: bool) -> None:
         """Judge items until all are done or the turn is over. Wait only where the verifier does."""
         instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None
         function, low, high, alone = instance.function, verifier.low, verifier.high, instance.takes_subject_alone
-        clock, note_score, note_time = time.perf_counter_ns, found.scores.append, found.run_us.append
+        clock, note_score, note_time = time.perf_counter_ns, at_once.scores.append, at_once.run_us.append
         computed = time.thread_time_ns()
         started = clock()
         turn_ends, last_end = started + _TURN_NS, started + _LONGEST_TURN_NS
@@ -163,10 +163,10 @@ class LoopExecutor:
                     score = returned if plain else plain_score(returned, low, high)
                     outcome = None if score is not None else instance.verdict(returned, details=details)
                     if not details and type(outcome) is Verdict:
-                        found.own_codes[len(found.scores)] = outcome.code
+                        at_once.own_codes[len(at_once.scores)] = outcome.code
                         score, outcome = outcome.score, None
             except BaseException as error:
-                if found.left:
+                if at_once.left:
                     raise  # the coroutine is thrown away
                 outcome = outcome_of(error, verifier)
             ended = clock()
@@ -174,8 +174,8 @@ class LoopExecutor:
                 note_score(score)
                 note_time((ended - started) // 1000)
             elif outcome is not None:
-                found.others.append((rank, outcome, (ended - started) // 1000))
-            found.done = rank + 1
+                at_once.others.append((rank, outcome, (ended - started) // 1000))
+            at_once.done = rank + 1
             if ended > turn_ends:
                 left = _TURN_NS - (time.thread_time_ns() - computed)
                 if left <= 0 or ended > last_end:

@@ -94,8 +94,10 @@ class ResultsWriter:
         self._records += _RECORD.pack(place, _RICH, 0, run_us, cpu_us, 0.0)
         spent = [usage.upstream_calls, usage.input_tokens, usage.output_tokens, usage.cost]
         self._rich.append([spent, [_encode_outcome(outcome) for outcome in outcomes]])
-        said = sum(len(one.evidence) + len(one.feedback) for one in outcomes if isinstance(one, Verdict))
-        self.large = self.large or said > _LARGE
+        size = sum(
+            len(outcome.evidence) + len(outcome.feedback) for outcome in outcomes if isinstance(outcome, Verdict)
+        )
+        self.large = self.large or size > _LARGE
 
     def _code(self, code: str) -> int:
         if code in _CODES:
@@ -113,7 +115,7 @@ class ResultsWriter:
 
 def _encode_outcome(outcome: Outcome) -> list[Any]:
     if isinstance(outcome, Verdict):
-        steps = [[one.start, one.end, one.score, one.message, one.unit] for one in outcome.steps]
+        steps = [[step.start, step.end, step.score, step.message, step.unit] for step in outcome.steps]
         evidence, feedback = outcome.evidence.decode(), outcome.feedback.decode()
         return ["v", outcome.score, outcome.code, outcome.aspects, steps, outcome.note, evidence, feedback]
     if isinstance(outcome, Fault):
@@ -134,14 +136,14 @@ def read_message(payload: bytes) -> ChunkResults | dict[str, Any]:
     try:
         if payload[:1] == bytes([_RESULTS]):
             return _read_results(payload)
-        said = json.loads(payload[1:]) if payload[:1] == bytes([_HELLO]) else None
+        greeting = json.loads(payload[1:]) if payload[:1] == bytes([_HELLO]) else None
     except MessageError:
         raise
     except (ValueError, TypeError, LookupError, StopIteration, struct.error, RecursionError) as error:
         raise MessageError(f"{type(error).__name__}: {error}"[:200]) from None
-    if not isinstance(said, dict):
+    if not isinstance(greeting, dict):
         raise MessageError("it is no message of a worker")
-    return said
+    return greeting
 
 
 def _read_results(payload: bytes) -> ChunkResults:
@@ -156,12 +158,12 @@ def _read_results(payload: bytes) -> ChunkResults:
         rich = iter(values)
     known = (*_CODES, *map(_text, codes))
     records = list(_RECORD.iter_unpack(payload[start:end]))
-    found = ChunkResults(number)
+    results = ChunkResults(number)
     plain = [record for record in records if record[1] == _PLAIN]
     if plain:
-        found.places, _, numbers, found.run_us, found.cpu_us, found.scores = zip(*plain, strict=True)
-        found.codes = [known[code] for code in numbers]
-        if not all(map(math.isfinite, found.scores)):
+        results.places, _, numbers, results.run_us, results.cpu_us, results.scores = zip(*plain, strict=True)
+        results.codes = [known[code] for code in numbers]
+        if not all(map(math.isfinite, results.scores)):
             raise MessageError("a score is no finite number")
     if len(plain) < count:
         for place, form, _, run_us, cpu_us, _ in records:
@@ -169,8 +171,8 @@ def _read_results(payload: bytes) -> ChunkResults:
                 spent, outcomes = next(rich)
                 calls, read, written = map(_count, spent[:3])
                 usage = Usage(cpu_us, calls, read, written, _finite(spent[3]))
-                found.others.append((place, [_decode_outcome(one) for one in outcomes], run_us, usage))
-    return found
+                results.others.append((place, [_decode_outcome(outcome) for outcome in outcomes], run_us, usage))
+    return results
 
 
 def _decode_outcome(values: Sequence[Any]) -> Outcome:

@@ -85,8 +85,8 @@ def _encode_units(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
     context, place = None, -1
     for unit in units:
         subject, job = unit.subject, unit.job
-        which = jobs.setdefault(id(job), len(asked))
-        if which == len(asked):
+        position = jobs.setdefault(id(job), len(asked))
+        if position == len(asked):
             asked.append(_what_is_asked(job))
         if subject.prompt_context is not context:
             context, place = subject.prompt_context, len(shared)
@@ -101,9 +101,9 @@ def _encode_units(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
                 )
             )
         if isinstance(subject, Group):
-            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], which))
+            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], position))
         else:
-            items.append((place, _rollout(subject), which))
+            items.append((place, _rollout(subject), position))
     return frame(pickle.dumps(("run", number, hosting, asked, shared, items), protocol=5))
 
 
@@ -162,8 +162,8 @@ def read_order(payload: bytes) -> Order:
 @cache
 def _reader(path: str) -> Callable[[bytes], list[Rollout]]:
     module, _, name = path.partition(":")
-    found: Callable[[bytes], list[Rollout]] = getattr(importlib.import_module(module), name)
-    return found
+    reader: Callable[[bytes], list[Rollout]] = getattr(importlib.import_module(module), name)
+    return reader
 
 
 def _read_stretch(payload: bytes, asked: _AskedTuple, reader: str, lengths: Sequence[int]) -> list[Asked]:
@@ -180,12 +180,12 @@ def _decode_units(
 ) -> list[Asked]:
     contexts = [PromptContext(*values) for values in shared]
     decoded: list[Asked] = []
-    for place, payload, which in items:
+    for place, payload, position in items:
         context = contexts[place]
         subject: Rollout | Group
         if isinstance(payload, list):
             subject = Group(context, [Rollout(values[0], context, *values[1:]) for values in payload])
         else:
             subject = Rollout(payload[0], context, *payload[1:])
-        decoded.append(Asked(subject, *asked[which]))
+        decoded.append(Asked(subject, *asked[position]))
     return decoded

@@ -32,27 +32,27 @@ def adopt_orphans() -> None:
 
 def children_of(pid: int) -> list[int]:
     """The direct children of a process; none when it has ended."""
-    found: list[int] = []
+    children: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
             with contextlib.suppress(ProcessLookupError):
-                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text("ascii").split())
+                children += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text("ascii").split())
     except (FileNotFoundError, ProcessLookupError):
         if os.path.exists(f"/proc/{pid}"):
             with contextlib.suppress(psutil.Error):  # a kernel that does not list children
-                found = [child.pid for child in psutil.Process(pid).children()]
-    return found
+                children = [child.pid for child in psutil.Process(pid).children()]
+    return children
 
 
 def descendants_of(pid: int) -> list[int]:
     """All descendants of a process, parents before their children."""
-    found: list[int] = []
+    descendants: list[int] = []
     waiting = [pid]
     while waiting:
         children = children_of(waiting.pop())
-        found += children
+        descendants += children
         waiting += children
-    return found
+    return descendants
 
 
 def state_of(pid: int | str) -> str:
@@ -84,11 +84,11 @@ def is_helper(pid: int) -> bool:
 def kill_descendants(pid: int) -> None:
     """Kill what a process has started, and what that has started, until nothing is left that could start more."""
     for _ in range(_ROUNDS):
-        alive = [one for one in descendants_of(pid) if state_of(one) not in ("", "Z", "X")]
+        alive = [process for process in descendants_of(pid) if state_of(process) not in ("", "Z", "X")]
         if not alive:
             return
-        for one in alive:
-            _send(one, signal.SIGKILL)
+        for process in alive:
+            _send(process, signal.SIGKILL)
         time.sleep(0)
 
 

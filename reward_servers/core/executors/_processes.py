@@ -77,17 +77,17 @@ class ProcessExecutor:
         self._settle_plain = settle_plain
         self._preload = list(preload)
         self._size = workers
-        self._device = any(one.verifier.runs is Placement.DEVICE for one in hosted)
+        self._device = any(bound.verifier.runs is Placement.DEVICE for bound in hosted)
         self._own: OwnForkServer | None = None
         if code and not self._device:
             verifier = hosted[0].verifier
             self._own = OwnForkServer(verifier.target.__module__, verifier.modules, preload)
         self._context: BaseContext = self._own or multiprocessing.get_context("spawn" if self._device else "forkserver")
         self._specs = [
-            WorkerSpec(one.verifier.path, one.settings, one.limits.cpu_s, one.limits.memory_bytes, code)
-            for one in hosted
+            WorkerSpec(bound.verifier.path, bound.settings, bound.limits.cpu_s, bound.limits.memory_bytes, code)
+            for bound in hosted
         ]
-        self._index = {id(one): place for place, one in enumerate(hosted)}
+        self._index = {id(bound): place for place, bound in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()
         self._pace = Pace()
         self._queue: FairQueue | BatchQueue = BatchQueue(self._budget, self._risk) if self._device else FairQueue()
@@ -107,9 +107,9 @@ class ProcessExecutor:
         """
         if not self._device and self._own is None:
             # Of what is served in a style only the style: code of others may start threads, which no fork survives.
-            modules = sorted({one.verifier.target.__module__ for one in self._hosted})
-            ours = [f"reward_servers.core.executors.{one}" for one in ("_worker_main", "_fork_parent")]
-            self._context.set_forkserver_preload([*modules, *ours, *self._preload])
+            modules = sorted({bound.verifier.target.__module__ for bound in self._hosted})
+            preloaded = [f"reward_servers.core.executors.{module}" for module in ("_worker_main", "_fork_parent")]
+            self._context.set_forkserver_preload([*modules, *preloaded, *self._preload])
         self._first_ready = asyncio.get_running_loop().create_future()
         for _ in range(self._size):
             self._spawn(0.0)
@@ -165,10 +165,10 @@ class ProcessExecutor:
     @property
     def name(self) -> str:
         """What a report calls this pool."""
-        who = self._hosted[0].identity
+        identity = self._hosted[0].identity
         if self._specs[0].code:
-            return f"{who.name}@{who.version}"
-        return who.name if self._device else "shared"
+            return f"{identity.name}@{identity.version}"
+        return identity.name if self._device else "shared"
 
     @property
     def workers(self) -> tuple[int, int]:
@@ -261,7 +261,7 @@ class ProcessExecutor:
             return
         self._start_failures += 1
         _log.error("a worker could not start: %s", reason)
-        if self._start_failures >= _START_FAILURES and not any(one.ready for one in self._workers):
+        if self._start_failures >= _START_FAILURES and not any(worker.ready for worker in self._workers):
             fault = Fault(Party.SERVICE, "workers_unavailable", reason, retryable=True, retry_after=5.0)
             while units := self._queue.take(self._chunk_size):
                 for unit in units:
@@ -287,7 +287,7 @@ class ProcessExecutor:
     # Work is handed out and comes back.
 
     def _dispatch(self) -> None:
-        for worker in sorted(self._workers, key=lambda one: len(one.chunks)):
+        for worker in sorted(self._workers, key=lambda w: len(w.chunks)):
             if not worker.ready:
                 continue
             while self._retries and not worker.chunks and (self._device or not worker.finished_items):

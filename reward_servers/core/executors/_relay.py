@@ -64,13 +64,13 @@ class Relay:
         now = time.monotonic()
         self._allowed = min(_BURST, self._allowed + _RATE * (now - self._filled))
         self._filled = now
-        told = data[: int(self._allowed)]
-        self._allowed -= len(told)
-        if told:
+        passed = data[: int(self._allowed)]
+        self._allowed -= len(passed)
+        if passed:
             self._tell_dropped()
-            for line in told.decode("utf-8", "replace").splitlines():
+            for line in passed.decode("utf-8", "replace").splitlines():
                 _log.info("%s", line)
-        self._dropped += len(data) - len(told)
+        self._dropped += len(data) - len(passed)
 
     def _tell_dropped(self) -> None:
         if self._dropped:

@@ -37,8 +37,8 @@ class AtOnce:
 
     def ranks(self) -> list[int]:
         """Ranks of the items that have a score."""
-        others = {rank for rank, _, _ in self.others}
-        return [rank for rank in range(self.done) if rank not in others]
+        undone = {rank for rank, _, _ in self.others}
+        return [rank for rank in range(self.done) if rank not in undone]
 
     def tell(self, stretch: Stretch) -> None:
         """Tell the call of a stretch what became of its first items."""

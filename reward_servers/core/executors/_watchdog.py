@@ -129,7 +129,7 @@ class Watchdog:
         age = now - worker.last_progress
         begun = next((chunk for chunk in worker.chunks if chunk.place(unit) >= 0), None)
         items = len(begun.units) if begun is not None and begun.together else 1
-        if unit.settled and (begun is None or all(one.settled for one in begun.pending())):
+        if unit.settled and (begun is None or all(pending.settled for pending in begun.pending())):
             worker.kill(KillReason.ABANDONED)
         elif stopped > _STOPPED:
             _log.warning("a worker of %s has been stopped for %.0f s; it is replaced", name, stopped)
@@ -138,7 +138,8 @@ class Watchdog:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
             worker.kill(KillReason.WALL)
         elif (
-            sum(used - seen.cpu.get(one, 0.0) for one, used in tree.cpu.items()) > items * unit.job.max_cpu_s * OVERRUN
+            sum(used - seen.cpu.get(process, 0.0) for process, used in tree.cpu.items())
+            > items * unit.job.max_cpu_s * OVERRUN
         ):
             worker.kill(KillReason.CPU)
         elif limits.memory_bytes and self._over_memory(pid, tree, limits.memory_bytes):
@@ -198,12 +199,12 @@ def _tree(pid: int) -> _Tree:
         processes = [worker, *worker.children(recursive=True)]
     except psutil.Error:
         return tree
-    for one in processes:
+    for process in processes:
         try:
-            tree.cpu[one.pid] = float(sum(one.cpu_times()[: 4 if one is not worker else 2]))
-            if one is worker or not is_helper(one.pid):
-                tree.counted.append(one)
-                tree.resident += one.memory_info().rss
+            tree.cpu[process.pid] = float(sum(process.cpu_times()[: 4 if process is not worker else 2]))
+            if process is worker or not is_helper(process.pid):
+                tree.counted.append(process)
+                tree.resident += process.memory_info().rss
         except psutil.Error:
             continue
     return tree

@@ -88,7 +88,7 @@ class Chunk:
     def place(self, unit: Unit | None) -> int:
         """The place of a unit; -1 for one that is not here."""
         units = self.units.made() if isinstance(self.units, Stretch) else enumerate(self.units)
-        return next((place for place, one in units if one is unit), -1)
+        return next((place for place, candidate in units if candidate is unit), -1)
 
     def finish(self, first: int, last: int) -> None:
         """Note that items are finished, up to but not including the last."""
@@ -170,9 +170,9 @@ class WorkerProcess(asyncio.Protocol):
 
     async def start(self, context: BaseContext) -> None:
         """Start the process."""
-        ours, theirs = context.Pipe(duplex=True)
+        near, far = context.Pipe(duplex=True)
         process = context.Process(  # type: ignore[attr-defined]
-            target=_worker_main.main, args=(theirs, self._specs), daemon=True, name="assay-worker"
+            target=_worker_main.main, args=(far, self._specs), daemon=True, name="assay-worker"
         )
         with orphans.starting():
             await asyncio.get_running_loop().run_in_executor(None, process.start)
@@ -180,10 +180,10 @@ class WorkerProcess(asyncio.Protocol):
             orphans.remember(process.pid)
             # Not told by the worker: the kernel would name another process where this one has just died.
             self._parent = fork_parent(context)
-        theirs.close()
+        far.close()
         self._process = process
-        endpoint = socket.socket(fileno=socket.dup(ours.fileno()))
-        ours.close()
+        endpoint = socket.socket(fileno=socket.dup(near.fileno()))
+        near.close()
         self._share(endpoint)
         endpoint.setblocking(False)
         loop = asyncio.get_running_loop()
@@ -329,7 +329,7 @@ class WorkerProcess(asyncio.Protocol):
     def _take_results(self, now: float, message: ChunkResults) -> None:
         self.last_progress = now
         self.stalled = False
-        chunk = next((one for one in self.chunks if one.number == message.number), None)
+        chunk = next((chunk for chunk in self.chunks if chunk.number == message.number), None)
         if chunk is None:
             return
         if (stretch := _as_they_are(chunk, message)) is not None:
@@ -350,17 +350,17 @@ class WorkerProcess(asyncio.Protocol):
             self.chunks.remove(chunk)
 
 
-def _as_they_are(chunk: Chunk, found: ChunkResults) -> Stretch | None:
+def _as_they_are(chunk: Chunk, results: ChunkResults) -> Stretch | None:
     """The stretch whose results can be passed on all at once: each is what it should be, and none goes its own way."""
-    units, places = chunk.units, found.places
-    if found.others or not places or not isinstance(units, Stretch) or not units.whole:
+    units, places = chunk.units, results.places
+    if results.others or not places or not isinstance(units, Stretch) or not units.whole:
         return None
     first, last = places[0], places[-1] + 1
     if last > len(units) or tuple(places) != tuple(range(first, last)) or any(chunk.done[first:last]):
         return None
     verifier = units.job.hosted.verifier
     low, high = verifier.low, verifier.high
-    return units if all(low <= score <= high for score in found.scores) else None
+    return units if all(low <= score <= high for score in results.scores) else None
 
 
 def _checked(unit: Unit, outcomes: list[Outcome]) -> list[Outcome]:
@@ -374,6 +374,6 @@ def _checked(unit: Unit, outcomes: list[Outcome]) -> list[Outcome]:
     verifier = unit.job.hosted.verifier
     for place, outcome in enumerate(outcomes):
         if isinstance(outcome, Verdict) and not verifier.low <= outcome.score <= verifier.high:
-            said = f"a worker of {verifier.name} sent the score {outcome.score!r}, outside its range"
-            outcomes[place] = Fault(Party.SERVICE, "invalid_score", said)
+            problem = f"a worker of {verifier.name} sent the score {outcome.score!r}, outside its range"
+            outcomes[place] = Fault(Party.SERVICE, "invalid_score", problem)
     return outcomes

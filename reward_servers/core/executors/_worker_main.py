@@ -177,7 +177,9 @@ class _Worker:
         self._polled_at = 0.0
         self._timer_limit = 0.0
         # A timer that a verifier sets for all its items is its own.
-        self._timers = [one for one in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL) if not signal.getitimer(one)[0]]
+        self._timers = [
+            timer for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL) if not signal.getitimer(timer)[0]
+        ]
         self._idle_memory = _memory_now()
         self._memory_limit = -1
         self._is_fresh = True
@@ -260,16 +262,16 @@ class _Worker:
 
     def _arm_timer(self, max_cpu_s: float) -> None:
         """Set the kernel's timer again where a tenth of it is used, or an item has set it to something else."""
-        left, every = signal.getitimer(signal.ITIMER_PROF)
+        left, interval = signal.getitimer(signal.ITIMER_PROF)
         whole = max_cpu_s * OVERRUN
-        if max_cpu_s != self._timer_limit or every or not 0.0 <= whole - left + _TICK <= 0.1 * max_cpu_s + _TICK:
+        if max_cpu_s != self._timer_limit or interval or not 0.0 <= whole - left + _TICK <= 0.1 * max_cpu_s + _TICK:
             signal.setitimer(signal.ITIMER_PROF, whole)
             self._timer_limit = max_cpu_s
 
     def _end_timers(self) -> None:
         """End what an item has left set to interrupt it: it would interrupt another."""
-        for one in self._timers:
-            signal.setitimer(one, 0)
+        for timer in self._timers:
+            signal.setitimer(timer, 0)
 
     def _run_item(self, number: int, place: int, instance: Instance, asked: Asked) -> None:
         subject, max_cpu_s = asked.subject, asked.max_cpu_s

@@ -154,13 +154,13 @@ class Sql:
 
     def _judged(self, query: str, databases: list[Database], expected: list[Table], equality: Equality) -> Score:
         for right, (database, table) in enumerate(zip(databases, expected, strict=True)):
-            given = self._runner.run(database, query)
-            if isinstance(given, Failure):
-                code = {"refused": "not_read_only", "limit": "limit"}.get(given.stage, "query_error")
+            result = self._runner.run(database, query)
+            if isinstance(result, Failure):
+                code = {"refused": "not_read_only", "limit": "limit"}.get(result.stage, "query_error")
                 aspects = {"runs": 0.0, "databases": right / len(databases)}
-                return Score(0.0, code, note=given.message, aspects=aspects, feedback={"error": given.message})
-            if not same_table(given, table, equality):
-                evidence = {"query": query, "returned": given[:_SHOWN], "rows": len(given), "right": table[:_SHOWN]}
+                return Score(0.0, code, note=result.message, aspects=aspects, feedback={"error": result.message})
+            if not same_table(result, table, equality):
+                evidence = {"query": query, "returned": result[:_SHOWN], "rows": len(result), "right": table[:_SHOWN]}
                 return Score(0.0, aspects={"runs": 1.0, "databases": right / len(databases)}, evidence=evidence)
         return Score(1.0, aspects={"runs": 1.0, "databases": 1.0}, evidence={"query": query})
 
@@ -188,13 +188,14 @@ class Sql:
             raise CallerError("this server has no databases: set `databases`, or send `setup`", code="no_databases")
         endings = _ENDINGS[ref.dialect]
         inside = self._folder / str(ref.db_id)
-        found = sorted(path for path in inside.glob("*") if path.suffix in endings)[:_MOST] if inside.is_dir() else []
-        found = (
-            found or [path for path in (self._folder / f"{ref.db_id}{one}" for one in endings) if path.is_file()][:1]
+        files = sorted(path for path in inside.glob("*") if path.suffix in endings)[:_MOST] if inside.is_dir() else []
+        files = (
+            files
+            or [path for path in (self._folder / f"{ref.db_id}{ending}" for ending in endings) if path.is_file()][:1]
         )
-        if not found:
+        if not files:
             raise DatasetError(f"reference.db_id: this server has no {ref.dialect} database {ref.db_id!r}")
-        return [Database(ref.dialect, path=str(path)) for path in found]
+        return [Database(ref.dialect, path=str(path)) for path in files]
 
 
 def _query(rollout: Rollout, options: SqlOptions) -> str | None:

@@ -49,7 +49,7 @@ def compared(rollout: Rollout, options: ValueOptions, reader: Callable[[str], An
         return Score.floor("no_answer", f"nothing to read (take = {options.take})")
     blocks = fenced(answer)
     try:
-        given = _leaves(reader(blocks[-1] if blocks else answer), options)
+        leaves = _leaves(reader(blocks[-1] if blocks else answer), options)
     except (ValueError, RecursionError) as error:
         return Score.floor("malformed", f"not {name}: {error}"[:300])
     except _TooMuchError:
@@ -58,12 +58,12 @@ def compared(rollout: Rollout, options: ValueOptions, reader: Callable[[str], An
         wanted = _leaves(right, options)
     except _TooMuchError:
         raise DatasetError(f"reference.answer: deeper than {_DEEPEST} levels or over {_MOST} values") from None
-    shared = _shared(given, wanted, options.relative)
+    shared = _shared(leaves, wanted, options.relative)
     aspects = {
-        "f1": 2 * shared / (len(given) + len(wanted)),
-        "precision": shared / len(given),
+        "f1": 2 * shared / (len(leaves) + len(wanted)),
+        "precision": shared / len(leaves),
         "recall": shared / len(wanted),
-        "exact": float(shared == len(given) == len(wanted)),
+        "exact": float(shared == len(leaves) == len(wanted)),
     }
     return Score(aspects[options.metric], aspects=aspects)
 
@@ -74,11 +74,13 @@ def _leaves(value: Any, options: ValueOptions, path: str = "", depth: int = 0) -
         raise _TooMuchError
     if isinstance(value, dict) and value:
         parts = [
-            leaf for key, one in value.items() for leaf in _leaves(one, options, f"{path}.{json.dumps(key)}", depth + 1)
+            leaf
+            for key, item in value.items()
+            for leaf in _leaves(item, options, f"{path}.{json.dumps(key)}", depth + 1)
         ]
     elif isinstance(value, list) and value:
-        items = enumerate(value) if options.lists == "ordered" else (("*", one) for one in value)
-        parts = [leaf for place, one in items for leaf in _leaves(one, options, f"{path}[{place}]", depth + 1)]
+        items = enumerate(value) if options.lists == "ordered" else (("*", item) for item in value)
+        parts = [leaf for place, item in items for leaf in _leaves(item, options, f"{path}[{place}]", depth + 1)]
     else:
         text = value if options.case or not isinstance(value, str) else value.casefold()
         return [(path, json.dumps(text) if isinstance(text, dict | list) else text)]
@@ -87,20 +89,23 @@ def _leaves(value: Any, options: ValueOptions, path: str = "", depth: int = 0) -
     return parts
 
 
-def _shared(ours: list[tuple[str, Any]], theirs: list[tuple[str, Any]], relative: float) -> int:
+def _shared(leaves: list[tuple[str, Any]], wanted_leaves: list[tuple[str, Any]], relative: float) -> int:
     """Values of the same path that agree, each used once: numbers within the tolerance, all else exactly."""
-    plain = [Counter((path, _key(value)) for path, value in one if not _is_number(value)) for one in (ours, theirs)]
+    plain = [
+        Counter((path, _key(value)) for path, value in side if not _is_number(value))
+        for side in (leaves, wanted_leaves)
+    ]
     count = sum((plain[0] & plain[1]).values())
     numbers: dict[str, list[float]] = {}
-    for path, value in theirs:
+    for path, value in wanted_leaves:
         if _is_number(value):
             numbers.setdefault(path, []).append(value)
-    for path, value in ours:
+    for path, value in leaves:
         if _is_number(value):
             left = numbers.get(path, [])
-            near = [one for one in left if abs(one - value) <= relative * max(abs(one), abs(value))]
+            near = [number for number in left if abs(number - value) <= relative * max(abs(number), abs(value))]
             if near:
-                left.remove(min(near, key=lambda one: abs(one - value)))
+                left.remove(min(near, key=lambda number: abs(number - value)))
                 count += 1
     return count
 

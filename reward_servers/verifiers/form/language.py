@@ -69,7 +69,10 @@ def language(rollout: Rollout, ref: LanguageReference, options: LanguageOptions)
     share = share_in(text, wanted, among)
     if share is None:
         return Score.floor("no_answer", "there are no letters")
-    found = identify(text, among)
-    aspects = {"share": share, "probability": found[1] if found is not None and found[0] == wanted else 0.0}
+    identified = identify(text, among)
+    aspects = {
+        "share": share,
+        "probability": identified[1] if identified is not None and identified[0] == wanted else 0.0,
+    }
     value = share if options.metric == "share" else float(share >= options.enough)
-    return Score(value, aspects=aspects, evidence={"whole": found})
+    return Score(value, aspects=aspects, evidence={"whole": identified})

@@ -45,7 +45,7 @@ def _hint(rollout: Rollout, key: str) -> str:
     """
     if not key:
         return rollout.response
-    found = rollout.metadata.get(key, "")
-    if not isinstance(found, str) or len(found) > _LONGEST:
+    hint = rollout.metadata.get(key, "")
+    if not isinstance(hint, str) or len(hint) > _LONGEST:
         raise CallerError(f"metadata.{key}: expected a text of at most {_LONGEST} characters", code="invalid_metadata")
-    return found
+    return hint

@@ -38,12 +38,12 @@ def repetition(rollout: Rollout, options: RepetitionOptions) -> Score:
     of HAPO (HCY123902/HAPO utils.py @c91ae3b6, with n-grams of three tokens).
     """
     text = rollout.response
-    found = _units(rollout, options.unit)
-    if not found:
+    units = _units(rollout, options.unit)
+    if not units:
         return Score.floor("no_answer", f"there are no {options.unit}")
-    count = max(1, len(found) - options.ngram + 1)
-    distinct = len({tuple(found[place : place + options.ngram]) for place in range(count)}) / count
-    repeated = -repetition_penalty(found, ngram=options.ngram)
+    count = max(1, len(units) - options.ngram + 1)
+    distinct = len({tuple(units[place : place + options.ngram]) for place in range(count)}) / count
+    repeated = -repetition_penalty(units, ngram=options.ngram)
     loop = repeats(text, shortest=options.loop_characters, times=options.loop_times)
     aspects = {"distinct": distinct, "repeated": repeated, "loop": float(loop)}
     return Score(0.0, "loop", aspects=aspects) if loop else Score(distinct, aspects=aspects)
@@ -55,9 +55,9 @@ def _units(rollout: Rollout, unit: Unit) -> Sequence[Hashable]:
     Raises:
         CallerError: Tokens are to be compared and none were sent.
     """
-    found = words(rollout.response)
-    if unit == "words" or not found:
-        return found
+    units = words(rollout.response)
+    if unit == "words" or not units:
+        return units
     if not rollout.token_ids:
         raise CallerError("unit 'tokens' compares the rollout's token_ids; send them", code="missing_token_ids")
     return rollout.token_ids

@@ -70,20 +70,20 @@ class _Block:
 def _blocks(text: str, names: Sequence[str]) -> list[_Block] | None:
     """What is in the named tags, one after the other; None where they do not open and close in turn."""
     mark = re.compile("<(/?)(" + "|".join(map(re.escape, names)) + ")>")
-    found: list[_Block] = []
+    blocks: list[_Block] = []
     opened: re.Match[str] | None = None
     for match in mark.finditer(text):
         closes, name = match.groups()
-        if len(found) > _MOST or bool(closes) != (opened is not None):
+        if len(blocks) > _MOST or bool(closes) != (opened is not None):
             return None
         if opened is None:
             opened = match
         elif opened[2] != name:
             return None
         else:
-            found.append(_Block(name, opened.start(), (opened.end(), match.start()), match.end()))
+            blocks.append(_Block(name, opened.start(), (opened.end(), match.start()), match.end()))
             opened = None
-    return found if opened is None else None
+    return blocks if opened is None else None
 
 
 @verifier("tags", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects=dict.fromkeys(_RULES, 0.0))
@@ -97,11 +97,14 @@ def tags(rollout: Rollout, options: TagsOptions) -> Score:
     blocks = _blocks(text, list(letters))
     rules = {"balanced": blocks is not None, "sequence": False}
     if blocks is not None:
-        rules["sequence"] = pattern.fullmatch("".join(letters[one.name] for one in blocks)) is not None
+        rules["sequence"] = pattern.fullmatch("".join(letters[block.name] for block in blocks)) is not None
     if options.filled:
-        rules["filled"] = bool(blocks) and all(text[slice(*one.inside)].strip() for one in blocks or ())
+        rules["filled"] = bool(blocks) and all(text[slice(*block.inside)].strip() for block in blocks or ())
     if options.only:
-        ends, starts = [0, *(one.end for one in blocks or ())], [*(one.start for one in blocks or ()), len(text)]
+        ends, starts = (
+            [0, *(block.end for block in blocks or ())],
+            [*(block.start for block in blocks or ()), len(text)],
+        )
         rules["only"] = bool(blocks) and not any(text[a:b].strip() for a, b in zip(ends, starts, strict=True))
     held = sum(rules.values())
     value = held / len(rules) if options.grade == "share" and blocks else float(held == len(rules))

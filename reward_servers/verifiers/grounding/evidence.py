@@ -64,25 +64,25 @@ def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions)
     )
     cited = {name for claim in report.claims for name in claim.citations}
     invented = {name for claim in report.claims for name in claim.unresolved}
-    chosen = [one for one in sources if options.of == "found" or one.id in cited]
-    hits = [any(_is(one, way) for one in chosen for way in ways_of(point)) for point in ref.evidence]
-    there = [any(_is(one, way) for one in sources for way in ways_of(point)) for point in ref.evidence]
+    chosen = [source for source in sources if options.of == "found" or source.id in cited]
+    hits = [any(_is(c, way) for c in chosen for way in ways_of(point)) for point in ref.evidence]
+    there = [any(_is(source, way) for source in sources for way in ways_of(point)) for point in ref.evidence]
     ways = [way for point in ref.evidence for way in ways_of(point)]
-    others = sum(not any(_is(one, way) for way in ways) for one in chosen)
+    wrong = sum(not any(_is(c, way) for way in ways) for c in chosen)
     # What names no document selects one that is not there.
-    others += len(invented) if options.of == "cited" else 0
+    wrong += len(invented) if options.of == "cited" else 0
     hit, wanted = sum(hits), len(ref.evidence)
-    found = {
-        "iou": hit / (wanted + others) if wanted + others else 1.0,
+    measures = {
+        "iou": hit / (wanted + wrong) if wanted + wrong else 1.0,
         "recall": hit / wanted if wanted else 1.0,
-        "precision": hit / (hit + others) if hit + others else float(not wanted),
+        "precision": hit / (hit + wrong) if hit + wrong else float(not wanted),
     }
     aspects = {
-        **found,
+        **measures,
         "found": sum(there) / wanted if wanted else 1.0,
         "sufficient": float(all(there)),
         "cited": float(len(cited)),
         "attempted": float(not report.abstains),
     }
     missing = [point for point, is_there in zip(ref.evidence, there, strict=True) if not is_there]
-    return Score(found[options.measure], aspects=aspects, evidence={"cited": sorted(cited), "not_found": missing})
+    return Score(measures[options.measure], aspects=aspects, evidence={"cited": sorted(cited), "not_found": missing})

@@ -71,13 +71,13 @@ def fact_coverage(rollout: Rollout, ref: FactsReference, options: FactsOptions) 
     hits = 0
     for text, asked in _replies(rollout):
         # A tool may repeat what it was asked: what the policy wrote first was not brought to light.
-        told = {
+        supported = {
             place
             for place, written in enumerate(ways)
             if any(way in text and (place in seen or way not in asked) for way in written)
         }
-        hits += bool(told)
-        seen |= told
+        hits += bool(supported)
+        seen |= supported
         curve.append(len(seen) / len(ways))
     calls, coverage = len(curve), len(seen) / len(ways)
     answer = visible(rollout.response, rollout.reasoning_marks).text

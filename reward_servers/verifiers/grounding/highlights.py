@@ -26,11 +26,11 @@ class HighlightsReference(Reference):
     @field_validator("saliency")
     @classmethod
     def _check(cls, value: dict[str, float]) -> dict[str, float]:
-        if not all(0 <= one < math.inf for one in value.values()):
+        if not all(0 <= number < math.inf for number in value.values()):
             raise ValueError("grades are numbers from 0")
         if not any(value.values()):
             raise ValueError("no clip has a grade above 0, so none is a highlight")
-        return {name.strip(): one for name, one in value.items()}
+        return {name.strip(): number for name, number in value.items()}
 
 
 class HighlightsOptions(AnswerOptions):
@@ -64,11 +64,11 @@ def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOp
         return Score(None, "malformed", aspects=unnamed, note=note)
     if not named:
         return Score(None, "no_answer", aspects=unnamed, note="no clip is named")
-    found = len(named.keys() & right.keys())
-    precision, recall = found / len(named), found / len(right)
-    f2 = 5 * precision * recall / (4 * precision + recall) if found else 0.0
+    hits = len(named.keys() & right.keys())
+    precision, recall = hits / len(named), hits / len(right)
+    f2 = 5 * precision * recall / (4 * precision + recall) if hits else 0.0
     error = _error(right, named)
-    value = (1 - options.grades) * f2 + options.grades / (1 + error) if found else 0.0
+    value = (1 - options.grades) * f2 + options.grades / (1 + error) if hits else 0.0
     aspects = {"f2": f2, "precision": precision, "recall": recall, "wmse": error}
     return Score(min(1.0, value), aspects=aspects)
 
@@ -88,11 +88,11 @@ def _graded(text: str) -> dict[str, float] | None:
         return None
     if not isinstance(read, dict) or len(read) > _MOST:
         return None
-    found: dict[str, float] = {}
+    grades: dict[str, float] = {}
     for name, grade in read.items():
         if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade < math.inf:
             return None
-        if name.strip() in found:
+        if name.strip() in grades:
             return None
-        found[name.strip()] = float(min(grade, 1e150))
-    return {name: grade for name, grade in found.items() if grade > 0}
+        grades[name.strip()] = float(min(grade, 1e150))
+    return {name: grade for name, grade in grades.items() if grade > 0}

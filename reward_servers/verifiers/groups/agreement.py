@@ -34,9 +34,9 @@ class AgreementOptions(ClusterOptions):
 def _answers(group: Group, options: AgreementOptions) -> list[str]:
     """The answer of each rollout; empty where it has none."""
     if options.equal == "math":
-        found = (extract(one.response, _DEFAULT, one.reasoning_marks).text for one in group)
-        return [text or "" for text in found]
-    return [_FORM.of(taken(one, options) or "") for one in group]
+        extracted = (extract(rollout.response, _DEFAULT, rollout.reasoning_marks).text for rollout in group)
+        return [text or "" for text in extracted]
+    return [_FORM.of(taken(rollout, options) or "") for rollout in group]
 
 
 def _clusters(answers: Sequence[str], same: Same) -> list[list[int]]:
@@ -46,7 +46,9 @@ def _clusters(answers: Sequence[str], same: Same) -> list[list[int]]:
     """
     clusters: list[list[int]] = []
     for place, answer in enumerate(answers):
-        joined = next((one for one in clusters if answer and answers[one[0]] and same(one[0], place)), None)
+        joined = next(
+            (cluster for cluster in clusters if answer and answers[cluster[0]] and same(cluster[0], place)), None
+        )
         if joined is None:
             clusters.append([place])
         else:

@@ -38,9 +38,9 @@ class _Answers:
 
     def __init__(self, group: Group, options: MeaningOptions, ctx: Context) -> None:
         self._rollouts, self._ask, self._ctx = list(group), options.ask, ctx
-        found = [(taken(one, options) or "").strip() for one in self._rollouts]
-        self.texts = [text if len(text) <= _LONGEST else "" for text in found]
-        self.too_long = {place for place, text in enumerate(found) if len(text) > _LONGEST}
+        answers = [(taken(rollout, options) or "").strip() for rollout in self._rollouts]
+        self.texts = [text if len(text) <= _LONGEST else "" for text in answers]
+        self.too_long = {place for place, text in enumerate(answers) if len(text) > _LONGEST}
         self.provoked: dict[int, str] = {}
 
     async def clusters(self) -> list[list[int]]:
@@ -86,7 +86,7 @@ class _Answers:
                 self.provoked[blamed[name]] = verdict.code
         if not self.provoked.keys() & {first, second} and replies.faults:
             raise replies.fault("questions about meaning")
-        return len(replies.verdicts) == 2 and all(one.score >= 0.5 for one in replies.verdicts.values())
+        return len(replies.verdicts) == 2 and all(verdict.score >= 0.5 for verdict in replies.verdicts.values())
 
     async def _says(self, rollout: Rollout, text: str, other: str) -> Any:
         asked = {**self._ask, "protocol": "equivalence"}

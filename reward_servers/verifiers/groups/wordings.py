@@ -51,42 +51,42 @@ def wordings(group: Group, options: WordingsOptions) -> Sequence[Score]:
     if (refused := too_large(group, _MOST)) is not None:
         return refused
     rollouts = list(group)
-    named = [_field(one, options.field) for one in rollouts]
+    named = [_field(rollout, options.field) for rollout in rollouts]
     if len(set(map(repr, named))) < 2:
-        what = f"metadata.{options.field}: the group has one wording; give rollouts of two or more"
-        raise CallerError(what, code="one_wording")
+        reason = f"metadata.{options.field}: the group has one wording; give rollouts of two or more"
+        raise CallerError(reason, code="one_wording")
     overlap = _overlap(rollouts, named, options.retrieved) if options.retrieved else None
-    answers = [similarity.words(taken(one, options) or "")[:_WORDS] for one in rollouts]
+    answers = [similarity.words(taken(rollout, options) or "")[:_WORDS] for rollout in rollouts]
     scores = []
     for words, own in zip(answers, named, strict=True):
-        others = [text for text, name in zip(answers, named, strict=True) if text and name != own]
-        aspects = {"compared": float(len(others)), "retrieved": overlap}
+        other_texts = [text for text, name in zip(answers, named, strict=True) if text and name != own]
+        aspects = {"compared": float(len(other_texts)), "retrieved": overlap}
         if not words:
             scores.append(Score(None, "no_answer", aspects={**aspects, "compared": 0.0}))
-        elif not others:
+        elif not other_texts:
             scores.append(Score(0.0, "undecided", aspects=aspects, note="no other wording has an answer"))
         else:
-            alike = [_likeness(words, other, options) for other in others]
+            alike = [_likeness(words, other, options) for other in other_texts]
             scores.append(Score(min(1.0, sum(alike) / len(alike)), aspects=aspects))
     return scores
 
 
 def _field(rollout: Rollout, name: str) -> Any:
-    found = rollout.metadata.get(name)
-    if found is None:
+    value = rollout.metadata.get(name)
+    if value is None:
         raise CallerError(f"metadata.{name}: send it with every rollout of the group", code="missing_metadata")
-    return found
+    return value
 
 
 def _overlap(rollouts: Sequence[Rollout], named: Sequence[Any], name: str) -> float:
     """Overlap of what was retrieved for the wordings: of each, what its first rollout says."""
-    first = {repr(own): one for one, own in reversed(list(zip(rollouts, named, strict=True)))}
+    first = {repr(own): rollout for rollout, own in reversed(list(zip(rollouts, named, strict=True)))}
     sets = []
-    for one in first.values():
-        found = _field(one, name)
-        if not isinstance(found, list) or not all(isinstance(document, str | int) for document in found):
+    for rollout in first.values():
+        documents = _field(rollout, name)
+        if not isinstance(documents, list) or not all(isinstance(document, str | int) for document in documents):
             raise CallerError(f"metadata.{name}: a list of ids is needed", code="bad_metadata")
-        sets.append(found)
+        sets.append(documents)
     return set_overlap(sets)
 
 

@@ -43,7 +43,8 @@ class IfevalOptions(Options):
 def _instructions(ref: IfevalReference) -> list[Instruction]:
     try:
         return [
-            read_instruction(name, given or {}) for name, given in zip(ref.instruction_id_list, ref.kwargs, strict=True)
+            read_instruction(name, arguments or {})
+            for name, arguments in zip(ref.instruction_id_list, ref.kwargs, strict=True)
         ]
     except InstructionError as error:
         raise DatasetError(f"reference: {error}") from None
@@ -68,9 +69,12 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
     answer = visible(rollout.response, rollout.reasoning_marks).text
     if not answer.strip():
         return Score.floor("no_answer", "there is no text")
-    strictly = [one.followed(answer) for one in asked]
+    strictly = [instruction.followed(answer) for instruction in asked]
     forms = loosely(answer)
-    loose = [held or any(one.followed(form) for form in forms) for one, held in zip(asked, strictly, strict=True)]
+    loose = [
+        held or any(instruction.followed(form) for form in forms)
+        for instruction, held in zip(asked, strictly, strict=True)
+    ]
     aspects = {
         "strict": float(all(strictly)),
         "loose": float(all(loose)),
@@ -79,6 +83,6 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
     }
     held = strictly if options.mode == "strict" else loose
     aspects |= {f"instruction_{place}": float(followed) for place, followed in enumerate(held, 1)}
-    failed = [one.name for one, followed in zip(asked, held, strict=True) if not followed]
+    failed = [instruction.name for instruction, followed in zip(asked, held, strict=True) if not followed]
     value = aspects[options.mode if options.grade == "all" else f"share_{options.mode}"]
     return Score(value, aspects=aspects, note=", ".join(failed)[:500], feedback={"failed": failed})

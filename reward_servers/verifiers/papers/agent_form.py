@@ -41,17 +41,17 @@ def agent_form(rollout: Rollout, options: AgentFormOptions) -> Score:
     (arXiv 2511.13288) uses it.
     """
     turns = rollout.messages
-    own = [one for one in turns if one.role == "assistant"]
-    if not any(one.text.strip() or one.tool_calls for one in own):
+    own = [turn for turn in turns if turn.role == "assistant"]
+    if not any(turn.text.strip() or turn.tool_calls for turn in own):
         return Score.floor("no_answer", "the agent wrote nothing")
-    parts = [_parts(one, options) for one in own]
-    if all(found == [] for found in parts):
+    parts = [_parts(turn, options) for turn in own]
+    if all(part == [] for part in parts):
         return Score(None, "malformed", aspects=dict.fromkeys(_RULES, 0.0), note="there is no tag")
     held = {
-        "balanced": all(found is not None for found in parts),
-        "order": all(_in_order(found, one, options) for found, one in zip(parts, own, strict=True)),
+        "balanced": all(part is not None for part in parts),
+        "order": all(_in_order(part, turn, options) for part, turn in zip(parts, own, strict=True)),
         "turns": _by_turns(turns),
-        "result": [_results(found, options) for found in parts] == [0] * (len(own) - 1) + [1],
+        "result": [_results(part, options) for part in parts] == [0] * (len(own) - 1) + [1],
     }
     value = sum(held.values()) / len(_RULES) if options.grade == "share" else float(all(held.values()))
     broken = [name for name, kept in held.items() if not kept]
@@ -92,9 +92,9 @@ def _in_order(parts: Sequence[tuple[str, str]] | None, turn: Message, options: A
 
 def _by_turns(turns: Sequence[Message]) -> bool:
     """Whether the agent begins, ends, and is answered between; the answers to several calls are one turn."""
-    roles = ["agent" if one.role == "assistant" else "others" for one in turns]
+    roles = ["agent" if turn.role == "assistant" else "others" for turn in turns]
     ends = roles[0] == roles[-1] == "agent"
-    return ends and not any(one == other == "agent" for one, other in pairwise(roles))
+    return ends and not any(role == other == "agent" for role, other in pairwise(roles))
 
 
 def _results(parts: Sequence[tuple[str, str]] | None, options: AgentFormOptions) -> int:

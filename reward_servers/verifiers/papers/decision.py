@@ -32,7 +32,7 @@ class DecisionOptions(AnswerOptions):
 
     @model_validator(mode="after")
     def _check(self) -> DecisionOptions:
-        forms = [_FORM.of(one) for one in self.choices]
+        forms = [_FORM.of(choice) for choice in self.choices]
         if len(set(forms)) != len(forms) or not all(forms):
             raise ValueError("choices: different words")
         if unknown := sorted(set(self.costs) - set(self.choices)):
@@ -44,7 +44,7 @@ class DecisionOptions(AnswerOptions):
     def place(self, text: str) -> int | None:
         """Place of a decision among the choices; None for what is none of them."""
         form = _FORM.of(text)
-        return next((place for place, one in enumerate(self.choices) if _FORM.of(one) == form), None)
+        return next((place for place, choice in enumerate(self.choices) if _FORM.of(choice) == form), None)
 
 
 @verifier("decision", version="2", limits=ItemLimits(response_bytes=1 << 19), aspects=_FLOOR)

@@ -95,11 +95,11 @@ class Mutation:
 
     def score(self, rollout: Rollout, ref: Implementations, options: MutationOptions) -> Score:
         """Run the tests on the right program first, on the others if it passes."""
-        found = extract(rollout.response, "python", marks=rollout.reasoning_marks)
-        if found.source is None:
+        extraction = extract(rollout.response, "python", marks=rollout.reasoning_marks)
+        if extraction.source is None:
             return _floor("no_code", "no block of Python")
         try:
-            return self._judged(found.source, ref, options)
+            return self._judged(extraction.source, ref, options)
         except BadReferenceError as error:
             return _floor("malformed", f"the tests cannot be used: {error}")
         except UnmeasuredLimitError as error:
@@ -113,7 +113,7 @@ class Mutation:
             raise DatasetError(f"reference.program: does not compile: {golden.message}")
         mutants = ref.mutants
         if mutants is None:
-            mutants = tuple(one.source for one in mutants_of(ref.program, options.mutants))
+            mutants = tuple(mutant.source for mutant in mutants_of(ref.program, options.mutants))
         aspects = {"golden": 0.0, "mutants": float(len(mutants)), "killed": 0.0, "rejected": 0.0}
         aspects |= {"equivalents": float(len(ref.equivalents)), "tests": float(golden.total)}
         if golden.verdict is not Said.ACCEPTED:
@@ -126,8 +126,8 @@ class Mutation:
         score = weight + (1.0 - weight) * len(killed) / len(mutants) if mutants else 1.0
         score *= 1.0 - rejected / len(ref.equivalents) if ref.equivalents else 1.0
         survivors = [text for place, text in enumerate(mutants) if place not in killed]
-        others = f"{rejected} of {len(ref.equivalents)} other right ones rejected"
-        note = f"{len(killed)} of {len(mutants)} faulty programs found, {others}"
+        rejected_text = f"{rejected} of {len(ref.equivalents)} other right ones rejected"
+        note = f"{len(killed)} of {len(mutants)} faulty programs found, {rejected_text}"
         code = "accepted" if score >= 1.0 else "partial"
         return Score(score, code=code, aspects=aspects, note=note, evidence={"survivors": survivors})
 
@@ -146,5 +146,5 @@ class Mutation:
 
 
 def _floor(code: str, note: str) -> Score:
-    nothing = dict.fromkeys(("golden", "mutants", "killed", "equivalents", "rejected", "tests"), 0.0)
-    return Score(None, code=code, aspects=nothing, note=note)
+    no_aspects = dict.fromkeys(("golden", "mutants", "killed", "equivalents", "rejected", "tests"), 0.0)
+    return Score(None, code=code, aspects=no_aspects, note=note)

@@ -33,7 +33,7 @@ class OrdinalReference(Reference):
     @field_validator("answer")
     @classmethod
     def _check(cls, value: float | tuple[float, ...]) -> float | tuple[float, ...]:
-        if not any(one > 0 for one in (value if isinstance(value, tuple) else (value,))):
+        if not any(weight > 0 for weight in (value if isinstance(value, tuple) else (value,))):
             raise ValueError("no number is above 0, so none would be scored")
         return value
 
@@ -60,7 +60,7 @@ class OrdinalOptions(AnswerOptions):
 
     @model_validator(mode="after")
     def _check(self) -> OrdinalOptions:
-        if any(one >= other for one, other in pairwise(self.bounds)):
+        if any(bound >= other for bound, other in pairwise(self.bounds)):
             raise ValueError("bounds: each is larger than the one before")
         if self.high_class > len(self.bounds):
             raise ValueError(f"high_class: at most {len(self.bounds)}, the last class")
@@ -86,15 +86,15 @@ def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) ->
     text = taken(rollout, options)
     if text is None:
         return nothing_taken(options)
-    said = _numbers(text)
-    if said is None or len(said) != len(ref.values):
+    numbers = _numbers(text)
+    if numbers is None or len(numbers) != len(ref.values):
         wanted = f"{len(ref.values)} numbers and nothing else"
-        return Score.floor("malformed", f"expected {wanted}" + (f", found {len(said)}" if said else ""))
+        return Score.floor("malformed", f"expected {wanted}" + (f", found {len(numbers)}" if numbers else ""))
     scored = np.array(ref.values) > 0
-    ours, true = np.array(said)[scored], np.array(ref.values)[scored]
-    guess, real = (np.searchsorted(options.bounds, values, side="right") for values in (ours, true))
+    predicted, true = np.array(numbers)[scored], np.array(ref.values)[scored]
+    guess, real = (np.searchsorted(options.bounds, values, side="right") for values in (predicted, true))
     with np.errstate(over="ignore"):
-        error = min(float(np.mean((ours - true) ** 2)), _LARGEST)
+        error = min(float(np.mean((predicted - true) ** 2)), _LARGEST)
     high, should = guess >= options.high_class, real >= options.high_class
     aspects = {
         "exact": float(np.mean(guess == real)),
@@ -106,7 +106,7 @@ def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) ->
     if options.reward == "class":
         parts = {"exact": options.exact, "coarse": options.coarse, "false_alarm": options.false_alarm}
         raw = ordinal_class_reward(
-            said, ref.values, bounds=options.bounds, high_class=options.high_class, exact=options.exact,
+            numbers, ref.values, bounds=options.bounds, high_class=options.high_class, exact=options.exact,
             coarse=options.coarse, false_alarm=options.false_alarm,
         )  # fmt: skip
         value = (raw + options.false_alarm) / sum(parts.values())
@@ -123,5 +123,5 @@ def _numbers(text: str) -> list[float] | None:
     pieces = _BETWEEN.split(bare, _MOST)
     if not all(_NUMBER.fullmatch(piece) for piece in pieces):
         return None
-    found = [float(piece) for piece in pieces]
-    return found if all(map(math.isfinite, found)) else None
+    numbers = [float(piece) for piece in pieces]
+    return numbers if all(map(math.isfinite, numbers)) else None

@@ -40,9 +40,9 @@ class ToolStepsReference(Reference):
 
     @model_validator(mode="after")
     def _check(self) -> ToolStepsReference:
-        if not any(one is not None and one.strip() for one in self.steps):
+        if not any(step is not None and step.strip() for step in self.steps):
             raise ValueError("steps: all are free, so nothing is compared")
-        if any(one is not None and not one.strip() for one in self.steps):
+        if any(step is not None and not step.strip() for step in self.steps):
             raise ValueError("steps: a text has no words; null stands for a step that is free")
         return self
 
@@ -83,24 +83,25 @@ def tool_steps(rollout: Rollout, ref: ToolStepsReference, options: ToolStepsOpti
     get -0.6. The verdict carries the reward of each step; `exact` is the share whose calls are the same as values.
     Calls apart from the text are read as `[name(key=value)]`. Source: zeng-yirong/iTool mcts/mcts_vllm.py @871eceb4.
     """
-    made = _steps(rollout, options)
-    if not made:
+    taken_steps = _steps(rollout, options)
+    if not taken_steps:
         return Score.floor("no_answer", "there is no step")
-    if len(made) > _MOST:
-        return Score.floor("limit", f"{len(made)} steps")
-    pairs = list(zip(made, ref.steps, strict=False))  # either side may have more
-    rewards = [tool_step_reward(one.text, wanted, of=options.overlap) for one, wanted in pairs]
-    rewards += [_LOWEST] * (max(len(made), len(ref.steps)) - len(pairs))
-    compared = [(one.text, wanted) for one, wanted in pairs if wanted is not None]
+    if len(taken_steps) > _MOST:
+        return Score.floor("limit", f"{len(taken_steps)} steps")
+    pairs = list(zip(taken_steps, ref.steps, strict=False))  # either side may have more
+    rewards = [tool_step_reward(step.text, wanted, of=options.overlap) for step, wanted in pairs]
+    rewards += [_LOWEST] * (max(len(taken_steps), len(ref.steps)) - len(pairs))
+    compared = [(step.text, wanted) for step, wanted in pairs if wanted is not None]
     count = sum(wanted is not None for wanted in ref.steps)
     aspects = {
         "called": sum((")]" in text) == (")]" in wanted) for text, wanted in compared) / count,
         "overlap": sum(token_overlap(wanted, text, of=options.overlap) for text, wanted in compared) / count,
         "exact": sum(_same_calls(text, wanted) for text, wanted in compared) / count,
-        "steps": float(len(made)),
+        "steps": float(len(taken_steps)),
     }
     steps = [
-        StepScore(one.start, one.end, reward, message=one.message) for one, reward in zip(made, rewards, strict=False)
+        StepScore(step.start, step.end, reward, message=step.message)
+        for step, reward in zip(taken_steps, rewards, strict=False)
     ]
     value = min(_HIGHEST, max(_LOWEST, sum(rewards) / len(rewards)))
     return Score(value, "accepted" if aspects["exact"] == 1.0 and value > 0 else "", aspects=aspects, steps=steps)
@@ -109,9 +110,9 @@ def tool_steps(rollout: Rollout, ref: ToolStepsReference, options: ToolStepsOpti
 def _steps(rollout: Rollout, options: ToolStepsOptions) -> list[_Step]:
     """The steps with words, each with its place."""
     if not isinstance(rollout.content, str):
-        turns = [(place, one) for place, one in enumerate(rollout.messages) if one.role == "assistant"]
-        found = [_Step(_written(one, rollout), place, 0, len(one.text)) for place, one in turns]
-        return [one for one in found if one.text.strip()]
+        turns = [(place, message) for place, message in enumerate(rollout.messages) if message.role == "assistant"]
+        all_steps = [_Step(_written(turn, rollout), place, 0, len(turn.text)) for place, turn in turns]
+        return [step for step in all_steps if step.text.strip()]
     text, between = visible(rollout.response, rollout.reasoning_marks).text, _BETWEEN[options.cut]
     pieces = [text] if between is None else between.split(text)
     steps, reached = [], 0
@@ -126,24 +127,24 @@ def _steps(rollout: Rollout, options: ToolStepsOptions) -> list[_Step]:
 def _written(turn: Message, rollout: Rollout) -> str:
     """A turn with its calls as Python has them."""
     calls = []
-    for one in turn.tool_calls:
+    for call in turn.tool_calls:
         try:
-            given = ", ".join(f"{name}={value!r}" for name, value in read_object(one.arguments).items())
+            arguments = ", ".join(f"{name}={value!r}" for name, value in read_object(call.arguments).items())
         except MalformedCallError:
-            given = one.arguments
-        calls.append(f"{one.name}({given})")
+            arguments = call.arguments
+        calls.append(f"{call.name}({arguments})")
     text = visible(turn.text, rollout.reasoning_marks).text
     return f"{text}\n[{', '.join(calls)}]" if calls else text
 
 
 def _same_calls(text: str, wanted: str) -> bool:
     """Whether two steps make the same calls, in order; where none is wanted, whether none is made."""
-    ours, theirs = _calls(text), _calls(wanted)
-    if ours is None or theirs is None:
-        return ours is theirs
-    return len(ours) == len(theirs) and all(
-        one.name == other.name and all(same_arguments(one.arguments, other.arguments, _RULES).values())
-        for one, other in zip(ours, theirs, strict=True)
+    calls, wanted_calls = _calls(text), _calls(wanted)
+    if calls is None or wanted_calls is None:
+        return calls is wanted_calls
+    return len(calls) == len(wanted_calls) and all(
+        call.name == other.name and all(same_arguments(call.arguments, other.arguments, _RULES).values())
+        for call, other in zip(calls, wanted_calls, strict=True)
     )
 
 

@@ -57,8 +57,8 @@ def _order(answer: str) -> list[str] | None:
         except ValueError:
             decoded = None
         if isinstance(decoded, list):
-            plain = all(isinstance(one, str | int) and not isinstance(one, bool) for one in decoded)
-            return [str(one) for one in decoded] or None if plain else None
+            plain = all(isinstance(item, str | int) and not isinstance(item, bool) for item in decoded)
+            return [str(item) for item in decoded] or None if plain else None
     pieces = [_NUMBERING.sub("", piece).strip().strip("[]").strip() for piece in _SEPARATORS.split(text)]
     return [piece for piece in pieces if piece] or None
 
@@ -82,10 +82,10 @@ def ranking(rollout: Rollout, ref: RankingReference, options: RankingOptions) ->
     if len(order) > _MOST:
         return Score.floor("limit", f"{len(order)} ids")
     first = list(dict.fromkeys(order))
-    found = _metrics(first, ref.relevance, options)
+    figures = _metrics(first, ref.relevance, options)
     unknown = sum(name not in ref.relevance for name in first)
-    aspects = {**found, "listed": float(len(first)), "unknown": float(unknown)}
-    return Score(found[options.metric], aspects=aspects, evidence={"order": first[:_SHOWN]})
+    aspects = {**figures, "listed": float(len(first)), "unknown": float(unknown)}
+    return Score(figures[options.metric], aspects=aspects, evidence={"order": first[:_SHOWN]})
 
 
 def _metrics(order: Sequence[str], relevance: Mapping[str, float], options: RankingOptions) -> dict[str, float]:

@@ -48,8 +48,8 @@ def recommendation(rollout: Rollout, ref: RecommendationReference, options: Reco
     text = visible(rollout.response, rollout.reasoning_marks).text
     items = read_items(text)
     if not items:
-        nothing = dict.fromkeys(("hits", "listed", "recall", "ndcg"), 0.0) | _by_rank([0.0] * options.length)
-        return Score(None, "no_answer", aspects=nothing, note="no line of the form `Title (Year)`")
+        no_hits = dict.fromkeys(("hits", "listed", "recall", "ndcg"), 0.0) | _by_rank([0.0] * options.length)
+        return Score(None, "no_answer", aspects=no_hits, note="no line of the form `Title (Year)`")
     hits = list_hits(
         items,
         ref.wanted,

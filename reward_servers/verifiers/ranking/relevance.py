@@ -45,7 +45,7 @@ def _scores(answer: str) -> dict[str, float] | None:
 def _divergence(given: Sequence[float], right: Sequence[float]) -> float:
     """Jensen-Shannon divergence, base 2, of two lists of scores as distributions; a list of zeros is uniform."""
     p, q = (_distribution(scores) for scores in (given, right))
-    middle = [(one + other) / 2 for one, other in zip(p, q, strict=True)]
+    middle = [(a + other) / 2 for a, other in zip(p, q, strict=True)]
     return (_divergence_from(p, middle) + _divergence_from(q, middle)) / 2
 
 
@@ -55,7 +55,7 @@ def _distribution(scores: Sequence[float]) -> list[float]:
 
 
 def _divergence_from(p: Sequence[float], middle: Sequence[float]) -> float:
-    return sum(one * math.log2(one / other) for one, other in zip(p, middle, strict=True) if one > 0)
+    return sum(a * math.log2(a / other) for a, other in zip(p, middle, strict=True) if a > 0)
 
 
 @verifier(
@@ -76,14 +76,14 @@ def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions
         note = f"not <{options.reasoning_tag}> and then <answer>, and nothing else"
         return Score(_NO_TAGS, "malformed", aspects=_NOTHING, note=note)
     answers = tagged(visible(rollout.response, rollout.reasoning_marks).text, "answer")
-    given = _scores(answers[-1]) if answers else None
-    if given is None:
+    scores = _scores(answers[-1]) if answers else None
+    if scores is None:
         return Score(_NO_JSON, "malformed", aspects=_NOTHING, note="the answer is no JSON object of scores")
-    parts = _terms(given, ref.relevance, options.k)
+    parts = _terms(scores, ref.relevance, options.k)
     value = (
         parts["ndcg"] + options.recall_weight * parts["recall"] + options.distribution_weight * parts["distribution"]
     )
-    return Score(value, "accepted", aspects=parts, evidence={"scores": dict(list(given.items())[:_SHOWN])})
+    return Score(value, "accepted", aspects=parts, evidence={"scores": dict(list(scores.items())[:_SHOWN])})
 
 
 def _terms(given: Mapping[str, float], right: Mapping[str, float], k: int) -> dict[str, float]:

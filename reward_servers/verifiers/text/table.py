@@ -72,7 +72,7 @@ def _cells(line: str) -> list[str]:
 def _separated(text: str) -> Table | None:
     """A text that is CSV or TSV as a whole."""
     first = text.strip().partition("\n")[0]
-    sign = next((one for one in ("\t", ",", ";") if one in first), None)
+    sign = next((separator for separator in ("\t", ",", ";") if separator in first), None)
     if sign is None:
         return None
     try:
@@ -90,10 +90,12 @@ def _records(text: str) -> Table | None:
 
 
 def _of_records(records: Any) -> Table | None:
-    if not isinstance(records, list) or not records or not all(isinstance(one, dict) for one in records):
+    if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         return None
-    header = list(dict.fromkeys(str(name) for one in records for name in one))
-    return header, [["" if one.get(name) is None else str(one.get(name)) for name in header] for one in records]
+    header = list(dict.fromkeys(str(name) for record in records for name in record))
+    return header, [
+        ["" if record.get(name) is None else str(record.get(name)) for name in header] for record in records
+    ]
 
 
 def _read(text: str) -> Table | None:
@@ -112,7 +114,7 @@ def _normal(cell: str) -> str:
 
 def _rows(table: Table, name: str) -> list[dict[str, str]] | None:
     """Rows by the normal names of their columns; None for a table that has no such form."""
-    header, rows = [_FORM.of(one) for one in table[0]], table[1]
+    header, rows = [_FORM.of(name) for name in table[0]], table[1]
     if len(set(header)) != len(header) or not all(header) or any(len(row) != len(header) for row in rows):
         return None
     if len(header) * len(rows) > _MOST:
@@ -130,9 +132,9 @@ def _triples(rows: Sequence[dict[str, str]], key: Sequence[str]) -> Counter[tupl
     )
 
 
-def _f1(ours: Counter[Any], theirs: Counter[Any]) -> float:
-    total = sum(ours.values()) + sum(theirs.values())
-    return 2 * sum((ours & theirs).values()) / total if total else 1.0
+def _f1(counts: Counter[Any], right_counts: Counter[Any]) -> float:
+    total = sum(counts.values()) + sum(right_counts.values())
+    return 2 * sum((counts & right_counts).values()) / total if total else 1.0
 
 
 @verifier(
@@ -153,26 +155,26 @@ def table(rollout: Rollout, ref: TableReference, options: TableOptions) -> Score
         right = None
     if not right:
         raise DatasetError(f"reference.answer: not a table of at most {_MOST} cells with different column names")
-    key = [_FORM.of(one) for one in options.key] or list(right[0])[:1]
+    key = [_FORM.of(name) for name in options.key] or list(right[0])[:1]
     if missing := [name for name in key if name not in right[0]]:
         raise CallerError(f"options.key: the right table has no column {missing[0]!r}", code="invalid_options")
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
-    found = _read(answer)
-    if found is None:
+    table_text = _read(answer)
+    if table_text is None:
         return Score.floor("malformed", "no table of Markdown, CSV, TSV or JSON records")
     try:
-        given = _rows(found, "response")
+        answer_rows = _rows(table_text, "response")
     except OverflowError:
         return Score.floor("limit", f"more than {_MOST} cells")
-    if given is None:
+    if answer_rows is None:
         return Score.floor("malformed", "rows of different lengths, or columns of one name")
-    whole = [[frozenset(row.items()) for row in rows] for rows in (given, right)]
+    whole = [[frozenset(row.items()) for row in rows] for rows in (answer_rows, right)]
     aspects = {
-        "cells": _f1(_triples(given, key), _triples(right, key)),
+        "cells": _f1(_triples(answer_rows, key), _triples(right, key)),
         "rows": _f1(Counter(whole[0]), Counter(whole[1])),
-        "header": _f1(Counter(map(_FORM.of, found[0])), Counter(list(right[0]))),
+        "header": _f1(Counter(map(_FORM.of, table_text[0])), Counter(list(right[0]))),
     }
     same = whole[0] == whole[1] if options.ordered else Counter(whole[0]) == Counter(whole[1])
     return Score(float(same) if options.metric == "exact" else aspects[options.metric], aspects=aspects)

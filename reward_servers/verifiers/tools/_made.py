@@ -24,13 +24,13 @@ def made_calls(rollout: Rollout) -> list[Call]:
     Raises:
         MalformedCallError: What is meant as a call is none.
     """
-    found = [
+    calls = [
         Call(call.name, read_object(call.arguments))
         for message in rollout.messages
         if message.role == "assistant"
         for call in message.tool_calls
     ]
-    if found:
-        return found
+    if calls:
+        return calls
     text = rollout.response
     return read_calls(text if is_harmony(text) else visible(text, rollout.reasoning_marks).text)

@@ -42,7 +42,7 @@ class ToolCallsReference(Reference):
         if not isinstance(data, dict) or "calls" in data:
             return data
         if isinstance(data.get("ground_truth"), list):
-            calls = [_leaderboard_call(one) for one in data["ground_truth"]]
+            calls = [_leaderboard_call(entry) for entry in data["ground_truth"]]
             return {"possible": True, **data, "calls": calls}
         return {**data, "calls": data["answer"]} if "answer" in data else data
 
@@ -79,32 +79,32 @@ def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOpti
     Source: the AST check of the Berkeley Function-Calling Leaderboard (arXiv 2402.15671) for what is the same value.
     """
     try:
-        made = made_calls(rollout)
+        calls = made_calls(rollout)
     except MalformedCallError as error:
         return Score.floor("malformed", str(error))
-    if len(made) > _MOST:
-        return Score.floor("limit", f"{len(made)} calls")
+    if len(calls) > _MOST:
+        return Score.floor("limit", f"{len(calls)} calls")
     rules = Rules(options.text == "exact", ref.possible)
 
-    def named(one: int, expected: int) -> bool:
-        return made[one].name == ref.calls[expected].name and (options.order == "any" or one == expected)
+    def named(at: int, expected: int) -> bool:
+        return calls[at].name == ref.calls[expected].name and (options.order == "any" or at == expected)
 
-    def fits(one: int, expected: int) -> bool:
-        return named(one, expected) and all(_arguments(one, expected).values())
+    def fits(at: int, expected: int) -> bool:
+        return named(at, expected) and all(_arguments(at, expected).values())
 
-    def _arguments(one: int, expected: int) -> dict[str, bool]:
-        return same_arguments(made[one].arguments, ref.calls[expected].arguments, rules)
+    def _arguments(at: int, expected: int) -> dict[str, bool]:
+        return same_arguments(calls[at].arguments, ref.calls[expected].arguments, rules)
 
-    right = assign(len(made), len(ref.calls), fits)
-    called = assign(len(made), len(ref.calls), named)
-    checks = [held for one, expected in (called | right).items() for held in _arguments(one, expected).values()]
-    total = len(made) + len(ref.calls)
+    right = assign(len(calls), len(ref.calls), fits)
+    called = assign(len(calls), len(ref.calls), named)
+    checks = [held for at, expected in (called | right).items() for held in _arguments(at, expected).values()]
+    total = len(calls) + len(ref.calls)
     aspects = {
         "f1": 2 * len(right) / total if total else 1.0,
         "names": 2 * len(called) / total if total else 1.0,
         "arguments": sum(checks) / len(checks) if checks else None,
-        "calls": float(len(made)),
+        "calls": float(len(calls)),
     }
-    value = aspects["f1"] if options.metric == "f1" else float(len(right) == len(made) == len(ref.calls))
-    code = "no_call" if ref.calls and not made else ""
-    return Score(value, code, aspects=aspects, evidence={"calls": [[one.name, one.arguments] for one in made[:20]]})
+    value = aspects["f1"] if options.metric == "f1" else float(len(right) == len(calls) == len(ref.calls))
+    code = "no_call" if ref.calls and not calls else ""
+    return Score(value, code, aspects=aspects, evidence={"calls": [[call.name, call.arguments] for call in calls[:20]]})
