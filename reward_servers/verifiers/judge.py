@@ -33,7 +33,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
 
 @verifier(
     "judge",
-    version="9",
+    version="10",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),

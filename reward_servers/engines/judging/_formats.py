@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import islice
 from typing import Any
 
@@ -33,7 +33,7 @@ from reward_servers.engines.judging._objects import check_comparison
 from reward_servers.engines.judging._planted import gains_nothing
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.judging._tails import ends_number, other_scale, takes_back
-from reward_servers.engines.text import Marks
+from reward_servers.engines.text import Marks, every_box
 
 _MANY = 3
 """So many different ratings in boxes are no answer."""
@@ -60,17 +60,26 @@ _ALSO = r"[^\w.!\n]{0,4}(?:(?:or|and|to|then|rather|no|wait|now|maybe|but)\b[^\w
 def _matches(pattern: str, values: Mapping[str, Any], *, own: bool = True) -> Finder:
     """A finder of a pattern whose group is one of the words; one that another word follows is ambiguous."""
     compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE)
-    also = re.compile(rf"{_ALSO}({'|'.join(values)})\b(?!')", re.IGNORECASE)
 
     def find(text: str, responses: int) -> Iterator[Found]:
         for match in compiled.finditer(text):
-            value = values[match[1].casefold()]
-            second = also.match(text, match.end())
-            several = second is not None and values[second[1].casefold()] != value
-            several = several or takes_back(_rest_of_line(text, match.end()), value)
-            yield Found(match.start(), match.end(), AMBIGUOUS if several else value, own)
+            yield _settled(text, match.start(), match.end(), match[1], values, own)
 
     return find
+
+
+def _settled(text: str, start: int, end: int, word: str, values: Mapping[str, Any], own: bool) -> Found:
+    """The verdict of a word; ambiguous where another word follows it, or where it is taken back."""
+    value = values[word.casefold()]
+    second = _following(tuple(values)).match(text, end)
+    several = second is not None and values[second[1].casefold()] != value
+    several = several or takes_back(_rest_of_line(text, end), value)
+    return Found(start, end, AMBIGUOUS if several else value, own)
+
+
+@cache
+def _following(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"{_ALSO}({'|'.join(words)})\b(?!')", re.IGNORECASE)
 
 
 def _rest_of_line(text: str, start: int) -> str:
@@ -90,30 +99,52 @@ def _result_rating(text: str, responses: int) -> Iterator[Found]:
             yield Found(match.start(), end, AMBIGUOUS if several else value, own=True)
 
 
-def _boxed(text: str, responses: int) -> Iterator[tuple[re.Match[str], list[float]]]:
-    """Boxes with a rating of each response."""
-    for match in re.finditer(r"\\boxed\{\s*+([\d.,;\s]{1,200})\}", text):
-        ratings = [float(rating) for rating in re.findall(r"\d+(?:\.\d+)?", match[1])]
+_LONGEST_BOX = 256
+_RATINGS = re.compile(r"[\d.,;\s]+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+def _boxed(text: str, responses: int) -> Iterator[tuple[int, int, list[float]]]:
+    """Where boxes with a rating of each response begin and end, and the ratings."""
+    for start, box in every_box(text, _LONGEST_BOX):
+        content = text[box.start : box.end]
+        if _RATINGS.fullmatch(content) is None:
+            continue
+        ratings = [float(rating) for rating in _NUMBER.findall(content)]
         rated = len(ratings) == responses and all(1 <= rating <= 10 for rating in ratings)
-        if rated and not other_scale(text, match.end(), 10):
-            yield match, ratings
+        if rated and not other_scale(text, box.after, 10):
+            yield start, box.after, ratings
 
 
 def _boxed_rating(text: str, responses: int) -> Iterator[Found]:
-    for match, ratings in _boxed(text, responses):
-        yield Found(match.start(), match.end(), ratings[0], own=False)
+    for start, end, ratings in _boxed(text, responses):
+        yield Found(start, end, ratings[0], own=False)
 
 
 def _boxed_pair(text: str, responses: int) -> Iterator[Found]:
-    for match, (first, second) in _boxed(text, responses):
-        yield Found(match.start(), match.end(), "tie" if first == second else "AB"[first < second], own=False)
+    for start, end, (first, second) in _boxed(text, responses):
+        yield Found(start, end, "tie" if first == second else "AB"[first < second], own=False)
 
 
 def _boxed_best(text: str, responses: int) -> Iterator[Found]:
     """The response with the highest rating; where several have it none is the best."""
-    for match, ratings in _boxed(text, responses):
+    for start, end, ratings in _boxed(text, responses):
         best = [letter for letter, rating in zip(LETTERS, ratings, strict=False) if rating == max(ratings)]
-        yield Found(match.start(), match.end(), best[0] if len(best) == 1 else AMBIGUOUS, own=False)
+        yield Found(start, end, best[0] if len(best) == 1 else AMBIGUOUS, own=False)
+
+
+_JUDGMENT = re.compile(r"(?:^|\n)[^\w\n]*final\s+judge?ment\s*:\s*\Z", re.IGNORECASE)
+_LONGEST_LEAD = 80
+_BOXED_LETTER = re.compile(r"\s*(?:\\text\{\s*)?([ABC])\s*\}?\s*", re.IGNORECASE)
+
+
+def _boxed_letters(text: str, responses: int) -> Iterator[Found]:
+    """Boxes with A, B or C; one behind "Final Judgment:" is in a form that only a judge writes."""
+    for start, box in every_box(text, _LONGEST_BOX):
+        letter = _BOXED_LETTER.fullmatch(text, box.start, box.end)
+        if letter is not None:
+            own = _JUDGMENT.search(text, max(0, start - _LONGEST_LEAD), start) is not None
+            yield _settled(text, start, box.after, letter[1], _ABC, own)
 
 
 def _ranked(of_ranking: Sequence[str]) -> Finder:
@@ -150,8 +181,7 @@ REPLY_FORMATS: Mapping[str, Mapping[str, Finder]] = {
     "compass_verifier": {
         "binary": _each(
             _matches(r"^[^\w\n]*final\s+judge?ment\s*:\s*([ABC])\b", _ABC),
-            _matches(r"^[^\w\n]*final\s+judge?ment\s*:\s*\\boxed\{\s*+(?:\\text\{\s*+)?([ABC])\s*\}", _ABC),
-            _matches(r"\\boxed\{\s*+(?:\\text\{\s*+)?([ABC])\s*\}", _ABC, own=False),
+            _boxed_letters,
             _matches(r"\A\s*([ABC])\s*+(?:\.\s*+)?\Z", _ABC, own=False),
         )
     },

@@ -5,7 +5,7 @@ comment; a *form* says which differences between two texts do not count; a *stat
 its answer in so many words.
 """
 
-from reward_servers.engines.text._boxes import Box, box_before, boxed, read_box
+from reward_servers.engines.text._boxes import Box, box_before, boxed, every_box, read_box
 from reward_servers.engines.text._choices import Choice, called_right, named_choices, stated_choice
 from reward_servers.engines.text._composed import composed
 from reward_servers.engines.text._fences import fenced
@@ -30,6 +30,7 @@ __all__ = [
     "called_right",
     "check_tags",
     "composed",
+    "every_box",
     "fenced",
     "is_supposed",
     "last_line",

@@ -3,6 +3,7 @@ r"""Boxes: ``\boxed{...}``, ``\fbox{...}`` and ``\boxed 5``."""
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 _BRACES = re.compile(r"[{}]|\\.", re.S)
@@ -82,3 +83,16 @@ def boxed(text: str) -> list[str | None]:
         contents.append(text[box.start : box.end])
         at = box.after
     return contents
+
+
+def every_box(text: str, max_length: int) -> Iterator[tuple[int, Box]]:
+    """Every box of at most so many characters, those inside others and behind an unclosed one too, each with its place.
+
+    For readers that look for all that could be taken for an answer: a text must not hide a box inside an open one.
+    """
+    for opening in _BOX.finditer(text):
+        place = opening.start()
+        # Only this piece is read, so that a text of many open boxes is read in linear time.
+        box = read_box(text[place : place + max_length], 0)
+        if box is not None:
+            yield place, Box(place + box.start, place + box.end, place + box.after)

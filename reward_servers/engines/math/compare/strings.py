@@ -27,6 +27,8 @@ _REMOVED = (*_WORDS.split(), *_MARKUP.split())
 _GROUPS = tuple(re.compile(rf"\\{name}\{{(.*?)\}}") for name in ("text", "textbf", "overline"))
 _MATH = re.compile(r"^.*?\$(.*?)\$.*", re.M)
 _BOX = re.compile(r"\\boxed\{(.*)\}")
+"""A step of that folding, as published: it strips a wrapper from a short answer, up to the last brace of a line. It is
+no reader of boxes: whatever looks for an answer in a box uses `engines.text`."""
 _SHORT_FRACTION = re.compile(r"frac([^{])(.)")
 _SHORT_ROOT = re.compile(r"sqrt([^{])")
 
