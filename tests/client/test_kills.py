@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +13,16 @@ import numpy as np
 import pytest
 
 from tests.client.conftest import Process, rollouts_of
+from tests.ports import kept_port
 from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward, RewardClient
 
 Spawn = Callable[..., Process]
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
 
 
 def slow_scripts(count: int, delay: float = 0.02) -> list[str]:
@@ -74,9 +81,8 @@ async def test_an_item_that_blocks_servers_costs_no_other_its_score(spawn: Spawn
     np.testing.assert_array_equal(table.scores[rest, 0], np.arange(64)[rest] / 64)
 
 
-async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> None:
-    server = spawn()
-    port = int(server.address.rpartition(":")[2])
+async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe, port: int) -> None:
+    server = spawn(port)
     rollouts = rollouts_of(slow_scripts(64, delay=0.1))
     async with AsyncRewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=120.0)) as client:
         scoring = asyncio.create_task(client.score(rollouts))
@@ -88,12 +94,11 @@ async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> No
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(64) / 64)
 
 
-async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn) -> None:
+async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn, port: int) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo", deadline_s=60.0),), max_missing=0.1)
     scripts = [json.dumps({"score": n / 64}) for n in range(64)]
     scripts[11] = json.dumps({"exit": True})
-    server = spawn()
-    port = int(server.address.rpartition(":")[2])
+    server = spawn(port)
     revived = asyncio.Event()
 
     async def revive() -> None:
@@ -115,9 +120,8 @@ async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn)
     np.testing.assert_array_equal(table.scores[rest, 0], np.arange(64)[rest] / 64)
 
 
-def test_a_new_version_behind_the_same_address_is_not_used(spawn: Spawn, recipe: Recipe) -> None:
-    server = spawn()
-    port = int(server.address.rpartition(":")[2])
+def test_a_new_version_behind_the_same_address_is_not_used(spawn: Spawn, recipe: Recipe, port: int) -> None:
+    server = spawn(port)
     rollouts = rollouts_of(slow_scripts(8))
     with RewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=60.0)) as client:
         client.score(rollouts)

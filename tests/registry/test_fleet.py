@@ -17,6 +17,7 @@ from reward_servers.config import load_config
 from reward_servers.registry import serving
 from reward_servers.rpc import RewardServicer
 from reward_servers.server import running
+from tests.ports import kept_port
 from tests.typed import changed
 from trainer_client import (
     AsyncRewardClient,
@@ -93,13 +94,12 @@ async def test_the_last_list_counts_while_the_registry_is_gone() -> None:
     await server.__aexit__(None, None, None)
 
 
-async def test_a_registry_that_starts_later_is_told() -> None:
-    async with serving(load_config()) as taken:
-        port = int(taken.rpartition(":")[2])
-    async with running(server_settings(f"127.0.0.1:{port}"), ["exact"]) as server:
-        await asyncio.sleep(0.5)
-        async with serving(load_config(None, port=port)) as registry:
-            await until(lambda: _equals(listed(registry), [server.address]))
+async def test_a_registry_that_starts_later_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with kept_port() as port:
+        async with running(server_settings(f"127.0.0.1:{port}"), ["exact"]) as server:
+            await until(partial(said, caplog, "not announced at the registry"))
+            async with serving(load_config(None, port=port)) as registry:
+                await until(lambda: _equals(listed(registry), [server.address]))
 
 
 async def test_an_announcement_that_fails_for_any_reason_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

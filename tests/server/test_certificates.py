@@ -19,6 +19,7 @@ import trustme
 
 from reward_servers.core import Scorer, ServerLimits
 from reward_servers.observe import exposition, server_families
+from tests.ports import kept_port
 from trainer_client import TLS, Recipe, RecipeError, Retries, Reward, RewardClient, Rollout
 from trainer_client._certificates import FollowedCertificates, read_usable
 
@@ -69,6 +70,12 @@ class Server:
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
             stream.close()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with kept_port() as kept:
+        yield kept
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
@@ -134,10 +141,10 @@ def under_load(address: str, tls: TLS) -> Iterator[list[np.ndarray]]:
     assert all(scores.tolist() == EXPECTED for scores in got)
 
 
-def test_both_sides_change_certificates_and_authority_under_load(tmp_path: Path) -> None:
+def test_both_sides_change_certificates_and_authority_under_load(tmp_path: Path, port: int) -> None:
     first, second = trustme.CA(), trustme.CA()
     write_both(tmp_path, first)
-    server = Server(tmp_path)
+    server = Server(tmp_path, port)
     try:
         with under_load(server.address, client_files(tmp_path)) as got:
             trust(tmp_path, "servers", first, second)
@@ -153,7 +160,7 @@ def test_both_sides_change_certificates_and_authority_under_load(tmp_path: Path)
             seen = len(got)
             wait_for(lambda: len(got) > seen + 2)
             server.stop()
-            server = Server(tmp_path, int(server.address.rpartition(":")[2]))
+            server = Server(tmp_path, port)
             seen = len(got)
             wait_for(lambda: len(got) > seen + 2)
     finally:
@@ -186,16 +193,16 @@ def test_what_cannot_be_used_is_said_and_the_old_certificate_serves_on(tmp_path:
         server.stop()
 
 
-def test_a_client_keeps_what_it_could_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_keeps_what_it_could_use(tmp_path: Path, port: int, caplog: pytest.LogCaptureFixture) -> None:
     authority = trustme.CA()
     write_both(tmp_path, authority)
-    server = Server(tmp_path)
+    server = Server(tmp_path, port)
     try:
         with caplog.at_level(logging.WARNING, "trainer_client"), under_load(server.address, client_files(tmp_path)):
             (tmp_path / "client.key").write_text("half a k")
             server.stop()
             wait_for(lambda: "what was read before stays in use" in caplog.text)
-            server = Server(tmp_path, int(server.address.rpartition(":")[2]))
+            server = Server(tmp_path, port)
     finally:
         server.stop()
     assert "are not a certificate and its unencrypted private key" in caplog.text
