@@ -90,7 +90,10 @@ def _blamed(error: FaultError) -> set[int]:
     aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequence[Score | Fault]:
-    """How often a response is the best of those that a judge sees together, each of them once at every place."""
+    """How often a response is the best of those that a judge sees together, each of them once at every place.
+
+    Source: listwise choice of a judge with its places balanced, after arXiv 2305.17926.
+    """
     members = await contestants(list(group), options, images=options.show_images)
     ids = [one.rollout.rollout_id for one in members]
     # Equal responses are one: the judge could only choose between them by their place.

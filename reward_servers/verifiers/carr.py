@@ -177,7 +177,10 @@ class _Asking:
     aspects=dict.fromkeys(("outcome", "rubric", "identified", "supported", "cited"), 0.0),
 )
 async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> Score:
-    """Share of a rubric that the answer names, its citations support, and that leads to the answer (CaRR)."""
+    """Share of a rubric that the answer names, its citations support, and that leads to the answer (CaRR).
+
+    Source: THUDM/CaRR deepsearch_rm_with_rubrics/launch_server.py @c97e7e89.
+    """
     words = await ctx.score("citation", rollout, options={"gates": [], "by_position": options.by_position})
     if words.code in ("no_answer", "limit"):
         return Score.floor(words.code, words.note)

@@ -71,7 +71,11 @@ class ChoiceOptions(Options):
 # On the loop: only the end of a response is searched, with patterns that take linear time.
 @verifier("choice", version="4", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
 async def choice(rollout: Rollout, ref: ChoiceReference, options: ChoiceOptions) -> Score:
-    """Whether the choice that the response states is the right one."""
+    """Whether the choice that the response states is the right one.
+
+    Source: multiple choice as in MMLU (arXiv 2009.03300) and MMLU-Pro (arXiv 2406.01574); the forms in which a
+    choice is stated are ours.
+    """
     choices = ref.choices or dict.fromkeys(ascii_uppercase[: options.count], "")
     if ref.label not in choices:
         raise DatasetError(f"reference.answer: {ref.answer!r} is beyond the {options.count} choices of option `count`")

@@ -173,7 +173,11 @@ def _evidence(
     | {"fabrication_rate": 1.0},
 )
 def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions) -> Score:
-    """Whether the response's statements cite what they come from, as far as the words of its documents show."""
+    """Whether the response's statements cite what they come from, as far as the words of its documents show.
+
+    Source: recall and precision of citations as in ALCE (arXiv 2305.14627), told by words alone; what words refute
+    is ours.
+    """
     sources = sources_of(rollout)
     report = check_citations(
         rollout.response,

@@ -129,7 +129,11 @@ _LIMITS = ItemLimits(cpu_s=7200.0, wall_s=7200.0, memory_bytes=0)
     aspects={"passed": 0.0, "tests": None, "rejected_by_error": 0.0},
 )
 class Code:
-    """Whether the program in the response passes the tests, each in a sandbox of its own."""
+    """Whether the program in the response passes the tests, each in a sandbox of its own.
+
+    Source: tests as in HumanEval (arXiv 2107.03374) and APPS (arXiv 2105.09938), run as docs/verifiers/code.md
+    says.
+    """
 
     def setup(self, settings: CodeSettings) -> None:
         """Open a sandbox."""

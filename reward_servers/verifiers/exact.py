@@ -35,7 +35,11 @@ class ExactOptions(AnswerOptions):
 # On the loop: a comparison takes microseconds. What could take longer is bounded before it is read.
 @verifier("exact", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
 async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) -> Score:
-    """Whether the response, or a named part of it, equals a reference answer."""
+    """Whether the response, or a named part of it, equals a reference answer.
+
+    Source: string match as lm-evaluation-harness's `exact_match`; which differences do not count is said by the
+    options.
+    """
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)

@@ -40,7 +40,10 @@ OPPONENT_PROVOKED = "opponent_provoked"
     aspects=("rating",),
 )
 class Judge:
-    """What a language model says: yes or no, a rating, a grade, or which of several responses is better."""
+    """What a language model says: yes or no, a rating, a grade, or which of several responses is better.
+
+    Sources: LLM-as-a-judge (arXiv 2306.05685); expected scores of G-Eval (arXiv 2303.16634).
+    """
 
     def setup(self, settings: JudgeSettings) -> None:
         """Open the connection pools, or load the model."""

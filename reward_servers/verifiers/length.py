@@ -76,7 +76,11 @@ def _count(rollout: Rollout, unit: str) -> int:
     aspects={"length": float(_LONGEST)},
 )
 async def length(rollout: Rollout, options: LengthOptions) -> Score:
-    """How close the response's length is to what is wanted."""
+    """How close the response's length is to what is wanted.
+
+    Source: the soft overlong punishment of DAPO (arXiv 2503.14476) for the buffer, arXiv 2502.03373 for
+    the cosine; the others are ours.
+    """
     size = _count(rollout, options.unit)
     value, code = options.score(size)
     return Score(value, code, aspects={"length": float(size)}, feedback={"length": size, "unit": options.unit})

@@ -88,7 +88,11 @@ class MathOptions(Options):
 
 @verifier("math", version=VERSION, limits=ItemLimits(cpu_s=20.0, wall_s=90.0))
 def math(rollout: Rollout, ref: Answer, options: MathOptions) -> Score | Fault:
-    """Whether the final answer equals the reference, exactly and explainably."""
+    """Whether the final answer equals the reference, exactly and explainably.
+
+    Source: what counts as equal is defined in docs/verifiers/math.md; labels and other graders' readings are beside
+    its cases.
+    """
     answers = tuple(map(str, ref.answer if isinstance(ref.answer, list) else [ref.answer]))
     integers = tuple(sorted({*ref.integers, *integers_in(rollout.prompt)}))
     gold = Gold(answers, ref.mode, ref.hint, tuple(sorted(ref.choices.items())), integers)

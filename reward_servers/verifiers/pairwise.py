@@ -220,7 +220,10 @@ class _Contest:
     aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequence[Score | Fault]:
-    """How a response ranks within its group: the share of comparisons that it wins, or its Bradley-Terry strength."""
+    """How a response ranks within its group: the share of comparisons that it wins, or its Bradley-Terry strength.
+
+    Sources: Pref-GRPO (CodeGoat24/Pref-GRPO @3e787f6d) for win rates; Bradley and Terry (Biometrika 39, 1952).
+    """
     # The models of preference and of pairs read texts.
     members = await contestants(list(group), options, images=options.show_images and options.by == "judge")
     contest = _Contest(members, options, ctx)

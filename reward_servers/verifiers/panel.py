@@ -169,7 +169,10 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
     aspects={"votes": 0.0, "agreement": 0.0},
 )
 async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
-    """What several judges say together: a mean, a median, a majority, or how likely the response is right."""
+    """What several judges say together: a mean, a median, a majority, or how likely the response is right.
+
+    Source: juries of models (arXiv 2404.18796); `bayes` is sequential testing after Wald (1945).
+    """
     ask = options.ask
     transcript, reasoning = bool(ask.get("show_transcript")), bool(ask.get("show_reasoning"))
     text = shown(rollout, transcript=transcript, reasoning=reasoning)

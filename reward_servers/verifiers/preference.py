@@ -113,7 +113,10 @@ class PreferenceOptions(Options):
     aspects=("logit",),
 )
 class Preference:
-    """How good a preference model finds the response, between 0 and 1."""
+    """How good a preference model finds the response, between 0 and 1.
+
+    Source: reward models after Bradley and Terry as in InstructGPT (arXiv 2203.02155).
+    """
 
     Options = PreferenceOptions
 

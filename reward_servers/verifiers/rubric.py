@@ -212,7 +212,10 @@ class _Asking:
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
 )
 class Rubric:
-    """How much of a weighted list of criteria the response meets."""
+    """How much of a weighted list of criteria the response meets.
+
+    Source: weighted criteria as in HealthBench (arXiv 2505.08775) and Rubrics as Rewards (arXiv 2507.17746).
+    """
 
     def setup(self, settings: RubricSettings) -> None:
         """Take the sets."""

@@ -70,7 +70,10 @@ def _read(text: str) -> Any:
 
 @verifier("xml_match", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects=ASPECTS)
 def xml_match(rollout: Rollout, ref: XmlReference, options: XmlOptions) -> Score:
-    """How much of an XML answer agrees with the right one: elements, attributes and texts; a code fence is left out."""
+    """How much of an XML answer agrees with the right one: elements, attributes and texts; a code fence is left out.
+
+    Source: XML 1.0; how elements are matched is ours.
+    """
     try:
         right = _read(ref.answer)
     except ValueError as error:

@@ -78,7 +78,10 @@ def _scalar(text: str) -> Any:
 
 @verifier("yaml_match", version="1", limits=ItemLimits(response_bytes=1 << 18), aspects=ASPECTS, libraries=("PyYAML",))
 def yaml_match(rollout: Rollout, ref: YamlReference, options: YamlOptions) -> Score:
-    """How much of a YAML answer agrees with the right one, value by value; a code fence around it is left out."""
+    """How much of a YAML answer agrees with the right one, value by value; a code fence around it is left out.
+
+    Source: the core schema of YAML 1.2, compared as `json_match` compares.
+    """
     right = ref.answer
     if isinstance(right, str):
         try:

@@ -75,7 +75,11 @@ def _overlaps(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray
     libraries=("scipy",),
 )
 def boxes(rollout: Rollout, ref: BoxesReference, options: BoxesOptions) -> Score:
-    """How well named boxes meet the right ones, each assigned to one at most so that overlaps are greatest."""
+    """How well named boxes meet the right ones, each assigned to one at most so that overlaps are greatest.
+
+    Source: intersection over union and the best assignment (Kuhn 1955, `scipy.optimize.linear_sum_assignment`), as
+    for referred objects in RefCOCO (arXiv 1608.00272).
+    """
     answer = taken(rollout, options)
     found = [[float(number) for number in match.groups()] for match in _BOX.finditer(answer or "")]
     if not found:

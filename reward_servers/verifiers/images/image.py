@@ -124,7 +124,8 @@ def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score
     """Whether a picture can be decoded, has the size, aspect and colours asked for, and is like a reference.
 
     `palette` is the share of pixels that have one of the colours, `colours` the share of the colours that are there,
-    `similarity` the mean structural similarity (SSIM, Wang et al. 2004) to a reference of the same size.
+    `similarity` the mean structural similarity to a reference of the same size. Source: SSIM
+    (Wang et al., IEEE TIP 13, 2004).
     """
     if ref.image is not None:
         _reference(ref.image)

@@ -60,7 +60,10 @@ class _Prepared:
     aspects=("as_first", "as_second", "position_bias"),
 )
 class Comparison(OneByOne):
-    """How probably a pair model prefers the response to its opponent, whichever of them stands first."""
+    """How probably a pair model prefers the response to its opponent, whichever of them stands first.
+
+    Source: pair models as in PairRM (LLM-Blender, arXiv 2306.02561), read in both orders.
+    """
 
     Options = ComparisonOptions
     Reference = ComparisonReference

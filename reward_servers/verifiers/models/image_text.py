@@ -59,7 +59,11 @@ class _Prepared:
     aspects={"raw": None, "cosine": -1.0},
 )
 class ImageText(OneByOne):
-    """How well a picture fits its prompt (CLIP, PickScore, HPS, ImageReward), or how it looks (an aesthetic head)."""
+    """How well a picture fits its prompt (CLIP, PickScore, HPS, ImageReward), or how it looks (an aesthetic head).
+
+    Sources: CLIPScore (arXiv 2104.08718), PickScore (arXiv 2305.01569), HPS v2 (arXiv 2306.09341), ImageReward
+    (arXiv 2304.05977), the aesthetic predictor of LAION.
+    """
 
     Options = ImageTextOptions
 

@@ -69,7 +69,10 @@ def _reduced(logs: Sequence[float], how: str) -> float:
     aspects={"log_likelihood": None, "tokens": 0.0},
 )
 class Likelihood(OneByOne):
-    """How likely a language model finds the reference after the response, or the response after the prompt."""
+    """How likely a language model finds the reference after the response, or the response after the prompt.
+
+    Source: the probability of the reference answer as in VeriFree (arXiv 2505.21493) and RLPR (arXiv 2506.18254).
+    """
 
     Options = LikelihoodOptions
     Reference = LikelihoodReference

@@ -57,7 +57,10 @@ def _last_message(rollout: Rollout) -> int:
     aspects=dict.fromkeys(("min", "mean", "product", "last", "steps"), 0.0),
 )
 class Process(OneByOne):
-    """How right a process reward model finds the steps of a response: each step, and all of them together."""
+    """How right a process reward model finds the steps of a response: each step, and all of them together.
+
+    Source: process reward models (arXiv 2305.20050), with the least step as in Math-Shepherd (arXiv 2312.08935).
+    """
 
     Options = ProcessOptions
 

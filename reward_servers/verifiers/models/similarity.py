@@ -71,6 +71,8 @@ class Similarity(OneByOne):
     """How close the response is in meaning to the closest reference, or to the prompt: a cosine, or a probability.
 
     A cosine is that of an encoder's vectors, a probability that of a cross-encoder.
+
+    Source: Sentence-BERT (arXiv 1908.10084) for cosines, its cross-encoders for probabilities.
     """
 
     Options = SimilarityOptions

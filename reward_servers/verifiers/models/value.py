@@ -45,7 +45,10 @@ class ValueReference(Reference):
     aspects=("prior", "deviation"),
 )
 class Value(OneByOne):
-    """How probably the present policy solves the prompt, from its latest outcomes; the response is not read."""
+    """How probably the present policy solves the prompt, from its latest outcomes; the response is not read.
+
+    Source: V_0, a generalist value model (see the method `v_0`), with our own encoder and head.
+    """
 
     Reference = ValueReference
 

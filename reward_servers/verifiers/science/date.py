@@ -91,7 +91,10 @@ def _day(found: Date) -> Day:
     aspects={"days_off": None, "year": 0.0, "month": 0.0, "day": 0.0},
 )
 def date(rollout: Rollout, ref: DateReference, options: DateOptions) -> Score:
-    """Whether a date is the right one, however it is written: 2021-03-05, March 5, 2021, 5 Mar 2021, 25/03/2021."""
+    """Whether a date is the right one, however it is written: 2021-03-05, March 5, 2021, 5 Mar 2021, 25/03/2021.
+
+    Source: calendar dates of ISO 8601-1; the English forms beside them are ours.
+    """
     right = _read(ref.answer, "refuse")
     if right is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not a date such as 2021-03-05")

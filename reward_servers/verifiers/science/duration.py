@@ -83,7 +83,10 @@ def _amount(text: str) -> Fraction:
     "duration", version="1", limits=ItemLimits(response_bytes=1 << 19), aspects={"seconds": None, "seconds_off": None}
 )
 def duration(rollout: Rollout, ref: DurationReference, options: DurationOptions) -> Score:
-    """Whether a length of time is the right one, however it is written: PT1H30M, 1 h 30 min, 90 minutes, 1:30:00."""
+    """Whether a length of time is the right one, however it is written: PT1H30M, 1 h 30 min, 90 minutes, 1:30:00.
+
+    Source: durations of ISO 8601-1; the forms in words are ours.
+    """
     right = Fraction(str(ref.answer)) if isinstance(ref.answer, float) else _read(ref.answer, options.clock)
     if right is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not a length of time such as PT1H30M")

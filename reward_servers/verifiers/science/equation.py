@@ -44,7 +44,11 @@ def _last(text: str) -> Equation | None:
     aspects=dict.fromkeys(("balanced", "species", "coefficients"), 0.0),
 )
 def equation(rollout: Rollout, ref: EquationReference, options: EquationOptions) -> Score:
-    """Whether a chemical equation has the right species on each side with coefficients that balance it."""
+    """Whether a chemical equation has the right species on each side with coefficients that balance it.
+
+    Source: conservation of atoms and charge (IUPAC Gold Book, `chemical reaction equation`), checked in whole
+    numbers.
+    """
     try:
         right = read_equation(ref.answer)
     except FormulaError as error:

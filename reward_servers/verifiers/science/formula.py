@@ -33,7 +33,10 @@ class FormulaOptions(AnswerOptions):
     aspects=dict.fromkeys(("composition", "charge"), 0.0),
 )
 def formula(rollout: Rollout, ref: FormulaReference, options: FormulaOptions) -> Score:
-    """Whether a chemical formula is the right one: atoms and charge, plain, in LaTeX or with small digits."""
+    """Whether a chemical formula is the right one: atoms and charge, plain, in LaTeX or with small digits.
+
+    Source: formulas as in the IUPAC Red Book (2005), IR-4.
+    """
     try:
         right = read_formula(ref.answer)
     except FormulaError as error:

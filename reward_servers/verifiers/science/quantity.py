@@ -104,7 +104,10 @@ def _power_of(name: str) -> str:
     libraries=("pint",),
 )
 def quantity(rollout: Rollout, ref: QuantityReference, options: QuantityOptions) -> Score:
-    """Whether a number with its unit equals the right quantity, in any unit of the same dimension."""
+    """Whether a number with its unit equals the right quantity, in any unit of the same dimension.
+
+    Source: units of the SI brochure (9th edition) and others as the package pint defines them.
+    """
     read = _read(ref.answer)
     wanted = _unit(read[1]) if read is not None else None
     if read is None or wanted is None:

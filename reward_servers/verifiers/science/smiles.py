@@ -35,7 +35,10 @@ def _canonical(text: str, stereo: bool) -> str | None:
 
 @verifier("smiles", version="1", limits=ItemLimits(response_bytes=1 << 19), libraries=("rdkit",))
 def smiles(rollout: Rollout, ref: TextReference, options: SmilesOptions) -> Score:
-    """Whether a SMILES string is the right molecule, however it is written."""
+    """Whether a SMILES string is the right molecule, however it is written.
+
+    Source: canonical SMILES (Weininger, 1988) as RDKit writes them.
+    """
     right = [_canonical(text, options.stereo) for text in ref.answers]
     if None in right:
         raise DatasetError("reference.answer: not a SMILES string of a molecule")

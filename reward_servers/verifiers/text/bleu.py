@@ -52,6 +52,8 @@ def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
     """Sentence BLEU of a translation against all references, as sacreBLEU computes it, between 0 and 1.
 
     `length_aware` is the quality of short answers in PRS (arXiv 2512.07478), reconstructed from its abstract.
+
+    Source: BLEU (Papineni et al., ACL 2002), with the tokens and smoothing of sacreBLEU (arXiv 1804.08771).
     """
     answer = taken(rollout, options)
     if answer is None:

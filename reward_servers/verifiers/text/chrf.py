@@ -33,7 +33,10 @@ def _metric(options: ChrfOptions) -> CHRF:
 
 @verifier("chrf", version="1", limits=ItemLimits(response_bytes=1 << 19), libraries=("sacrebleu",))
 def chrf(rollout: Rollout, ref: TextReference, options: ChrfOptions) -> Score:
-    """Sentence chrF or chrF++ of a translation against the nearest reference, as sacreBLEU computes it."""
+    """Sentence chrF or chrF++ of a translation against the nearest reference, as sacreBLEU computes it.
+
+    Source: chrF (Popovic, WMT 2015), chrF++ (WMT 2017), with sacreBLEU's orders and weights.
+    """
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)

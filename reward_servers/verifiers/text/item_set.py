@@ -66,7 +66,11 @@ def _items(text: str, how: str) -> list[str] | None:
     aspects=dict.fromkeys(("f1", "precision", "recall", "jaccard"), 0.0),
 )
 def item_set(rollout: Rollout, ref: ItemSetReference, options: ItemSetOptions) -> Score:
-    """How well a list of items meets the right ones, in any order and each counted once."""
+    """How well a list of items meets the right ones, in any order and each counted once.
+
+    Source: precision, recall and F1 over sets (van Rijsbergen, Information Retrieval, 1979), as for extracted
+    entities (CoNLL 2003).
+    """
     form = Form(options.case, "collapse", options.punctuation, compatibility=False)
     names = [[form.of(name) for name in ([one] if isinstance(one, str) else one)] for one in ref.answer]
     if not all(group and all(group) for group in names):

@@ -129,7 +129,11 @@ def _error(given: Fraction, right: Fraction, options: NumericOptions) -> tuple[F
     "numeric", version="2", limits=ItemLimits(response_bytes=1 << 18), aspects={"relative_error": None, "numbers": 0.0}
 )
 def numeric(rollout: Rollout, ref: NumericReference, options: NumericOptions) -> Score:
-    """Whether a number equals the right one within a tolerance, however written: 1,200, 1.2k, 12e2, (5), 3/4, 12%."""
+    """Whether a number equals the right one within a tolerance, however written: 1,200, 1.2k, 12e2, (5), 3/4, 12%.
+
+    Source: relative and absolute tolerance as in `math.isclose` (PEP 485), the reference being the number that is
+    right; the forms of numbers are ours.
+    """
     right = _read(ref.answer)
     answer = taken(rollout, options)
     if answer is None:

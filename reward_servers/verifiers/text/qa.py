@@ -57,7 +57,11 @@ def _compare(given: list[str], right: list[str]) -> dict[str, float]:
     aspects=dict.fromkeys(("exact", "precision", "recall", "f1"), 0.0),
 )
 def qa(rollout: Rollout, ref: TextReference, options: QaOptions) -> Score:
-    """How well a short answer agrees with the best of the accepted ones, by words (SQuAD, NQ, TriviaQA)."""
+    """How well a short answer agrees with the best of the accepted ones, by words (SQuAD, NQ, TriviaQA).
+
+    Source: exact match and F1 of SQuAD (arXiv 1606.05250) and TriviaQA (arXiv 1705.03551), with the normalisation
+    of their published evaluation scripts.
+    """
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)

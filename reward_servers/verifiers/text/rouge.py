@@ -25,7 +25,10 @@ class RougeOptions(AnswerOptions):
     libraries=("rapidfuzz",),
 )
 def rouge(rollout: Rollout, ref: TextReference, options: RougeOptions) -> Score:
-    """ROUGE-1, -2 or -L of a summary against the nearest reference: F-measure over words, without stemming."""
+    """ROUGE-1, -2 or -L of a summary against the nearest reference: F-measure over words, without stemming.
+
+    Source: ROUGE (Lin, ACL 2004), as the package rouge-score computes it.
+    """
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)

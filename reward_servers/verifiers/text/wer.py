@@ -32,6 +32,8 @@ def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
     """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on.
 
     The rates are those of the package jiwer where `normalise` is off; what it leaves out is our own definition.
+
+    Source: the edit distance of Levenshtein (1966) over words, as the NIST scoring toolkit divides it.
     """
     answer = taken(rollout, options)
     if answer is None:

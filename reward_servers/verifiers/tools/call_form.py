@@ -63,6 +63,8 @@ def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions
     Calls are those of the messages, or of the text in the forms that `tool_calls` reads. `known` and `fitting` are the
     shares of the calls that name a tool and that fit its schema; `calls` is -1 where one cannot be read. The first
     stage of PRS (arXiv 2512.07478, from its abstract): weigh it with `progressive_reward`.
+
+    Source: JSON Schema 2020-12 for the arguments.
     """
     try:
         made = made_calls(rollout)

@@ -70,6 +70,8 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
 
     Calls are those of the messages (chat completions and Responses), or of a text in Harmony. The state is what the
     caller sends in the metadata, never what the response says of it. The four ways to match are those of AgentEvals.
+
+    Sources: langchain-ai/agentevals for the ways to match; tau-bench (arXiv 2406.12045) for the state at the end.
     """
     asked = {"matched": ref.calls, "efficiency": ref.enough_calls is not None or ref.calls, "state": ref.final_state}
     aspects: dict[str, float | None] = {name: 0.0 if wanted else None for name, wanted in asked.items()}
