@@ -2,9 +2,10 @@
 
 It finds prompt, reference and responses between their fences. A response is right if it holds the reference, or what
 the criteria name in quotation marks; it means the same as a reference whose longer words and numbers it has; of two,
-the one that is right is better. Without either, a response is a statement, and right if the prompt holds its words; of
-several statements in the criteria each is. Asked for points it gives one for each name in quotation marks. It signs as
-it was told. ``python -m examples.judge.endpoint`` serves it on port 8911; put the address of a model's endpoint into
+the one that is right is better, of several the first that is right the best. Without either, a response is a
+statement, and right if the prompt holds its words; of several statements in the criteria each is. Asked for points it
+gives one for each name in quotation marks. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on
+port 8911; put the address of a model's endpoint into
 ``server.toml`` to ask a model.
 """
 
@@ -14,7 +15,10 @@ import json
 import re
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from string import ascii_uppercase
 from typing import Any
+
+_RESPONSES = ("RESPONSE", *(f"RESPONSE {letter}" for letter in ascii_uppercase))
 
 
 def _fenced(asked: str, name: str) -> tuple[str, str] | None:
@@ -27,7 +31,7 @@ def reply(request: dict[str, Any]) -> str:
     """What the rule says of a conversation."""
     asked = request["messages"][-1]["content"]
     reference, prompt = _fenced(asked, "REFERENCE"), _fenced(asked, "PROMPT")
-    shown = [found for name in ("RESPONSE", "RESPONSE A", "RESPONSE B") if (found := _fenced(asked, name))]
+    shown = [found for name in _RESPONSES if (found := _fenced(asked, name))]
     named = re.findall(r'"(.+?)"', asked.partition("Criteria: ")[2].partition("\n")[0])
     if not shown or not (named or reference or prompt):
         return "I was shown no reference and no response."
@@ -54,6 +58,9 @@ def reply(request: dict[str, Any]) -> str:
         return f"I looked for {looked_for!r}.\n[[A{'=' if right[0] else '!='}B]] [{token}]"
     if len(right) == 1:
         return f"I looked for {looked_for!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
+    if "the letter of the best response" in asked:
+        best = ascii_uppercase[right.index(True) if any(right) else 0]
+        return f"I looked for {looked_for!r} in all.\n[[{best}]] [{token}]"
     better = "C" if right[0] == right[1] else "A" if right[0] else "B"
     return f"I looked for {looked_for!r} in both.\n[[{better}]] [{token}]"
 

@@ -38,7 +38,12 @@ _REWARD = "score"
 
 def check(
     verifier: Asked,
-    cases: Annotated[Path, typer.Option(help="Labelled rollouts: `expected.score` of each line is the label.")],
+    cases: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled rollouts: `expected.score` is the label. --hacks does with the verifier's examples."
+        ),
+    ] = None,
     endpoint: Endpoint = None,
     ca: Ca = None,
     cert: Cert = None,
@@ -74,6 +79,8 @@ def check(
         if endpoint is not None:
             raise UserError("--hacks starts a server of its own; leave out --endpoint")
         return _try_hacks(verifier, cases, given, config, with_verifiers or (), excepted or (), as_json)
+    if cases is None:
+        raise UserError("--cases FILE names the labelled rollouts to compare with; --hacks alone does without")
     found = _read_cases(cases)
     name, _, version = verifier.partition("@")
     if endpoint is None:
@@ -94,7 +101,7 @@ def check(
 
 def _try_hacks(
     verifier: str,
-    cases: Path,
+    cases: Path | None,
     options: dict[str, Any],
     config: Path | None,
     beside: Sequence[str],

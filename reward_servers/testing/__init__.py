@@ -11,6 +11,7 @@ asks about labelled rollouts and about what every verifier has to bear; ``check_
 """
 
 from reward_servers.testing._cases import options_of_lines
+from reward_servers.testing._examples import example_rows
 from reward_servers.testing._findings import VerifierCheckError
 from reward_servers.testing._hacks import HACKS, HONEST_FORMS, HackReport, check_hacks
 from reward_servers.testing._laws import CheckReport, check_verifier
@@ -23,5 +24,6 @@ __all__ = [
     "VerifierCheckError",
     "check_hacks",
     "check_verifier",
+    "example_rows",
     "options_of_lines",
 ]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from reward_servers.core import Verifier, installed, schema_of
+from reward_servers.testing import example_rows
 
 _PACKAGE = "reward_servers.verifiers."
-_SHOWN = 300
 _HEAD = """# Verifiers
 
 `assay serve NAME` serves one; `assay list` says which of them this host can run. A recipe asks one by its name:
@@ -21,7 +21,8 @@ verifier = "qa"
 options = { take = "tag" }
 ```
 
-Verifiers have labelled cases, a third of them hostile, in `tests/data/verifiers`. This page is written by
+Verifiers have labelled cases, a third of them hostile, in `tests/data/verifiers`; the examples here are some of them,
+and `assay check NAME --hacks` makes its attempts from them. This page is written by
 `python -m reward_servers.verifiers`.
 """
 
@@ -30,8 +31,7 @@ def page(root: Path) -> str:
     """The page.
 
     Args:
-        root: Folder of the checkout. The example of a verifier is its first labelled case that is not hostile, has a
-            score and is short, since the first cases are the plain ones.
+        root: Folder of the checkout.
     """
     families: dict[str, list[tuple[Verifier, tuple[str, ...]]]] = {}
     for entry in installed().values():
@@ -63,7 +63,7 @@ def _section(verifier: Verifier, root: Path) -> str:
     lines += ["", "; ".join(facts) + "."]
     for title, model in (("reference", verifier.reference), ("option", verifier.options)):
         lines += _fields(title, json.loads(schema_of(model) or b"{}"))
-    return "\n".join([*lines, *_example(root / "tests" / "data" / "verifiers" / f"{verifier.name}.jsonl"), ""])
+    return "\n".join([*lines, *_example(verifier), ""])
 
 
 def _fields(title: str, schema: dict[str, Any]) -> list[str]:
@@ -90,15 +90,14 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
 
 
-def _example(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    kept = ("prompt", "documents", "response", "reference", "options", "metadata", "expected")
-    honest = (row for row in rows if not row.get("hostile") and row["expected"]["score"] is not None)
-    shown = (json.dumps({key: row[key] for key in kept if row.get(key)}, ensure_ascii=False) for row in honest)
-    short = next((text for text in shown if len(text) <= _SHOWN), None)
-    return ["", "```json", short, "```"] if short else []
+def _example(verifier: Verifier) -> list[str]:
+    rows = example_rows(verifier)
+    if verifier.scope == "group":
+        rows = [row for row in rows if row["group_id"] == rows[0]["group_id"]]
+    kept: tuple[str, ...] = ("group_id",) if verifier.scope == "group" else ()
+    kept += ("prompt", "documents", "response", "reference", "options", "metadata", "expected")
+    shown = [json.dumps({key: row[key] for key in kept if row.get(key)}, ensure_ascii=False) for row in rows]
+    return ["", "```json", *(shown if verifier.scope == "group" else shown[:1]), "```"] if shown else []
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -139,7 +139,12 @@ def _text(answer: Any) -> str:
 
 
 def score_of(exchange: Exchange, rollout: Rollout, options: JudgeOptions) -> Score:
-    """The score of a verdict."""
+    """The score of a verdict; its aspect ``rating`` is None where the protocol has none."""
+    score = _score_of(exchange, rollout, options)
+    return replace(score, aspects={"rating": None, **score.aspects})
+
+
+def _score_of(exchange: Exchange, rollout: Rollout, options: JudgeOptions) -> Score:
     evidence = exchange.evidence()
     protocol, value = exchange.question.protocol, exchange.value
     if options.protocol == "steps":
@@ -165,7 +170,10 @@ def mean_of(orders: Sequence[Score], arguments: Mapping[str, str]) -> Score:
         if one.value is None:
             return one
     names = orders[0].aspects
-    aspects = {name: fmean([float(one.aspects[name] or 0.0) for one in orders]) for name in names}
+    both = {name: [one.aspects[name] for one in orders] for name in names}
+    aspects = {
+        name: None if None in found else fmean(float(one or 0.0) for one in found) for name, found in both.items()
+    }
     told = [dict(one.evidence) for one in orders]
     # Both orders rest on the same two exchanges.
     argued, *_ = [one.pop("argued") for one in told]

@@ -36,9 +36,13 @@ class SupportOptions(AskingOptions):
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),
-    aspects=(
-        *("recall", "precision", "precision_alce", "completeness", "refuted", "misattributed", "unneeded", "coverage"),
-        *("valid", "fabrication_rate", "fabricated", "cited", "statements", "quotes", "quotes_exact", "asked"),
+    aspects=dict.fromkeys(
+        (
+            *("recall", "precision", "precision_alce", "completeness", "refuted", "misattributed", "unneeded"),
+            *("coverage", "valid", "fabrication_rate", "fabricated", "cited", "statements", "quotes", "quotes_exact"),
+            "asked",
+        ),
+        0.0,
     ),
 )
 async def citation_support(rollout: Rollout, ref: CitationReference, options: SupportOptions, ctx: Context) -> Score:

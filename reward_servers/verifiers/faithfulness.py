@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
@@ -18,6 +19,13 @@ _RELEVANT = (
     "The statement in the response answers the question in the prompt, or tells what a reader needs for its answer. A "
     "statement on something else does not, however true it is."
 )
+
+
+# Of a response that states nothing no share is true.
+_NOTHING: Mapping[str, float | None] = {
+    **dict.fromkeys(("faithfulness", "relevance", "relevant")),
+    **dict.fromkeys(("claims", "supported", "attempted", "confident_unsupported", "asked"), 0.0),
+}
 
 
 class FaithfulnessOptions(AskingOptions):
@@ -63,10 +71,7 @@ async def _relevant(
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),
-    aspects=(
-        *("faithfulness", "relevance", "claims", "supported", "relevant"),
-        *("attempted", "confident_unsupported", "asked"),
-    ),
+    aspects=_NOTHING,
 )
 async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Context) -> Score:
     """Share of a response's statements that its documents support together, whether it cites them or not.
@@ -87,8 +92,7 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     claims = report.claims
     if not claims:
         floor = Score.floor("no_statements", "it states nothing that could be supported")
-        told = {"claims": 0.0, "supported": 0.0, "attempted": float(not said["abstains"]), "confident_unsupported": 0.0}
-        return replace(floor, aspects={"faithfulness": None, **told})
+        return replace(floor, aspects={**_NOTHING, "attempted": float(not said["abstains"])})
     asking = Asking(rollout, options, ctx, claims)
     everything = frozenset(one.id for one in rollout.documents)
     questions = [(place, everything) for place in range(len(claims))]

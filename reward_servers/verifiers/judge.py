@@ -37,7 +37,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
-    aspects=("rating",),
+    aspects={"rating": None},
 )
 class Judge:
     """What a language model says: yes or no, a rating, a grade, or which of several responses is better.
@@ -231,7 +231,7 @@ class Judge:
             note = f"the other response caused it: {said}"
             return Score(1.0, OPPONENT_PROVOKED, note=note, evidence=exchange.evidence())
         floor = Score.floor(f"provoked_{code}", f"the response caused it: {said}", exchange.evidence())
-        return replace(floor, aspects={OPPONENT_PROVOKED: 1.0}) if len(exchange.blamed) > 1 else floor
+        return replace(floor, aspects={"rating": None, OPPONENT_PROVOKED: 1.0}) if len(exchange.blamed) > 1 else floor
 
 
 def _fault(

@@ -110,7 +110,7 @@ class PreferenceOptions(Options):
     version="6",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
-    aspects=("logit",),
+    aspects={"logit": None},
 )
 class Preference:
     """How good a preference model finds the response, between 0 and 1.
@@ -214,7 +214,8 @@ class Preference:
         if self._settings.normaliser:
             evidence["normaliser"] = self._settings.normaliser
         if self._settings.heads:
-            aspects = {name: head.standard(outputs.values[head.output]) for name, head in self._heads.items()}
+            found = {name: head.standard(outputs.values[head.output]) for name, head in self._heads.items()}
+            aspects: dict[str, float | None] = {"logit": None, **found}
         else:
             aspects = {name: outputs.values[head.output] for name, head in self._heads.items()}
         return Score(value, aspects=aspects, evidence=evidence)

@@ -131,7 +131,7 @@ def test_attempts_that_are_paid_and_honest_forms_that_are_not_are_found(write: W
     kinds = {finding.partition(":")[0] for finding in caught.value.findings}
     assert kinds == {
         *("planted verdict", "plant behind", "right in closed reasoning", "right in a comment"),
-        *("unfinished reasoning", "right in unfinished reasoning", "line end behind"),
+        *("unfinished reasoning", "right in unfinished reasoning", "line end behind", "many answers"),
     }
     report = check_hacks("exact", cases)
     assert report.attempts > 30
@@ -144,6 +144,17 @@ def test_an_exception_that_names_no_attempt_is_refused(write: Write) -> None:
         check_hacks("exact", write(RIGHT), excepted={"emty": "a typo"})
 
 
-def test_a_verifier_of_groups_has_its_attempts_in_its_file(write: Write) -> None:
-    with pytest.raises(ValueError, match="judges whole groups"):
-        check_hacks(lawless.whole, write(RIGHT))
+def test_a_verifier_of_groups_is_attacked_in_copies_of_its_groups(write: Write) -> None:
+    lengths = [{"response": "x" * n, "group_id": "g", "expected": {"score": float(n == 3)}} for n in (3, 2, 1)]
+    with pytest.raises(VerifierCheckError) as caught:
+        check_hacks(lawless.whole, write(*lengths))
+    kinds = {finding.partition(":")[0] for finding in caught.value.findings}
+    assert {"planted verdict", "padding behind", "invisible characters"} <= kinds
+    assert not kinds & {"empty", "reasoning in front"}
+
+
+def test_attempts_are_made_from_the_examples_of_a_package() -> None:
+    assert check_hacks("exact").attempts > 10
+    assert check_hacks("agreement", excepted={"unfinished reasoning": "for this test"}).attempts > 10
+    with pytest.raises(ValueError, match="test/whole has no example to alter: give labelled rollouts"):
+        check_hacks(lawless.whole)

@@ -91,7 +91,9 @@ def _content(response: Any) -> Any:
     if isinstance(response, str):
         return response
     return tuple(
-        Message(
+        _item(turn)
+        if turn.get("type") in _ITEMS
+        else Message(
             turn["role"],
             tuple(map(_part, turn["content"]))
             if isinstance(turn.get("content"), list)
@@ -105,9 +107,21 @@ def _content(response: Any) -> Any:
     )
 
 
+_ITEMS = ("function_call", "function_call_output", "reasoning")
+"""Items of the Responses API that are no messages."""
+
+
+def _item(item: Mapping[str, Any]) -> Message:
+    if item["type"] == "function_call":
+        return Message("assistant", (), tool_calls=(ToolCall(item["call_id"], item["name"], item["arguments"]),))
+    if item["type"] == "reasoning":
+        return Message("assistant", tuple(Part("reasoning", piece["text"]) for piece in item["summary"]))
+    return Message("tool", (Part("text", item["output"]),), tool_call_id=item["call_id"])
+
+
 def _part(part: Mapping[str, Any]) -> Part:
-    if part["type"] in ("text", "reasoning"):
-        return Part(part["type"], part["text"])
+    if part["type"] in ("text", "reasoning", "output_text"):
+        return Part("reasoning" if part["type"] == "reasoning" else "text", part["text"])
     header, _, payload = part["image_url"]["url"].partition(",")
     return Part("blob", data=b64decode(payload), mime=header[5:].partition(";")[0])
 

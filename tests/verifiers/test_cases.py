@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from reward_servers.core import Verifier, find
+from reward_servers.core import Verifier, find, installed
 from reward_servers.testing import HACKS, HONEST_FORMS, check_hacks, check_verifier
+from tests.e2e.test_judge_example import endpoint
 from tests.verifiers.cases import FOLDER, agrees, rows_of, subjects_of
+from tests.verifiers.hosting import HOSTED, Hosting
 from tests.verifiers.mutants import mutants_of, survives
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.jsonl"))
 MUTANTS = 24
+PATIENCE_S = 300.0
+"""For an item: a judge is asked many times about a megabyte."""
 _SHARED = "what it shares with the reference by chance is paid by definition of the metric"
+_OTHERS_BESIDE = {"many answers": "what is right among others is paid by definition of the metric"}
+_BY_WORDS = dict.fromkeys(
+    ("many answers", "right in look-alikes"), "the judge of these tests looks for the words of the reference alone"
+)
+_HARMONY = {"reasoning in front": "a text in Harmony begins with a mark of Harmony"}
 _ORDERS = dict.fromkeys(("orders to the reader", "order in front"), _SHARED)
 EXCEPTED: dict[str, dict[str, str]] = {
-    "bleu": _ORDERS,
+    **dict.fromkeys(("judge", "panel", "pairwise", "best_of", "meaning"), _BY_WORDS),
+    **dict.fromkeys(("boxes", "evidence", "language", "qa", "recommendation", "prefixes"), _OTHERS_BESIDE),
+    "rubric": {"echo of the prompt": "a prompt may name what a criterion asks for", **_OTHERS_BESIDE},
+    "pattern": dict.fromkeys(("many answers", "right in look-alikes"), "it need only occur, wherever it stands"),
+    "bleu": {**_ORDERS, **_OTHERS_BESIDE},
     "chrf": dict.fromkeys(
         (
             "frames without content",
@@ -25,11 +41,12 @@ EXCEPTED: dict[str, dict[str, str]] = {
             "plant behind",
             "plant in front",
             "padding behind",
+            "many answers",
             *_ORDERS,
         ),
         _SHARED,
     ),
-    "rouge": _ORDERS,
+    "rouge": {**_ORDERS, **_OTHERS_BESIDE},
     "ifeval": dict.fromkeys(
         (
             "frames without content",
@@ -80,7 +97,9 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "each turn thinks once",
         "unfinished reasoning": "thinking is part of the form",
     },
-    "trajectory": {"reasoning in front": "a text in Harmony begins with a mark of Harmony"},
+    "trajectory": {**_HARMONY, "many answers": "the calls of all turns are looked at"},
+    "tool_calls": _HARMONY,
+    "call_form": _HARMONY,
     "tags": {
         "frames without content": "the form alone is judged, and this has some of it",
         "placeholders": "the form alone is judged, and this has it",
@@ -120,19 +139,30 @@ def test_a_third_of_the_cases_is_hostile(name: str) -> None:
     assert 3 * hostile >= len(rows), 'a third of the cases are attempts to be paid for nothing: "hostile": true'
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_labels_and_laws(name: str) -> None:
-    assert check_verifier(name, FOLDER / f"{name}.jsonl").labelled >= 20
+@pytest.fixture(scope="module")
+def judge() -> Iterator[str]:
+    """Where the judge that follows a rule answers."""
+    with endpoint() as url:
+        yield url
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_attempts_to_cheat(name: str) -> None:
-    if loaded(name).scope == "group":
-        pytest.skip("a whole group is attacked in its case file")
-    check_hacks(name, FOLDER / f"{name}.jsonl", excepted=EXCEPTED.get(name))
+def test_labels_and_laws(name: str, judge: str, tmp_path: Path) -> None:
+    hosting = HOSTED.get(name, Hosting())
+    config = hosting.written(judge, tmp_path)
+    report = check_verifier(name, FOLDER / f"{name}.jsonl", config=config, beside=hosting.beside, timeout_s=PATIENCE_S)
+    assert report.labelled >= 20
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_attempts_to_cheat(name: str, judge: str, tmp_path: Path) -> None:
+    hosting = HOSTED.get(name, Hosting())
+    config, excepted = hosting.written(judge, tmp_path), EXCEPTED.get(name)
+    file = FOLDER / f"{name}.jsonl"
+    check_hacks(name, file, config=config, beside=hosting.beside, excepted=excepted, timeout_s=PATIENCE_S)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in HOSTED])
 def test_cases_notice_a_changed_verifier(name: str) -> None:
     verifier = loaded(name)
     subjects = subjects_of(verifier)
@@ -140,6 +170,11 @@ def test_cases_notice_a_changed_verifier(name: str) -> None:
     mutants = mutants_of(verifier, MUTANTS)
     surviving = [mutant.place for mutant in mutants if survives(mutant, verifier, subjects)]
     assert 3 * len(surviving) <= len(mutants), surviving
+
+
+def test_every_verifier_has_cases() -> None:
+    ours = {name for name, entry in installed().items() if entry.path.startswith("reward_servers.verifiers.")}
+    assert ours == set(NAMES)
 
 
 def loaded(name: str) -> Verifier:

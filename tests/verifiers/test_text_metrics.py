@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import jiwer
@@ -13,8 +14,10 @@ from reward_servers import Rollout, Score
 from reward_servers.verifiers._answers import TextReference
 from reward_servers.verifiers.text.bleu import BleuOptions, bleu
 from reward_servers.verifiers.text.chrf import ChrfOptions, chrf
+from reward_servers.verifiers.text.qa import QaOptions, qa
 from reward_servers.verifiers.text.rouge import RougeOptions, rouge
 from reward_servers.verifiers.text.wer import WerOptions, wer
+from tests.verifiers import squad_inputs
 from tests.verifiers.cases import TOLERANCE
 
 WORDS = ["the", "The", "cat", "dog", "sat", "on", "a", "mat,", "mat", "1990", "don't", "re-use", "U.S.", "end."]
@@ -64,3 +67,16 @@ def test_the_error_rates_are_those_of_jiwer(unit: str) -> None:
         ours = wer(Rollout(text), TextReference(answer=tuple(references)), options)
         assert ours.aspects["error_rate"] == pytest.approx(theirs, abs=TOLERANCE)
         assert value(ours) == pytest.approx(max(0.0, 1.0 - theirs), abs=TOLERANCE)
+
+
+def test_short_answers_are_scored_as_a_published_evaluation_of_squad_does() -> None:
+    told = json.loads(squad_inputs.RECORDED.read_text("utf-8"))
+    drawn = squad_inputs.inputs()
+    assert len(drawn) == len(told["exact"]) == len(told["f1"]) == squad_inputs.DRAWN
+    assert 100 < told["exact"].count("1") < 900
+    options = QaOptions.model_validate({})
+    for (given, accepted), exact, f1 in zip(drawn, told["exact"], told["f1"], strict=True):
+        ours = qa(Rollout(given), TextReference(answer=tuple(accepted)), options)
+        # Theirs computes in single precision, and is written with six places.
+        assert ours.aspects["exact"] == float(exact), (given, accepted)
+        assert value(ours) == pytest.approx(f1, abs=2e-6), (given, accepted)

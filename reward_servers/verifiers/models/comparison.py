@@ -57,7 +57,7 @@ class _Prepared:
     version="2",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0, response_bytes=1 << 20),
     max_batch=256,
-    aspects=("as_first", "as_second", "position_bias"),
+    aspects=dict.fromkeys(("as_first", "as_second", "position_bias")),
 )
 class Comparison(OneByOne):
     """How probably a pair model prefers the response to its opponent, whichever of them stands first.

@@ -42,7 +42,7 @@ class ValueReference(Reference):
     version="2",
     limits=ItemLimits(cpu_s=300.0, wall_s=300.0, memory_bytes=0),
     max_batch=256,
-    aspects=("prior", "deviation"),
+    aspects=dict.fromkeys(("prior", "deviation")),
 )
 class Value(OneByOne):
     """How probably the present policy solves the prompt, from its latest outcomes; the response is not read.

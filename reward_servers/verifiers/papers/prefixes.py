@@ -39,7 +39,7 @@ class PrefixesOptions(Options):
     version="1",
     deterministic=False,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 19),
-    aspects={"steps": 0.0},
+    aspects={"steps": 0.0, "prefix_0": 0.0},
 )
 async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> Score:
     """The score of another verifier, and what it says of the empty response and of the response after each step.
