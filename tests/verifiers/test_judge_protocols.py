@@ -63,7 +63,7 @@ async def test_a_signed_verdict_of_each_protocol(
     async with judging(served(signed(reply))) as running:
         verdict = await running.verdict("judge", item, options)
     assert verdict.score == pytest.approx(score)
-    assert dict(verdict.aspects) == aspects
+    assert dict(verdict.aspects) == {"rating": None, **aspects}
     assert evidence(verdict)["replies"][0]["channel"] == "signed"
 
 

@@ -174,7 +174,8 @@ async def test_of_two_responses_the_one_that_provoked_the_failure_loses(
         verdict = await running.verdict("judge", rollout(own, {"opponent": other}), options)
         fault = await running.fault("judge", rollout(own, {"opponent": other}), {**options, "on_provoked": "fault"})
     assert (verdict.score, verdict.code) == (score, code)
-    assert dict(verdict.aspects) == ({OPPONENT_PROVOKED: 1.0} if own != "a" and other != "a" else {})
+    both = {OPPONENT_PROVOKED: 1.0} if own != "a" and other != "a" else {}
+    assert {name: value for name, value in verdict.aspects if name != "rating"} == both
     assert fault.code == "judge_provoked_refused"
 
 
