@@ -86,12 +86,12 @@ async def test_figures(text: str, options: dict[str, Any], score: float, aspects
         ("The documents do not say who built it.", "no_statements", 0.0),
         ("I could not find who built the tower.", "no_statements", 0.0),
         ("Who built the tower of Marrow?", "no_statements", 1.0),
-        (" ", "no_answer", None),
-        ("<think>The builder was Varga.</think>", "no_answer", None),
+        (" ", "no_answer", 0.0),
+        ("<think>The builder was Varga.</think>", "no_answer", 0.0),
     ],
 )
 async def test_an_answer_that_states_nothing_is_neither_faithful_nor_asked_about(
-    text: str, code: str, attempted: float | None
+    text: str, code: str, attempted: float
 ) -> None:
     fake = FakeChatServer(says)
     async with judging(fake) as running:
