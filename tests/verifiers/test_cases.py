@@ -84,7 +84,8 @@ EXCEPTED: dict[str, dict[str, str]] = {
             "orders to the reader",
         ),
         "what does not refuse is paid where no refusal is wanted, whatever it says",
-    ),
+    )
+    | {"many answers": "what stands at the start decides"},
     "code_format": {
         "reasoning in front": "the published rule allows one closing tag of reasoning",
         "unfinished reasoning": "the published rule asks for a closing tag of reasoning alone",
@@ -97,6 +98,9 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "each turn thinks once",
         "unfinished reasoning": "thinking is part of the form",
     },
+    "language": {"right written backwards": "groups of letters tell a language, whichever way they are read"},
+    "sql": {"many answers": "the query is what stands in the last code fence, and nothing beside it"},
+    "typed_answer": {"many answers": "the published rule reads the first answer, and no other one counts"},
     "trajectory": {**_HARMONY, "many answers": "the calls of all turns are looked at"},
     "tool_calls": _HARMONY,
     "call_form": _HARMONY,
@@ -107,6 +111,8 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "reasoning is part of the form",
         "unfinished reasoning": "what is asked for may stand in the reasoning",
     },
+    "process": {"unfinished reasoning": "its steps are judged, whether the reasoning ends or not"},
+    "value": dict.fromkeys((*HACKS, *HONEST_FORMS), "it values the prompt, whatever the response is"),
     "surrogate": dict.fromkeys((*HACKS, *HONEST_FORMS), "it needs no label: form and length alone are paid"),
     "grit": dict.fromkeys(
         (*HACKS, *HONEST_FORMS), "the published rules read the raw text; the judge beside them decides"

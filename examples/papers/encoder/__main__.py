@@ -8,6 +8,7 @@ be used is trained: give the path of one of sentence-transformers in ``server.to
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -30,19 +31,24 @@ VECTORS = {
 """By the last word; the model makes their length the same."""
 
 
-def write(folder: Path) -> None:
-    """Write configuration, tokenizer and weights."""
-    words = [_PAD, *VECTORS]
+def write(folder: Path, vectors: Mapping[str, tuple[float, ...]] = VECTORS) -> None:
+    """Write configuration, tokenizer and weights.
+
+    Args:
+        folder: Where to.
+        vectors: By the last word; the first word stands for all others.
+    """
+    words = [_PAD, *vectors]
     config = LlamaConfig(
-        vocab_size=len(words), hidden_size=2, intermediate_size=2, num_hidden_layers=1, num_attention_heads=1,
-        num_key_value_heads=1, max_position_embeddings=256, pad_token_id=0, bos_token_id=None, eos_token_id=None,
+        vocab_size=len(words), hidden_size=len(vectors[_OTHER]), intermediate_size=2, num_hidden_layers=1,
+        num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=256, pad_token_id=0, bos_token_id=None, eos_token_id=None,
         rms_norm_eps=1e-12,
     )  # fmt: skip
     model = LlamaModel(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if "norm" in name else 0.0)
-        for place, vector in enumerate([(1.0, 1.0), *VECTORS.values()]):
+        for place, vector in enumerate([vectors[_OTHER], *vectors.values()]):
             model.embed_tokens.weight[place] = torch.tensor(vector)
     model.save_pretrained(folder)
     inner = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token=_OTHER))

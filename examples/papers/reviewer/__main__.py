@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -30,23 +31,29 @@ PROBABILITIES = {
 """Effort, evidence and grounding, by the last word."""
 
 
-def write(folder: Path) -> None:
-    """Write configuration, tokenizer and weights."""
-    words = [*_SPECIAL, *PROBABILITIES]
+def write(folder: Path, probabilities: Mapping[str, tuple[float, ...]] = PROBABILITIES) -> None:
+    """Write configuration, tokenizer and weights.
+
+    Args:
+        folder: Where to.
+        probabilities: Of each head, by the last word; the first word stands for all others.
+    """
+    words = [*_SPECIAL, *probabilities]
+    size, heads = len(probabilities), len(probabilities[_OTHER])
     config = LlamaConfig(  # type: ignore[call-arg]  # `num_labels` is a keyword of every configuration
-        vocab_size=len(words), hidden_size=4, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1,
-        num_key_value_heads=1, max_position_embeddings=256, num_labels=3, pad_token_id=0, bos_token_id=None,
+        vocab_size=len(words), hidden_size=size, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1,
+        num_key_value_heads=1, max_position_embeddings=256, num_labels=heads, pad_token_id=0, bos_token_id=None,
         eos_token_id=1, rms_norm_eps=1e-12,
     )  # fmt: skip
     model = LlamaForSequenceClassification(config)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if "norm" in name else 0.0)
-        for axis, (word, heads) in enumerate(PROBABILITIES.items()):
+        for axis, (word, said) in enumerate(probabilities.items()):
             model.model.embed_tokens.weight[words.index(word), axis] = 1.0
             # The norm makes 2 of the one entry in four.
-            for head, probability in enumerate(heads):
-                model.score.weight[head, axis] = math.log(probability / (1 - probability)) / 2
+            for head, probability in enumerate(said):
+                model.score.weight[head, axis] = math.log(probability / (1 - probability)) / math.sqrt(size)
         model.model.embed_tokens.weight[: len(_SPECIAL), 0] = 1.0
     model.save_pretrained(folder)
     inner = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token=_OTHER))

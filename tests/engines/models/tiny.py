@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,9 +23,11 @@ SPECIAL = ["<pad>", "<bos>", "<eos>", "<unk>", "<user>", "<assistant>", "[SEP]"]
 CHAT = "<bos>{% for m in messages %} <{{ m.role }}> {{ m.content }} <eos>{% endfor %}"
 
 
-def tokenizer(path: Path, *, pad: str = "<pad>", chat: bool = True, pair: bool = False) -> None:
+def tokenizer(
+    path: Path, *, pad: str = "<pad>", chat: bool = True, pair: bool = False, words: Sequence[str] = WORDS
+) -> None:
     """Write a tokenizer."""
-    inner = Tokenizer(WordLevel({word: place for place, word in enumerate(SPECIAL + WORDS)}, unk_token="<unk>"))
+    inner = Tokenizer(WordLevel({word: place for place, word in enumerate([*SPECIAL, *words])}, unk_token="<unk>"))
     inner.pre_tokenizer = WhitespaceSplit()
     if pair:
         inner.post_processor = TemplateProcessing(
