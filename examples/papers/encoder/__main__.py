@@ -41,8 +41,8 @@ def write(folder: Path, vectors: Mapping[str, tuple[float, ...]] = VECTORS) -> N
     words = [_PAD, *vectors]
     config = LlamaConfig(
         vocab_size=len(words), hidden_size=len(vectors[_OTHER]), intermediate_size=2, num_hidden_layers=1,
-        num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=256, pad_token_id=0, bos_token_id=None, eos_token_id=None,
-        rms_norm_eps=1e-12,
+        num_attention_heads=1, num_key_value_heads=1, max_position_embeddings=256, pad_token_id=0,
+        bos_token_id=None, eos_token_id=None, rms_norm_eps=1e-12,
     )  # fmt: skip
     model = LlamaModel(config)
     with torch.no_grad():
