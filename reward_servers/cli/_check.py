@@ -40,9 +40,7 @@ def check(
     verifier: Asked,
     cases: Annotated[
         Path | None,
-        typer.Option(
-            help="Labelled rollouts: `expected.score` is the label. --hacks does with the verifier's examples."
-        ),
+        typer.Option(help="Labelled rollouts: `expected.score` is the label. --hacks does with its examples."),
     ] = None,
     endpoint: Endpoint = None,
     ca: Ca = None,

@@ -215,15 +215,14 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
         replies.verdicts |= support.verdicts
     supported = [held.get(f"r{place}", False) for place in range(len(ref.rubrics))]
     found = connected_rubrics(ref.rubrics, asking.entities, supported, connected=options.connected)
-    size = len(ref.rubrics)
     return Score(
         found.reward,
         "" if cited else "no_citations",
         aspects={
             "outcome": replies.verdicts["outcome"].score,
             "rubric": found.reward,
-            "identified": sum(found.identified) / size,
-            "supported": sum(found.supported) / size,
+            "identified": sum(found.identified) / len(ref.rubrics),
+            "supported": sum(found.supported) / len(ref.rubrics),
             "cited": float(len(cited)),
         },
         evidence={

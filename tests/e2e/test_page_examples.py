@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.test_judge_example import ENDPOINT, ROOT, endpoint
 
-PAGES = ("rubric", "citation", "citation_support", "carr", "faithfulness", "judge")
+PAGES = ("rubric", "citation", "citation_support", "carr", "faithfulness", "judge", "panel", "best_of")
 PATIENCE = 240
 
 
