@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 COMMAND = [sys.executable, "-P", "-m", "reward_servers"]
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 def _take_interrupts() -> None:

@@ -18,7 +18,7 @@ from trainer_client import AsyncRewardClient, Document, Recipe, RecipeError, Rew
 from trainer_client.result.rows import draw_of, rollout_fields, rollout_of
 from trainer_client.testing import FakeServer, by_response
 
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 def recipe_of(folder: Path, more: str = "") -> Recipe:

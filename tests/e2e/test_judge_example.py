@@ -50,7 +50,7 @@ def brought_up(folder: Path, **more: Any) -> Iterator[Path]:
         yield addresses
     finally:
         up.terminate()
-        up.wait(60)
+        up.wait(240)
 
 
 def scored(folder: Path, settings: str, recipe: str | None = None, example: Path = EXAMPLE) -> list[dict[str, Any]]:

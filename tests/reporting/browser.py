@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-PATIENCE = 60.0
+PATIENCE = 240.0
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 

@@ -33,7 +33,7 @@ options = { max = 100 }
 RECIPE = Recipe.loads(TOML)
 ROLLOUTS = [Rollout("a", "p", "42", reference={"answer": "42"}), Rollout("b", "p", "41", reference={"answer": "42"})]
 SCORES = [[1.0, 1.0], [0.0, 1.0]]
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 def gone(processes: Iterable[psutil.Process]) -> bool:

@@ -121,7 +121,7 @@ def test_the_first_example_of_the_page(tmp_path: Path) -> None:
         "-o",
         str(scored),
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
     lines = [json.loads(line) for line in scored.read_text(encoding="utf-8").splitlines()]
     assert [line["reward"] for line in lines] == [1.0, 0.5]
 

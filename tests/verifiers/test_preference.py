@@ -226,7 +226,7 @@ async def test_bytes_that_are_no_text_cost_themselves_alone(tmp_path: Path) -> N
     ):
         score: Any = channel.unary_unary("/assay.rewards.v1.RewardService/Score")
         sent = request.SerializeToString().replace(b"@@", b"\xff\xc3")
-        answer = pb.ScoreResponse.FromString(score(sent, timeout=60))
+        answer = pb.ScoreResponse.FromString(score(sent, timeout=240))
         table = client.score([*found.rollouts, ClientRollout("c", "w1", "w2 \ufffd\ufffd w3")])
     results = sorted(answer.results, key=lambda one: one.index)
     assert [one.WhichOneof("outcome") for one in results] == ["verdict"] * 4
@@ -250,7 +250,7 @@ async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: 
         with RewardClient(recipe, line.split()[2]) as client:
             assert client.score([ClientRollout("a", "w1", "w2")]).valid.all()
         server.terminate()
-        _, log = server.communicate(timeout=60)
+        _, log = server.communicate(timeout=240)
     said = {entry.partition(": ")[2].partition(" ")[0].strip(";") for entry in log.splitlines()}
     # What a server tells of itself and of its calls, and nothing of the libraries that load a model.
     assert {"started", "draining"} < said

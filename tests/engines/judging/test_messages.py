@@ -28,7 +28,7 @@ async def test_what_is_not_recorded_is_said_with_the_models_that_are(tmp_path: P
 def test_an_example_says_that_its_port_is_taken() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         command = [sys.executable, "-m", "examples.judge.endpoint", str(taken.getsockname()[1])]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=240)
     assert done.returncode == 1
     assert "give another port" in done.stderr
     assert "Traceback" not in done.stderr
