@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import time
 import weakref
 from dataclasses import replace
 
@@ -138,6 +139,17 @@ async def test_waiting_too_long_on_the_loop_is_a_fault_of_that_item() -> None:
         long, short = await outcomes(scorer, request("test/wait", group("30", "0")))
     assert as_fault(long).code == "wall_limit"
     assert as_verdict(short).score == 1.0
+
+
+async def test_time_in_which_the_loop_stands_still_is_no_items() -> None:
+    """As where the whole process is stopped, or short of a processor: the limit of a second passes meanwhile."""
+    async with scoring(unruly.wait) as scorer:
+        call = asyncio.create_task(outcomes(scorer, request("test/wait", group("0.3", "30"))))
+        await asyncio.sleep(0.1)
+        time.sleep(1.5)
+        short, long = await call
+    assert as_verdict(short).score == 1.0
+    assert as_fault(long).code == "wall_limit"
 
 
 async def test_what_a_coroutine_raises_is_its_own_items_fault_even_when_it_is_no_exception() -> None:

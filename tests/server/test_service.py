@@ -123,7 +123,9 @@ async def test_calls_of_thousands_beside_small_ones_are_answered_whole() -> None
 
 
 async def test_what_is_over_the_limit_of_bytes_is_refused_or_skipped_and_gives_its_bytes_back() -> None:
-    first, second = _request(_group("0.5" + " " * 3000), verifier="test/wait"), _request(_group(" " * 3000))
+    held = "x" * 3000
+    TOLD.clear()
+    first, second = _request(_group(held), verifier="test/told"), _request(_group(" " * 3000))
     async with _serving(max_bytes=5000) as (server, stub):
         busy = stub.Score(first)
         await stub.GetServerInfo(pb.GetServerInfoRequest())
@@ -132,13 +134,15 @@ async def test_what_is_over_the_limit_of_bytes_is_refused_or_skipped_and_gives_i
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         async for response in stub.ScoreStream(_chunks(second)):
             assert response.results[0].skip.reason == types.SKIP_REASON_OVERLOADED
+        TOLD.add(held)
         assert (await busy).results[0].WhichOneof("outcome") == "verdict"
         assert (server.scorer.admission.items, server.scorer.admission.bytes) == (0, 0)
 
 
 async def test_a_full_server_says_when_to_come_back() -> None:
     async with _serving(max_items=2) as (_, stub):
-        busy = stub.Score(_request(_group("0.5", "0.5"), verifier="test/wait"))
+        TOLD.clear()
+        busy = stub.Score(_request(_group("held", "held"), verifier="test/told"))
         await stub.GetServerInfo(pb.GetServerInfoRequest())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Score(_request(_group("0"), verifier="test/wait"))
@@ -146,6 +150,7 @@ async def test_a_full_server_says_when_to_come_back() -> None:
         assert int(dict(refused.value.trailing_metadata() or ())["grpc-retry-pushback-ms"]) > 0
         async for response in stub.ScoreStream(_chunks(_request(_group("0"), verifier="test/wait"))):
             assert response.results[0].skip.reason == types.SKIP_REASON_OVERLOADED
+        TOLD.add("held")
         assert len((await busy).results) == 2
 
 

@@ -31,6 +31,8 @@ _TURN_NS = int(_TURN * 1e9)
 _LONGEST_TURN_NS = 10 * _TURN_NS
 """Time after which a turn is over even if little of it was computing, since the processor was another's."""
 _TICK = 0.05
+_PAUSE = 0.5
+"""Seconds beyond a tick after which the loop stood still: this process was stopped or starved, or something held it."""
 _GRACE = 1.0
 """Seconds in which a coroutine ends that has been cancelled; one that takes longer has swallowed it."""
 
@@ -45,6 +47,7 @@ class _Runner:
         stopped: When the item's coroutine was cancelled; None when it was not.
         fault: What the item is then settled with; None when no call waits for it.
         lost: Whether the coroutine goes on all the same, and the runner's place is another's.
+        excused: Seconds since it took the item in which the loop stood still.
         task: The task.
     """
 
@@ -53,6 +56,7 @@ class _Runner:
     stopped: float | None = None
     fault: Fault | None = None
     lost: bool = False
+    excused: float = 0.0
     task: asyncio.Task[None] | None = None
 
 
@@ -67,6 +71,7 @@ class LoopExecutor:
         self._runners: dict[asyncio.Task[None], _Runner] = {}
         self._instance: Instance | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._looked = 0.0
         self._growing = False
         self._closing = False
         self._active = 0
@@ -254,7 +259,7 @@ class LoopExecutor:
         turn_ends = ended + _TURN
         while (unit := self._queue.pop()) is not None:
             started = runner.started = ended
-            runner.unit = unit
+            runner.unit, runner.excused = unit, 0.0
             job, subject = unit.job, unit.subject
             context = instance.context(subject, job.seed, job.deadline, self._ask)
             outcomes: Sequence[Outcome] | None
@@ -336,16 +341,23 @@ class LoopExecutor:
         self._grow()
 
     def _schedule_watch(self) -> None:
+        self._looked = time.perf_counter()
         self._watch = asyncio.get_running_loop().call_later(_TICK, self._check_walls)
 
     def _check_walls(self) -> None:
         self._watch = None
         limit = self._hosted.limits.wall_s
         now = time.perf_counter()
+        pause = now - self._looked - _TICK
         for runner in list(self._runners.values()):
             if runner.unit is None or runner.lost:
                 continue
-            if now - runner.started > limit:
+            if pause > _PAUSE:
+                # No coroutine could go on meanwhile: that time is no item's, nor that of one that is to end.
+                runner.excused += min(pause, now - runner.started)
+                if runner.stopped is not None:
+                    runner.stopped += min(pause, now - runner.stopped)
+            if now - runner.started - runner.excused > limit:
                 message = f"{self._hosted.identity.name} did not answer within {limit:g} s"
                 self._stop(runner, Fault(Party.SERVICE, "wall_limit", message))
             if runner.stopped is not None and now - runner.stopped > _GRACE:
