@@ -170,7 +170,7 @@ class _Asking:
 
 @verifier(
     "carr",
-    version="4",
+    version="5",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),

@@ -149,7 +149,7 @@ def _evidence(
 
 @verifier(
     "citation",
-    version="6",
+    version="7",
     limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(
         (

@@ -32,7 +32,7 @@ class SupportOptions(AskingOptions):
 # What the words alone say is worked out by `citation`, in a process of its own: a response cannot hold up the loop.
 @verifier(
     "citation_support",
-    version="4",
+    version="5",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),

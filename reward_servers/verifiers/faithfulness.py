@@ -67,7 +67,7 @@ async def _relevant(
 
 @verifier(
     "faithfulness",
-    version="4",
+    version="5",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 20),

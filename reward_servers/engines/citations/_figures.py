@@ -86,6 +86,18 @@ _GROUPED, _GROUPING = (
     re.compile(r"\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?"),
     str.maketrans("", "", ",\u202f\u00a0"),
 )
+_DOTTED_DATE = re.compile(r"(?<![\w.])(\d{1,2})\.(\d{1,2})\.(\d{4})(?![\w]|\.\d)")
+_MONTHS = (
+    r"(?:Jan(?:uary|\.)?|Feb(?:ruary|\.)?|Mar(?:ch|\.)?|Apr(?:il|\.)?|May|June?|July?|Aug(?:ust|\.)?|Sept?(?:ember|\.)?|Oct(?:ober|\.)?|"
+    r"Nov(?:ember|\.)?|Dec(?:ember|\.)?|Januar|Februar|März|Mai|Juni|Juli|Oktober|Dezember|janvier|février|mars|avril|mai|juin|"
+    r"juillet|août|septembre|octobre|novembre|décembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|"
+    r"noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre|janeiro|fevereiro|março|"
+    r"maio|junho|julho|setembro|outubro|novembro|dezembro)(?!\w)"
+)
+_BEFORE_MONTH = re.compile(rf"\d{{1,2}}(?:st|nd|rd|th|\.|er)?\s+(?:(?:of|de)\s+)?{_MONTHS}")
+_BEHIND_MONTH = re.compile(rf"(?<!\w){_MONTHS}\s+$")
+_NUMERIC_DATE = re.compile(rf"{_DOTTED_DATE.pattern}|(?<![\w-])\d{{4}}-\d\d-\d\d(?![\w-])")
+_GROUPS = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:(?: \d{3})+|(?:\.\d{3})+)(?!\w|[.,]\d)")
 _CENTURY = re.compile(r"[\s-]?centur", re.IGNORECASE)
 
 
@@ -98,6 +110,7 @@ class Figure(NamedTuple):
         hedged: Whether it is said to be about that, or a bound.
         span: How many years it covers, for a decade; else 0.
         in_words: Whether it is written in words.
+        is_day: Whether it is the day of a month that is named beside it.
     """
 
     value: float
@@ -105,12 +118,13 @@ class Figure(NamedTuple):
     hedged: bool = False
     span: int = 0
     in_words: bool = False
+    is_day: bool = False
 
 
 def figures(text: str) -> list[Figure]:
     """The figures of a text, in order; ordinals of centuries are left out."""
     return [
-        Figure(value, unit, _is_hedged(text, at), span, in_words)
+        Figure(value, unit, _is_hedged(text, at), span, in_words, value <= 31 and _is_day(text, at))
         for at, value, unit, span, in_words in _found(text, words_of(text)[1])
     ]
 
@@ -131,6 +145,8 @@ def _found(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]
     in_words = not words.isdisjoint(_WORDS)
     if not in_words and _DIGIT.search(text) is None:
         return found
+    if _DOTTED_DATE.search(text) is not None:
+        text = _DOTTED_DATE.sub(_spaced, text)
     for match in (_FIGURE if in_words else _DIGITS_ALONE).finditer(text):
         last, end = match.lastgroup, match.end()
         if last == "digits":
@@ -147,6 +163,28 @@ def _found(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]
             value *= _SCALES.get(scale) or _CHARACTER_SCALES[scale]
         found.append((match.start(), value, unit, 0, last != "digits"))
     return found
+
+
+def _is_day(text: str, at: int) -> bool:
+    """Whether the number at a place has the name of a month beside it."""
+    return _BEFORE_MONTH.match(text, at) is not None or _BEHIND_MONTH.search(text, max(0, at - 12), at) is not None
+
+
+def has_numeric_date(text: str) -> bool:
+    """Whether a text has a date in digits: 3.5.1912 or 1912-05-03."""
+    return _NUMERIC_DATE.search(text) is not None
+
+
+def _spaced(date: re.Match[str]) -> str:
+    return date[0].replace(".", " ")
+
+
+def regrouped(text: str) -> str:
+    """The text with spaces and full stops between groups of three digits as what they are in most countries.
+
+    It is another way to read it: in a list or a table, and for a decimal point, they are none.
+    """
+    return _GROUPS.sub(lambda number: number[0].replace(" ", ",").replace(".", ","), text)
 
 
 def _is_hedged(text: str, at: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reward_servers.engines.citations._assertions import is_note
@@ -25,6 +25,7 @@ _MARK = re.compile(r"\[\^(?P<label>[^\]\s]{1,40})\]")
 _IMAGE = re.compile(
     r"!\[(?P<alt>[^\]\n]{0,500})\](?:\([^()\n]{0,2000}(?:\([^()\n]{0,200}\)[^()\n]{0,2000})?\)|\[[^\]\n]{0,100}\])|<img\b[^>]{0,2000}>"
 )
+_RULE = re.compile(r"(?=[^-=]*[-=])[\s|:+=-]+")
 _NO_LINE_END = re.compile(r"[^\n]")
 _ADDRESS_ONLY = re.compile(r"^[(<]?(?:view-source:)?https?://\S+[)>]?\s*$", re.IGNORECASE)
 
@@ -60,17 +61,24 @@ def blanked(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:
 
 
 def _is_rule(line: str) -> bool:
-    return "-" in line and re.fullmatch(r"[\s|:+-]+", line) is not None and ("|" in line or "+" in line)
+    return _RULE.fullmatch(line) is not None and ("|" in line or "+" in line)
 
 
-def _is_head(line: str, following: str) -> bool:
+def _is_head(lines: Sequence[str], number: int) -> bool:
     """Whether a line is a heading or the line under it, a table's rule, or the table's head above it."""
+    line, following = lines[number], "".join(lines[number + 1 : number + 2])
     if _HEADING.match(line) is not None or _UNDERLINE.match(line) is not None or _is_rule(line):
         return True
     if _UNDERLINE.match(following) is not None:
         # A sentence above a line that only separates it from what follows is no heading.
         return bool(line.strip()) and not line.rstrip(" *_\n").endswith((".", "!", "?", "]", ")"))
-    return "|" in line and _is_rule(following)
+    if "|" not in line or not _is_rule(following):
+        return False
+    if not following.lstrip().startswith("+") or "=" in following:
+        return True
+    # A grid has rules between all its rows: without a double one, the first row is its head if others follow.
+    above, below = "".join(lines[max(0, number - 2) : number]), "".join(lines[number + 2 : number + 3])
+    return "|" not in above and "|" in below
 
 
 def lay_out(answer: str) -> Layout:
@@ -95,7 +103,7 @@ def lay_out(answer: str) -> Layout:
         in_list, keep = _take_reference(line, in_list, references)
         if was_in_list and not keep and len(references) == listed and _ENTRY.match(line) is None:
             asides[at] = line
-        if keep and _is_head(line, "".join(lines[number + 1 : number + 2])):
+        if keep and _is_head(lines, number):
             heads.add(at)
         kept.append(line if keep else re.sub(r"[^\n]", " ", line))
         at += len(line)

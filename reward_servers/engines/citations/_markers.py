@@ -38,6 +38,9 @@ _PARENTHESES = re.compile(r"\(([^()\n]{1,120})\)")
 _RAISED_RUN = re.compile(
     rf"[{_RAISED}]+(?:[,’˒⁻–-]+[{_RAISED}]+)*|<sup>\s*\[?(\d[\d,\s–-]*)\]?\s*</sup>", re.IGNORECASE
 )
+_BLANKS = " \t\n\r\f\v\u00a0\u202f\u3000\u200b\u200c\u200d\u2060\ufeff"
+"""What is not seen between a bracket and what it holds, signs of no width included."""
+_ESCAPED = re.compile(r"\\\[(\s*\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*\s*)\\\]")
 _SEPARATOR = re.compile(r"\s*[,;，；、]\s*|\s+(?:and|&)\s+")
 _INDICES = re.compile(r"\s*\d+\s*(?:[,:–-]\s*\d+\s*)*")
 _SUBSCRIPTED = re.compile(r"[A-Za-z]|\w*_\w*[A-Za-z]\w*")
@@ -110,6 +113,8 @@ def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
     found = index.by_id(part)
     if found is not None and not part.isdecimal():
         return [(part, found)]
+    if index.lists(part):
+        return [(part, index.by_label(part))]
     if URL.match(part):
         url = trimmed_url(part)
         return [(url, index.by_url(url))]
@@ -134,8 +139,8 @@ def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
 
 def _targets(content: str, index: Index) -> list[tuple[str, str | None]] | None:
     """All targets of a bracket; None when it is no marker."""
-    content, dagger, behind = content.strip().partition("†")
-    content = content.strip()
+    content, dagger, behind = content.strip(_BLANKS).partition("†")
+    content = content.strip(_BLANKS)
     if dagger and _PLACE_IN_RECORD.fullmatch(content):
         # A search tool's own record: message and source, and the file's name. Only a document with such an id or title
         # is known to be meant.
@@ -294,6 +299,8 @@ def _brackets(text: str, index: Index) -> Iterator[Marker]:
             continue
         if settled is not None:
             yield Marker(start, end, *settled)
+        elif content.isidentifier() and _is_subscript(text, start, subscripts):
+            subscripts.add(end)
 
 
 def _held(match: re.Match[str]) -> str:
@@ -356,6 +363,8 @@ def find_markers(text: str, index: Index) -> list[Marker]:
         index: The documents.
     """
     working = blanked(text, _inline_code(text), "\0")
+    # Markdown needs no backslash there, and no formula is a number alone.
+    working = _ESCAPED.sub(r" [\1] ", working) if "\\[" in working else working
     working = blanked(working, math_spans(working), "\0")
     markers: list[Marker] = []
     for grammar in (_tags, _links, _sources, _addresses, _authors, _brackets, _parentheses, _raised):

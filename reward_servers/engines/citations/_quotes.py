@@ -12,6 +12,7 @@ from reward_servers.engines.text import composed
 
 _QUOTED = re.compile(
     r"“([^“”\n]{1,1000})”|«([^«»\n]{1,1000})»|„([^„“”\n]{1,1000})[“”]|(?<![\w=])\"([^\"\n]{1,1000})\"(?!\w)"
+    r"|(?<!\w)»([^«»\n]{1,1000})«(?!\w)|「([^「」\n]{1,1000})」|『([^『』\n]{1,1000})』|‹([^‹›\n]{1,1000})›"
 )
 _ELLIPSIS = re.compile(r"\[?(?:\.\.\.|…|\. \. \.)\]?")
 _SIGNS = str.maketrans(
@@ -71,7 +72,7 @@ class Grounds:
 
 def holds_quotes(text: str) -> bool:
     """Whether a text may hold a quotation at all."""
-    return any(mark in text for mark in '"“«„')
+    return any(mark in text for mark in '"“«„»「『‹')
 
 
 def quotes_words(said: str, text: str, least: int = 2) -> bool:

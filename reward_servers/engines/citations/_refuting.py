@@ -100,14 +100,20 @@ class Evidence:
         there = pages[0].exact if len(pages) == 1 else frozenset().union(*[page.exact for page in pages])
         if said.exact <= there:
             return True
-        return all(self._accounted(figure, named, pages) for figure in said.figures)
+        if all(self._accounted(figure, named, pages) for figure in said.figures):
+            return True
+        return bool(said.regrouped) and all(self._accounted(figure, named, pages) for figure in said.regrouped)
 
     def _accounted(self, figure: Figure, named: tuple[str, ...], pages: list[_Page]) -> bool:
         """Whether a figure can come from the pages: it is there, or follows from two that are, or is a small count."""
-        if figure.value <= _FEW and figure.value == int(figure.value) and not figure.unit:
+        is_few = figure.value <= _FEW and figure.value == int(figure.value) and not figure.unit
+        # A day is no count, where the pages tell days.
+        if is_few and not (figure.is_day and any(page.tells_days for page in pages)):
             return True
-        if any(same(figure, one) for page in pages for one in page.figures[:_READ]):
-            return True
+        for page in pages:
+            for known in (page.figures, page.regrouped):
+                if any(same(figure, one) for one in known[:_READ]):
+                    return True
         if named not in self._derived:
             values = sorted(set().union(*(page.values for page in pages)))[:_COMBINED]
             self._derived[named] = frozenset(
@@ -129,15 +135,15 @@ class _Page(Said):
         return frozenset(one.value for one in self.figures)
 
     @cached_property
-    def _sentences(self) -> list[tuple[frozenset[str], bool]]:
-        """Content words of each sentence, and whether it denies."""
-        return [sense(match[0]) for match in _SENTENCE.finditer(self.text)]
+    def _sentences(self) -> list[tuple[frozenset[str], bool, str]]:
+        """Content words of each sentence, whether it denies, and the sentence."""
+        return [(*sense(match[0]), match[0]) for match in _SENTENCE.finditer(self.text)]
 
     @cached_property
     def _holding(self) -> dict[str, list[int]]:
         """The sentences of each content word."""
         found: dict[str, list[int]] = {}
-        for place, (words, _) in enumerate(self._sentences):
+        for place, (words, _, _) in enumerate(self._sentences):
             for word in words:
                 found.setdefault(word, []).append(place)
         return found
@@ -147,7 +153,7 @@ class _Page(Said):
         if not (statement.may_deny or self.may_deny):
             return False
         wanted = statement.stems
-        if len(wanted) < 3 or len(wanted & self.stems) < _SAME_SENTENCE * len(wanted):
+        if len(wanted) + bool(statement.exact) < 3 or len(wanted & self.stems) < _SAME_SENTENCE * len(wanted):
             return False
         denied = statement.denies
         if not denied and not self.holds_denial:
@@ -158,7 +164,9 @@ class _Page(Said):
         places = sorted({place for _, word in rarest for place in self._holding.get(word, ())})[:_ALIKE]
         said = [
             denied
-            for words, denied in (self._sentences[place] for place in places)
+            for words, denied, text in (self._sentences[place] for place in places)
             if len(wanted & words) >= _SAME_SENTENCE * len(wanted)
+            # Of a statement of two words, only a sentence of no others and with its figures says the same.
+            and (len(wanted) > 2 or (words == wanted and statement.exact <= Said(text).exact))
         ]
         return bool(said) and all(one != denied for one in said)

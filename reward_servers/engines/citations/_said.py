@@ -6,7 +6,14 @@ import re
 from collections.abc import Set
 from functools import cached_property, lru_cache
 
-from reward_servers.engines.citations._figures import UNIT_WORDS, Figure, figures, plain_figures
+from reward_servers.engines.citations._figures import (
+    UNIT_WORDS,
+    Figure,
+    figures,
+    has_numeric_date,
+    plain_figures,
+    regrouped,
+)
 from reward_servers.engines.citations._words import WORD, spelt, words_of, words_of_statement
 
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ](?<!\w[A-ZÀ-ÖØ-Þ])[\w'’-]*[^\W\d_]")
@@ -37,7 +44,7 @@ _COMMON = UNIT_WORDS.union(
     re.findall(
         r"\w+",
         "the a an of in on at by to for from with and or as is are was were be been it its he she they his her their "
-        "this that these those which who whom whose has have had also then there ne",
+        "this that these those which who whom whose has have had also then there ne true",
     ),
     _DENYING,
 )
@@ -86,6 +93,17 @@ class Said:
     def figures(self) -> list[Figure]:
         """Its figures, in order."""
         return figures(self.text)
+
+    @cached_property
+    def tells_days(self) -> bool:
+        """Whether it has the day of a month."""
+        return any(one.is_day for one in self.figures) or has_numeric_date(self.text)
+
+    @cached_property
+    def regrouped(self) -> list[Figure]:
+        """Its figures where spaces and full stops may group digits; none where no figure is another one so."""
+        other = regrouped(self.text)
+        return figures(other) if other != self.text else []
 
     @cached_property
     def holds_denial(self) -> bool:

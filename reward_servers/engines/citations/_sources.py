@@ -86,6 +86,10 @@ class Index:
             return self._sources[int(label) - 1].id
         return source
 
+    def lists(self, label: str) -> bool:
+        """Whether the answer's own list has this label."""
+        return self._listed is not None and label in self._listed
+
     @property
     def may_name_authors(self) -> bool:
         """Whether some document's id, title or address, or an entry of the answer's list, holds a year."""

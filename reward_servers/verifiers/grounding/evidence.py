@@ -41,7 +41,7 @@ def _is(document: Source, wanted: str) -> bool:
 
 @verifier(
     "evidence",
-    version="4",
+    version="5",
     limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"), 0.0),
 )

@@ -54,7 +54,7 @@ def _said(arguments: str) -> str:
 
 @verifier(
     "fact_coverage",
-    version="2",
+    version="3",
     limits=ItemLimits(response_bytes=1 << 20),
     aspects=dict.fromkeys(("coverage", "hit_precision", "calls", "attempted", "premature"), 0.0),
 )

@@ -13,7 +13,7 @@ from reward_servers.engines.citations import Report, Source, check_citations
 from tests.citation_cases.__main__ import cases_of, difference
 
 DATA = Path(__file__).parents[2] / "data" / "citations"
-FILES = ("cases.jsonl", "more_cases.jsonl")
+FILES = ("cases.jsonl", "more_cases.jsonl", "hostile_cases.jsonl")
 
 
 @pytest.mark.parametrize("case", [one for name in FILES for one in cases_of(DATA / name)], ids=lambda case: case["id"])
@@ -89,6 +89,10 @@ def _check(answer: str, **options: Any) -> Report:
         ("Old [d9](https://b.example/y_(z)).", ["d3"], ["d9"]),
         ("Old (Lewis et al., 2020) and [Lewis et al., 2021; Smith, 1999].", [], ["Lewis et al., 2020"]),
         ("In Paris (July, 2020) and Lewis et al. [2020].", [], []),
+        ("Tall [a], won [b].\n\nReferences\n[a] d1\n[b] Some book.", ["d1"], ["b"]),
+        ("Tall \\[1\\] and \\[2, 3\\], \\[x = 1\\].", ["d1", "d2", "d3"], []),
+        ("Tall [1\u200b] and [\ufeffd2].", ["d1", "d2"], []),
+        ("Here a[i][2] and m[row][1][2] are places; won [2].", ["d2"], []),
     ],
 )
 def test_markers(answer: str, cited: list[str], fabricated: list[str]) -> None:

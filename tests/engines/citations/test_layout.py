@@ -41,6 +41,21 @@ def test_each_statement_is_one_however_lines_are_written(answer: str) -> None:
     assert score(answer) == 1.0
 
 
+def test_rows_of_a_grid_are_statements() -> None:
+    rule, double = "+-----+------+\n", "+=====+======+\n"
+    head, one, other = "| What | Value |\n", "| Built | 1887 [1] |\n", "| Tall | 41 metres [2] |\n"
+    grids = [rule + head + double + one + rule + other + rule, rule + head + rule + one + other + rule]
+    for grid in [*grids, rule + head + rule + one + rule + other + rule]:
+        assert [claim.citations for claim in report_of(grid).claims] == [("d1",), ("d2",)]
+    assert len(report_of(rule + one + rule).claims) == 1
+
+
+def test_quotations_in_other_marks_are_looked_for() -> None:
+    for opening, closing in ("»«", "「」", "『』", "‹›", "„“", "«»"):
+        quote = f"{opening}built in 1887{closing} [1]. It is {opening}built in 1888{closing} [1]."
+        assert [one.grounding for one in report_of(f"It was {quote}").quotes] == ["exact", "altered"]
+
+
 def test_a_tag_in_code_breaks_no_line() -> None:
     (statement,) = report_of(f"A `<p>` before {BUILT}.").statements
     assert statement.citations == ("d1",)

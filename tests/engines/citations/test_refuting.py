@@ -35,6 +35,14 @@ TEXTS = {
         ("Varga designed it.", ""),
         ("The lamp failed the ships near Marrow.", "negation"),
         ("The lamp never failed the ships near Marrow.", ""),
+        ("It was first lit on 3.5.1887.", ""),
+        ("It was first lit on 1887-05-03.", ""),
+        ("It was first lit on May 3, 1887.", ""),
+        ("It was first lit on 5 May 1887.", "number"),
+        ("It was first lit on 5.5.1888.", "number"),
+        ("It weighs 1 200 t.", ""),
+        ("Er wiegt 1.200 t.", ""),
+        ("It weighs 1 300 t.", "number"),
     ],
 )
 def test_what_speaks_against_a_statement(statement: str, why: str) -> None:
@@ -56,6 +64,18 @@ def test_other_languages(one: str, other: str) -> None:
     for text, statement in ((one, other), (other, one)):
         assert Evidence({"d": text}).refutes(["d"], statement) in ("negation", "number")
         assert Evidence({"d": text}).may_support(["d"], text)
+
+
+def test_a_short_sentence_with_its_figure_is_turned_too() -> None:
+    evidence = Evidence({"d": "The mine was not closed in 1950. The old mill was not closed in 1950."})
+    assert evidence.refutes(["d"], "The mine was closed in 1950.") == "negation"
+    assert evidence.refutes(["d"], "The mill was closed in 1950.") == ""
+
+
+def test_a_list_of_figures_is_read_one_by_one() -> None:
+    evidence = Evidence({"d": "Marks: 41 200 312 900. Built in 1887."})
+    assert evidence.refutes(["d"], "It had 200 marks.") == ""
+    assert evidence.refutes(["d"], "It had 2.5 marks on 4 May.") == "number"
 
 
 def test_documents_are_taken_together() -> None:
