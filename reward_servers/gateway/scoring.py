@@ -265,6 +265,8 @@ class _Watch:
         """Look no more."""
         if self._task is not None:
             self._task.cancel()
+            # What ends the task holds its frame, and that this: kept here, they would be a circle.
+            self._task = None
 
     async def _look(self) -> None:
         await _gone(self._request)
