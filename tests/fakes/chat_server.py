@@ -90,7 +90,7 @@ class FakeChatServer:
         return 200, json.dumps(body).encode()
 
     def done(self) -> None:
-        """A request is answered."""
+        """A request is about to be answered."""
         with self._lock:
             self.active -= 1
 
@@ -123,18 +123,17 @@ class FakeChatServer:
                     self._reply(*fake.probed(request), {})
                     return
                 said = fake.next(request, self.headers.get("authorization", ""))
-                try:
-                    time.sleep(said.delay)
-                    if said.hang_up:
-                        self.close_connection = True
-                        return
-                    body = said.body if said.body is not None else _body(request, said)
-                    if said.half_closed:
-                        _half(self, said.status, body)
-                    else:
-                        self._reply(said.status, body, said.headers)
-                finally:
-                    fake.done()
+                time.sleep(said.delay)
+                # Before the answer goes out: whoever gets it may send the next request at once.
+                fake.done()
+                if said.hang_up:
+                    self.close_connection = True
+                    return
+                body = said.body if said.body is not None else _body(request, said)
+                if said.half_closed:
+                    _half(self, said.status, body)
+                else:
+                    self._reply(said.status, body, said.headers)
 
             def _reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
                 self.send_response(status)

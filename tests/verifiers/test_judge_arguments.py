@@ -99,7 +99,7 @@ async def test_a_failing_argument_keeps_what_the_other_one_has_cost() -> None:
             answered.set()
             return Said("It is so.")
         # The other side's reply comes first: its request is held until that one was handed out.
-        assert answered.wait(10)
+        assert answered.wait(60)
         return FILTERED
 
     async with judging(served(script)) as running:
@@ -118,9 +118,9 @@ async def test_a_failing_argument_ends_the_other_one() -> None:
     def script(request: dict[str, Any], number: int) -> Said:
         if FOR in shown(request):
             begun.set()
-            assert over.wait(30)
+            assert over.wait(60)
             return Said("It is so.")
-        assert begun.wait(10)
+        assert begun.wait(60)
         return FILTERED if POISON in shown(request) else Said("It is not.")
 
     fake = served(script)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -151,7 +152,7 @@ class _Slow:
     identity = "slow"
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked = self.ended = 0
         self.go = asyncio.Event()
         self.budgets: list[float] = []
 
@@ -166,10 +167,19 @@ class _Slow:
                 await self.go.wait()
         except TimeoutError:
             raise ChatUnavailableError("no time") from None
+        finally:
+            self.ended += 1
         return Completion("yes", "stop", "slow", "", 1, 1)
 
     async def close(self) -> None:
         self.asked = -1
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what is about to happen."""
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0)
 
 
 QUESTION = Asked([{"role": "user", "content": "?"}])
@@ -184,9 +194,9 @@ async def test_equal_questions_under_way_are_asked_once_and_outlive_whoever_aske
     slow = _Slow()
     shared = SharedBackend("slow", slow, None)
     first, second, other = ask(shared), ask(shared), ask(shared, sample=1)
-    await asyncio.sleep(0.01)
+    await until(lambda: slow.asked == 2)
     first.cancel()
-    await asyncio.sleep(0.01)
+    await asyncio.gather(first, return_exceptions=True)
     slow.go.set()
     assert (await second).text == (await other).text == "yes"
     assert slow.asked == 2
@@ -209,10 +219,10 @@ async def test_a_question_that_no_one_waits_for_stops_at_the_model() -> None:
     slow = _Slow()
     shared = SharedBackend("slow", slow, None)
     only = ask(shared)
-    await asyncio.sleep(0.01)
+    await until(lambda: slow.asked == 1)
     only.cancel()
     await asyncio.gather(only, return_exceptions=True)
-    await asyncio.sleep(0.01)
+    await until(lambda: slow.ended == 1)
     again = ask(shared)
     slow.go.set()
     assert (await again).text == "yes"

@@ -24,13 +24,17 @@ async def test_passing_failures_are_retried() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [Said(status=503), Said(hang_up=True), Said(body=b"<html>"), Said(body=b"{}"), Said(delay=0.6)]
+    "said", [Said(status=503), Said(hang_up=True), Said(body=b"<html>"), Said(body=b"{}"), Said(delay=60.0)]
 )
 async def test_a_judge_that_stays_away_is_a_retryable_fault(said: Said) -> None:
-    fake = served(lambda request, number: said)
-    async with judging(fake, total_timeout_s=1.2, timeout_s=0.3) as running:
-        fault = await running.fault("judge", rollout("4"))
-    assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
+    # On a busy machine the first request may take all the time; then there is more of it.
+    for seconds in (1.2, 6.0, 30.0):
+        fake = served(lambda request, number: said)
+        async with judging(fake, total_timeout_s=seconds, timeout_s=seconds / 4) as running:
+            fault = await running.fault("judge", rollout("4"))
+        assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
+        if len(fake.requests) >= 2:
+            break
     assert len(fake.requests) >= 2
 
 
@@ -76,7 +80,14 @@ async def test_a_pause_beyond_the_budget_is_told_to_the_caller() -> None:
 
 
 async def test_the_operator_bounds_what_is_in_flight() -> None:
-    fake = served(lambda request, number: Said("correct: yes", delay=0.02))
+    together = threading.Barrier(4)
+
+    def script(request: dict[str, Any], number: int) -> Said:
+        # Answers go out when as many are in flight as may be.
+        together.wait(60)
+        return Said("correct: yes")
+
+    fake = served(script)
     items = [rollout(str(one), rollout_id=str(one)) for one in range(40)]
     async with judging(fake, concurrency=4) as running:
         await running.outcomes("judge", items)
@@ -91,7 +102,7 @@ async def test_one_slow_item_delays_no_other() -> None:
         if "slow" not in shown(request):
             others.release()
             return Said("correct: yes")
-        all_came = all(others.acquire(timeout=20) for _ in range(5))
+        all_came = all(others.acquire(timeout=60) for _ in range(5))
         return Said("correct: yes") if all_came else Said(status=400)
 
     items = [rollout("slow"), *(rollout(f"quick {one}", rollout_id=str(one)) for one in range(5))]

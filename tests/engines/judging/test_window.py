@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 import pytest
 
-from reward_servers.engines.judging import Prices, Spend
+from reward_servers.engines.judging import Prices, Spend, _window
 from reward_servers.engines.judging._spend import SpendExceededError
 from reward_servers.engines.judging._window import Window
 
 
+@dataclass
+class _Clock:
+    """A clock of the window's that stands still; that of the loop goes on."""
+
+    now: float = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def _stop_the_clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
+    clock = _Clock()
+    monkeypatch.setattr(_window, "time", clock)
+    return clock
+
+
 async def _enter(window: Window, count: int) -> list[int]:
-    return [await window.enter(time.monotonic() + 5, lambda: 5.0) for _ in range(count)]
+    return [await window.enter(time.monotonic() + 60, lambda: 5.0) for _ in range(count)]
 
 
 async def test_the_window_opens_as_requests_succeed_and_never_beyond_what_the_operator_says() -> None:
     window = Window(12)
     await _enter(window, 8)
-    waiting = asyncio.ensure_future(window.enter(time.monotonic() + 5, lambda: 5.0))
+    waiting = asyncio.ensure_future(window.enter(time.monotonic() + 60, lambda: 5.0))
     await asyncio.sleep(0)
     assert not waiting.done()
     window.succeeded()
@@ -59,10 +76,12 @@ async def test_refusals_that_come_again_narrow_it_and_those_of_one_burst_count_o
 
 async def test_a_pause_holds_everyone_back_and_one_that_is_too_long_is_refused() -> None:
     window = Window(8)
-    window.refused(time.monotonic(), 2, 0.05)
+    window.refused(time.monotonic(), 2, 60.0)
     assert window.room == 0
+    window = Window(8)
+    window.refused(time.monotonic(), 2, 0.05)
     began = time.monotonic()
-    await window.enter(began + 5, lambda: 1.0)
+    await window.enter(began + 60, lambda: 1.0)
     assert time.monotonic() >= window.resume_at
     window.refused(time.monotonic(), 2, 30.0)
     with pytest.raises(TimeoutError):
@@ -72,8 +91,8 @@ async def test_a_pause_holds_everyone_back_and_one_that_is_too_long_is_refused()
 async def test_who_gives_up_leaves_the_queue() -> None:
     window = Window(1)
     await _enter(window, 1)
-    gone = asyncio.ensure_future(window.enter(time.monotonic() + 5, lambda: 5.0))
-    behind = asyncio.ensure_future(window.enter(time.monotonic() + 5, lambda: 5.0))
+    gone = asyncio.ensure_future(window.enter(time.monotonic() + 60, lambda: 5.0))
+    behind = asyncio.ensure_future(window.enter(time.monotonic() + 60, lambda: 5.0))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
@@ -81,9 +100,10 @@ async def test_who_gives_up_leaves_the_queue() -> None:
     assert await behind == 1
 
 
-async def test_many_failures_in_a_row_give_the_endpoint_a_rest() -> None:
+async def test_many_failures_in_a_row_give_the_endpoint_a_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    _stop_the_clock(monkeypatch)
     window = Window(8)
-    sent_at = time.monotonic()
+    sent_at = _window.time.monotonic()
     for _ in range(7):
         window.failed(sent_at)
     assert window.room == 8
@@ -92,13 +112,15 @@ async def test_many_failures_in_a_row_give_the_endpoint_a_rest() -> None:
     assert 0 < window.pause <= 1.0
 
 
-async def test_what_was_in_flight_when_a_rest_began_does_not_lengthen_it() -> None:
+async def test_what_was_in_flight_when_a_rest_began_does_not_lengthen_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _stop_the_clock(monkeypatch)
     window = Window(64)
-    sent_at = time.monotonic()
+    sent_at = clock.now
     for _ in range(40):
         window.failed(sent_at)
     assert window.pause <= 1.0
-    window.failed(time.monotonic())
+    clock.now += 0.001
+    window.failed(clock.now)
     assert 1.0 < window.pause <= 2.0
 
 

@@ -99,7 +99,7 @@ def test_workers_end_when_their_owner_dies() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     pid = int(done.stdout)
-    for _ in range(200):
+    for _ in range(2400):
         if not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text().split(")")[1][:3]:
             return
         time.sleep(0.05)
