@@ -22,9 +22,12 @@ def length(rollout: Rollout, options: Shift) -> Score:
 
 @verifier("probe/slow", version="1")
 def slow(rollout: Rollout) -> float:
-    """Take its time, and say so in a file once it is under way."""
+    """Take its time, and say so in a file once it is under way; wait where a file beside it holds it."""
     time.sleep(0.01)
     seen = Path(os.environ["PROBE_SEEN"])
+    held = Path(f"{seen}.held")
+    while held.exists() and seen.exists() and seen.stat().st_size >= int(held.read_text() or 0):
+        time.sleep(0.01)
     with seen.open("a") as file:
         file.write(".")
     return len(rollout.response) / 1000

@@ -5,11 +5,12 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import Cli, wait_until
+import psutil
+
+from tests.cli.conftest import PATIENCE, Cli, wait_until
 from trainer_client import Recipe
 
 RECIPE = 'advantage = "grpo"\n[rewards.slow]\nverifier = "probe/slow"\n'
@@ -38,8 +39,11 @@ def _command(source: Path, *more: object) -> list[object]:
 def test_a_killed_run_goes_on_and_gives_what_one_run_gives(cli: Cli) -> None:
     folder = cli.folder
     source, partial, seen = _write(folder), folder / "out.jsonl.partial", folder / "seen"
+    # The run stays in the middle until it is killed.
+    held = cli.write("seen.held", str(GROUPS * SIZE // 2))
     first = cli.start(*_command(source))
     wait_until(lambda: partial.exists() and partial.read_text().count("\n") > 20, "some groups")
+    servers = psutil.Process(first.pid).children(recursive=True)
     first.kill()
     first.wait()
     assert not (folder / "out.jsonl").exists()
@@ -52,7 +56,9 @@ def test_a_killed_run_goes_on_and_gives_what_one_run_gives(cli: Cli) -> None:
     assert changed != source.read_text()
     source.write_text(changed)
     groups = len(whole) - 3
-    wait_until(lambda: _is_still(seen), "the servers' end")
+    _, alive = psutil.wait_procs(servers, PATIENCE)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+    held.unlink()
     seen.unlink()
     said = cli.run(*_command(source)).stderr
     assert f"{groups * SIZE} rollouts were scored before, and not again" in said
@@ -61,13 +67,6 @@ def test_a_killed_run_goes_on_and_gives_what_one_run_gives(cli: Cli) -> None:
     resumed = _rows(folder / "out.jsonl")
     cli.run("score", source, "--recipe", "recipe.toml", "--out", "whole.jsonl")
     assert resumed == _rows(folder / "whole.jsonl")
-
-
-def _is_still(file: Path) -> bool:
-    """Whether nothing is written to a file any more."""
-    before = file.stat().st_size
-    time.sleep(0.5)
-    return file.stat().st_size == before
 
 
 def test_what_was_asked_otherwise_is_refused_by_name(cli: Cli) -> None:

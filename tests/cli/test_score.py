@@ -147,16 +147,20 @@ def test_servers_that_run_already_are_used(cli: Cli) -> None:
 def test_a_server_killed_in_the_middle_changes_no_value(cli: Cli) -> None:
     recipe = cli.write("r.toml", '[rewards.slow]\nverifier = "probe/slow"\n')
     source = cli.rollouts("in.jsonl", *(answer(f"{i:0{1 + i % 37}}", f"g{i // 8}") for i in range(300)))
-    seen = Path(cli.env["PROBE_SEEN"])
+    seen, held = Path(cli.env["PROBE_SEEN"]), cli.folder / "seen.held"
 
     def score(out: str, kill: bool) -> bytes:
         seen.write_text("")
+        if kill:
+            # It stays in the middle until it is killed.
+            held.write_text("150")
         process = cli.start("score", source, "-r", recipe, "-o", out, "--workers", 2, "-v")
         if kill:
-            wait_until(lambda: seen.stat().st_size > 100, "work under way")
+            wait_until(lambda: seen.stat().st_size >= 150, "work under way")
             (server,) = servers_of(process.pid)
             os.kill(server.pid, signal.SIGKILL)
             assert seen.stat().st_size < 300
+            held.unlink()
         _, log = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, log
         assert ("ended with signal SIGKILL" in log) == kill
