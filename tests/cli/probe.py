@@ -20,13 +20,20 @@ def length(rollout: Rollout, options: Shift) -> Score:
     return Score(value, note="counted", evidence={"extracted": rollout.response, "expected": 1})
 
 
+def _is_held(seen: Path) -> bool:
+    """Whether as many have been seen as a file beside it lets pass."""
+    try:
+        return seen.stat().st_size >= int(Path(f"{seen}.held").read_text())
+    except FileNotFoundError:
+        return False
+
+
 @verifier("probe/slow", version="1")
 def slow(rollout: Rollout) -> float:
     """Take its time, and say so in a file once it is under way; wait where a file beside it holds it."""
     time.sleep(0.01)
     seen = Path(os.environ["PROBE_SEEN"])
-    held = Path(f"{seen}.held")
-    while held.exists() and seen.exists() and seen.stat().st_size >= int(held.read_text() or 0):
+    while _is_held(seen):
         time.sleep(0.01)
     with seen.open("a") as file:
         file.write(".")

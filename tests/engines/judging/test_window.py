@@ -116,6 +116,7 @@ async def test_what_was_in_flight_when_a_rest_began_does_not_lengthen_it(monkeyp
     clock = _stop_the_clock(monkeypatch)
     window = Window(64)
     sent_at = clock.now
+    clock.now += 0.001
     for _ in range(40):
         window.failed(sent_at)
     assert window.pause <= 1.0
