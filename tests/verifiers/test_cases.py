@@ -111,6 +111,12 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "reasoning is part of the form",
         "unfinished reasoning": "what is asked for may stand in the reasoning",
     },
+    "carr": _OTHERS_BESIDE,
+    "citation_support": {"many answers": "what is said again counts once"},
+    "faithfulness": {
+        **_OTHERS_BESIDE,
+        "right with invisible characters": "the judge of these tests finds no word in it that documents lack",
+    },
     "process": {"unfinished reasoning": "its steps are judged, whether the reasoning ends or not"},
     "value": dict.fromkeys((*HACKS, *HONEST_FORMS), "it values the prompt, whatever the response is"),
     "surrogate": dict.fromkeys((*HACKS, *HONEST_FORMS), "it needs no label: form and length alone are paid"),
