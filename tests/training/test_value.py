@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from transformers import AutoModel
 
 from reward_servers.cli import run as command
 from reward_servers.core import StartupError, bind
 from reward_servers.engines.models import load_encoder
-from reward_servers.engines.preference import ValueParameters, expect, take_in
+from reward_servers.engines.preference import ValueModel, ValueParameters, expect, take_in, write_value
 from reward_servers.training import RowsError, read_outcomes
 from reward_servers.verifiers.models.value import Value
 from tests.engines.models import tiny
@@ -142,6 +143,24 @@ def test_where_prompts_say_nothing_the_rate_of_the_policy_is_expected(tmp_path: 
     assert report["loss"] < report["loss_of_rate"] + 0.03
     tried = report["training"]["loss_by_deviation_of_weights"]
     assert min(tried, key=tried.__getitem__) == "0"
+
+
+def test_a_history_whose_vectors_are_no_numbers_costs_what_rests_on_it_alone(tmp_path: Path) -> None:
+    path = tiny.bert(tmp_path)
+    model = AutoModel.from_pretrained(path)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[len(tiny.SPECIAL) + 150] = math.nan
+    model.save_pretrained(path)
+    write_value(_parameters(32), path)
+    values = ValueModel(path, 64, device="cpu", dtype="float32", threads=1)
+    before = values.value("w1", [("w2", 1.0)])
+    mean, deviation, prior = values.value("w1", [("w2", 1.0), ("w150", 0.0)])
+    assert math.isnan(mean)
+    assert math.isnan(deviation)
+    assert prior == before[2]
+    assert math.isnan(values.value("w150", [])[0])
+    assert values.value("w1", [("w2", 1.0)]) == before
+    assert all(map(math.isfinite, before))
 
 
 async def test_a_directory_without_a_trained_value_is_refused(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ class Reader:
 
     def _run(self, ids: Sequence[int], types: Sequence[int], **more: Any) -> Any:
         torch, device = self._torch, self._loaded.device
-        inputs = {"input_ids": torch.tensor([list(ids)], device=device)}
+        inputs = {"input_ids": torch.tensor([list(ids)], dtype=torch.long, device=device)}
         if self._has_types:
             inputs["token_type_ids"] = torch.tensor([list(types) or [0] * len(ids)], device=device)
         return within_memory(lambda: self._loaded.model(**inputs, **more), device, f"{len(ids)} tokens")

@@ -178,6 +178,10 @@ class ValueModel:
         abilities = self._histories.get(key)
         if abilities is None:
             vectors = torch.stack([self._encoder.shortened(text) for text in texts])
+            if not bool(torch.isfinite(vectors).all()):
+                # Nothing can be factored, and what is expected behind such a history is no number.
+                nan = torch.full((len(vectors),), math.nan, dtype=torch.float64)
+                return Known(vectors, nan, vectors @ vectors.T, nan)
             abilities = take_in(self._parameters, vectors, torch.tensor(outcomes, dtype=torch.float64))
             self._histories[key] = abilities
             if len(self._histories) > _HISTORIES:
