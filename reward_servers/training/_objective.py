@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -47,8 +48,8 @@ class Objective:
             raise ValueError(f"flip_rate: {self.flip_rate} must lie in [0, 0.5); from there on labels say nothing")
         if self.flip_rate and self.kind != "robust":
             raise ValueError("flip_rate: is for objective 'robust'; set it to 0 or choose that objective")
-        if self.centre < 0:
-            raise ValueError(f"centre: {self.centre} must not be negative")
+        if not 0.0 <= self.centre < math.inf:
+            raise ValueError(f"centre: {self.centre} must be a number, and not negative")
         if not 0.0 <= self.contrastive <= 100.0:
             raise ValueError(f"contrastive: {self.contrastive} must lie in [0, 100]")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from reward_servers.engines.models import Pooling, Template
 from reward_servers.training._objective import Objective
+
+_LARGEST_SEED = 1 << 31
+"""What generators take, with room for the members of an ensemble, which count on from it."""
+_MOST_THREADS = 4096
 
 
 class TrainingError(RuntimeError):
@@ -62,7 +67,10 @@ class Run:
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 0.0), ("learning_rate", 0.0), ("batch_size", 0), ("max_length", 7)):
-            if not getattr(self, name) > least:
-                raise ValueError(f"{name}: {getattr(self, name)} must be greater than {least:g}")
+            if not least < getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: {getattr(self, name)} must be a number greater than {least:g}")
+        for name, most in (("seed", _LARGEST_SEED), ("threads", _MOST_THREADS)):
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"{name}: {getattr(self, name)} must lie between 0 and {most}")
         if not 0.0 < self.held_out < 1.0:
             raise ValueError(f"held_out: {self.held_out} must lie between 0 and 1")

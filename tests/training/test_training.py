@@ -316,3 +316,20 @@ def test_a_pair_whose_label_speaks_for_the_other_response_is_reported_as_that(tm
     assert found[0].mean == pytest.approx(found[1].mean)
     with pytest.raises(TrainingError, match=r"held-out rows have label 0\.5, which prefers neither"):
         train_preference(_pairs(20), run, tmp_path / "none", held_out=neither)
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"epochs": math.inf}, "epochs: inf must be a number greater than 0"),
+        ({"learning_rate": math.nan}, "learning_rate: nan must be"),
+        ({"batch_size": 0}, "batch_size: 0 must be"),
+        ({"seed": -1}, "seed: -1 must lie between 0 and 2147483648"),
+        ({"threads": -1}, "threads: -1 must lie between"),
+    ],
+)
+def test_settings_that_no_run_can_have_are_refused_by_name(setting: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        Run(Path("base"), **setting)
+    with pytest.raises(ValueError, match="centre: nan must be a number"):
+        Objective(centre=math.nan)
