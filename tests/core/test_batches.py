@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from reward_servers.core import PromptContext, Result, Rollout, Verdict, bind
 from reward_servers.core._work import DeathKind, Job, Unit
 from reward_servers.core.executors._batch_queue import BatchQueue
+from reward_servers.core.executors._pace import Pace
 from tests.core.helpers import Asked, as_fault, as_skip, as_verdict, group, opened, request, scored, scoring
 from tests.core.unruly import Paced
 from tests.typed import declared
@@ -52,6 +54,19 @@ def test_batches_are_filled_to_their_budget_and_no_item_is_too_large_for_one() -
     assert sorted(map(tuple, _drained(queue))) == [(30,), (30, 30, 30), (30, 30, 30), (500,)]
     queue.extend(_units("a", *[[20]] * 9))
     assert [len(batch) for batch in _drained(queue, most=2)] == [2, 2, 2, 2, 1]
+
+
+def test_what_never_comes_to_a_device_says_nothing_of_its_pace() -> None:
+    pace = Pace()
+    for unit in _units("a", [100] * 20):
+        pace.note(unit, 0.5, 50)
+    (late,) = _units("b", [100], deadline=time.monotonic() + 10.0)
+    assert pace.characters(4096) == pytest.approx(8192.0)
+    assert pace.refusal(late, 1_000_000) is not None
+    for unit in _units("hostile", [900_000] * 500):
+        pace.note(unit, 0.0, 0)
+    assert pace.characters(4096) == pytest.approx(8192.0)
+    assert pace.refusal(late, 1_000_000) is not None
 
 
 def test_a_group_stays_together_and_its_prompt_counts_once() -> None:

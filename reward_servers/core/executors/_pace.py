@@ -32,9 +32,12 @@ class Pace:
 
         Args:
             unit: The item.
-            seconds: Its share of the batch's time.
+            seconds: Its share of the batch's time; 0 for one that was settled before it came to the device, which says
+                nothing of that: a flood of responses that are too long would make the device look fast.
             tokens: Tokens that it had; 0 when its verifier does not say.
         """
+        if seconds <= 0.0:
+            return
         size = max(1, unit.subject.prompt_context.size)
         self._seen += 1
         self._items = _KEPT * self._items + 1.0
