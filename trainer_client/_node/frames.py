@@ -189,6 +189,12 @@ def _cells(store: OutcomeStore, row: int, parts: list[bytes]) -> list[Any]:
     return cells
 
 
+def tokens_of(frame: Frame) -> list[Token]:
+    """What the results in a frame of `pack_results` belong to."""
+    *_, lines = frame.head
+    return [line[0] for line in lines]
+
+
 def unpack_results(
     frame: Frame, asked: Mapping[Token, Rollout], recipe: Recipe, labels: Labels
 ) -> Iterator[tuple[Token, RolloutResult, str]]:

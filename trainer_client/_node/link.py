@@ -25,6 +25,7 @@ from trainer_client._node.frames import (
     pack,
     pack_rollout,
     pack_score,
+    tokens_of,
     unpack_error,
     unpack_facts,
     unpack_results,
@@ -289,8 +290,7 @@ class Link:
         _THREADS.deliver(futures, [error] * len(futures))
 
     def _take_results(self, frame: Frame) -> None:
-        tokens = [line[0] for line in frame.head[3]]
-        asked = {token: self._open[token] for token in tokens if token in self._open}
+        asked = {token: self._open[token] for token in tokens_of(frame) if token in self._open}
         if not asked:
             return
         labels = next(iter(asked.values())).labels
