@@ -55,7 +55,7 @@ def test_a_missing_reward_is_no_zero_in_online_dpo(server: str) -> None:
     function = online_dpo_function(Recipe.loads(EXACT), server)
     given: dict[str, Any] = {"prompts": ["p", "p"], "completions": ["a", "b"], "completion_ids": [[1], [2]]}
     assert function(**given, answer=["a", "a"]) == [1.0, 0.0]
-    with pytest.raises(MissingRewardError, match="invalid_reference"):
+    with pytest.raises(MissingRewardError, match="missing_reference"):
         function(**given, answer=["a", None])
     with pytest.raises(RolloutError, match="the data set has none of the columns reference, answer"):
         function(**given)

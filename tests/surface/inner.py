@@ -22,6 +22,7 @@ READERS = {
     "tests/client/test_aspect_names.py": _FRAMES,
     "tests/client/test_docs.py": _LIST,
     "tests/client/test_forks.py": _FAULT,
+    "tests/client/test_loops.py": _FAULT,
     "tests/client/test_network.py": _FAULT,
     "tests/client/test_places.py": _FAULT,
     "tests/client/test_summary.py": _PROPERTY,

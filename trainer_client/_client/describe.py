@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+from collections.abc import Coroutine
 
 import grpc.aio
 
@@ -11,6 +12,7 @@ from trainer_client._errors import RecipeError, RequestRejectedError, ServerUnav
 from trainer_client._settings import TLS, check_address, is_exposed, token_source
 from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReplyError, read_failure
+from trainer_client._transport.loop import PrivateLoop
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.tls_check import find_mistake
 from trainer_client.result.verifiers import ServerInfo
@@ -47,7 +49,12 @@ def describe_server(
         raise RecipeError("is not sent unencrypted to another host; give TLS(ca=...)", "token")
     replica = Replica(address, "", Credentials(tls), token)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(_describe(replica, tls, with_activity, timeout_s))).result()
+        return thread.submit(lambda: _run(_describe(replica, tls, with_activity, timeout_s))).result()
+
+
+def _run(asking: Coroutine[None, None, ServerInfo]) -> ServerInfo:
+    with asyncio.Runner(loop_factory=PrivateLoop) as runner:
+        return runner.run(asking)
 
 
 async def _describe(replica: Replica, tls: TLS | None, with_activity: bool, timeout_s: float) -> ServerInfo:

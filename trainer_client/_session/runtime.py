@@ -23,6 +23,7 @@ from trainer_client._errors import BlockingCallError, ClientClosedError, ForkedP
 from trainer_client._session.dispatch import BatchRunner
 from trainer_client._session.forks import await_end_of_grpc, is_polled
 from trainer_client._settings import TLS, Settings
+from trainer_client._transport.loop import PrivateLoop
 from trainer_client._transport.pool import Pool
 from trainer_client.recipe.rewards import Server
 from trainer_client.result.verifiers import Wait
@@ -52,8 +53,7 @@ class Runtime:
     """
 
     def __init__(self, settings: Settings, pins: dict[str, dict[str, str]]) -> None:
-        # Not from the policy: a foreign loop (uvloop, a test's) has no business on this thread.
-        self.loop = asyncio.SelectorEventLoop()
+        self.loop = PrivateLoop()
         self.runner = BatchRunner(settings.batching, settings.retries)
         self._settings = settings
         self._pins = pins
@@ -146,9 +146,6 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._each(Pool.close)
-        if tasks:
-            # gRPC tells the end of calls that were cut off a moment later, to this loop; closed, it would raise there.
-            await asyncio.sleep(_LAST_EVENTS)
 
 
 _here = threading.local()
