@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -237,7 +238,10 @@ def _mistyped_aspect(offer: Offer, aspect: str) -> str:
     if aspect in offer.aspects:
         return ""
     close = get_close_matches(aspect, offer.aspects, n=1, cutoff=0.75)
-    return f"{offer.name} declares no aspect {aspect!r}; did you mean {close[0]}?" if close else ""
+    # One that differs in its number alone is no slip: of a step or a criterion there may be any number.
+    if not close or re.sub(r"\d+", "0", aspect) == re.sub(r"\d+", "0", close[0]):
+        return ""
+    return f"{offer.name} declares no aspect {aspect!r}; did you mean {close[0]}?"
 
 
 def _of_method(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[RecipeError]:

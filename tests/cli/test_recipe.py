@@ -129,6 +129,21 @@ def test_no_command_begins_with_such_a_recipe(
         assert len(wrong) == 1 or f"`assay recipe {path}` lists them" in said
 
 
+def test_an_aspect_of_another_number_is_no_slip_and_one_with_another_name_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "r.toml"
+    text = (
+        'advantage = "dense_grpo"\n[inputs]\nprefix_scores = ["a.prefix_0", "a.prefix_1", "a.prefix_12"]\n'
+        'steps = "extra.steps"\n[rewards.a]\nverifier = "prefixes"\noptions = { verifier = "item_set" }\n'
+    )
+    path.write_text(text)
+    assert run(["recipe", str(path)]) == 0
+    path.write_text(text.replace("prefix_12", "prefx_2"))
+    assert run(["recipe", str(path)]) == 2
+    assert "no aspect 'prefx_2'; did you mean prefix_0?" in capsys.readouterr().err
+
+
 def test_what_it_means_is_said_for_each_reward_and_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "r.toml"
     path.write_text(

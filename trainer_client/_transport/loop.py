@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any
+from typing import TypeVarTuple
 
+_Ts = TypeVarTuple("_Ts")
 _GRPC = "grpc."
 
 
@@ -21,7 +22,7 @@ class PrivateLoop(asyncio.SelectorEventLoop):
     """
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """See `asyncio.loop.call_soon_threadsafe`; what gRPC says to a closed loop is taken note of here."""
         try:
