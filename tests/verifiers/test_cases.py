@@ -65,7 +65,10 @@ EXCEPTED: dict[str, dict[str, str]] = {
         ("right in closed reasoning", "unfinished reasoning", "right in unfinished reasoning"),
         "what is done while thinking is a behaviour, too",
     ),
-    "citation": {"plant in front": "without a judge it is not checked whether a source supports what cites it"},
+    "citation": {
+        "plant in front": "without a judge it is not checked whether a source supports what cites it",
+        "right with invisible characters": "a reader sees the statements and their markers, which are what is checked",
+    },
     "format": {
         "placeholders": "the form alone is judged, and this has it",
         "frames without content": "the form alone is judged, and this has it",
@@ -98,7 +101,10 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "each turn thinks once",
         "unfinished reasoning": "thinking is part of the form",
     },
-    "language": {"right written backwards": "groups of letters tell a language, whichever way they are read"},
+    "language": {
+        "right written backwards": "groups of letters tell a language, whichever way they are read",
+        "many answers": "what is paid is the share of the text in the language, and half of this is",
+    },
     "sql": {"many answers": "the query is what stands in the last code fence, and nothing beside it"},
     "typed_answer": {"many answers": "the published rule reads the first answer, and no other one counts"},
     "trajectory": {**_HARMONY, "many answers": "the calls of all turns are looked at"},
