@@ -6,7 +6,7 @@ import ast
 import copy
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,18 +30,25 @@ class Mutant:
     tree: ast.Module
 
 
-def mutants_of(verifier: Verifier, count: int, seed: int = 0) -> list[Mutant]:
-    """Up to ``count`` changed copies of the file that holds a verifier, drawn from all single changes."""
+def mutants_of(verifier: Verifier, count: int, seed: int = 0, apart: Collection[str] = ()) -> list[Mutant]:
+    """Up to ``count`` changed copies of the file that holds a verifier, drawn from all single changes.
+
+    Args:
+        verifier: The verifier.
+        count: How many at most.
+        seed: Which of them are drawn.
+        apart: Functions that are left as they are.
+    """
     found = find_spec(verifier.target.__module__)
     assert found is not None
     assert found.origin is not None
     tree = ast.parse(Path(found.origin).read_text("utf-8"))
-    places = [number for number, node in enumerate(_bodies(tree)) if change(copy.deepcopy(node)) is not None]
+    places = [number for number, node in enumerate(_bodies(tree, apart)) if change(copy.deepcopy(node)) is not None]
     chosen = random.Random(seed).sample(places, min(count, len(places)))
     made = []
     for number in sorted(chosen):
         changed = copy.deepcopy(tree)
-        node = list(_bodies(changed))[number]
+        node = list(_bodies(changed, apart))[number]
         before = ast.unparse(node)
         what = change(node)
         assert what is not None
@@ -65,9 +72,9 @@ def survives(mutant: Mutant, verifier: Verifier, subjects: Sequence[Subject]) ->
         sys.modules[name] = original
 
 
-def _bodies(tree: ast.Module) -> Iterator[ast.AST]:
+def _bodies(tree: ast.Module, apart: Collection[str]) -> Iterator[ast.AST]:
     """The nodes inside functions: declarations and their defaults stay as they are."""
     for top in ast.walk(tree):
-        if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef) and top.name not in apart:
             for statement in top.body:
                 yield from (node for node in ast.walk(statement) if not isinstance(node, ast.FunctionDef))
