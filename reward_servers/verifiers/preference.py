@@ -32,7 +32,7 @@ from reward_servers.engines.models import (
 )
 from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from reward_servers.engines.text import visible
-from reward_servers.verifiers.models._loading import ModelSettings, computing, loading, turns
+from reward_servers.verifiers.models._loading import ScaledSettings, computing, loading, no_room, turns
 
 
 class HeadSettings(BaseModel):
@@ -57,7 +57,7 @@ class GoldenSettings(BaseModel):
     tolerance: float = Field(0.05, gt=0, allow_inf_nan=False)
 
 
-class PreferenceSettings(ModelSettings):
+class PreferenceSettings(ScaledSettings):
     """The model, where it runs, and how its logits become scores."""
 
     kernel: Literal["auto", "alone", "packed", "invariant"] = Field(
@@ -79,9 +79,6 @@ class PreferenceSettings(ModelSettings):
     )
     golden: tuple[GoldenSettings, ...] = Field((), description="Scores that the model's card states.")
     adapters: dict[str, Path] = Field(default_factory=dict, description="Directories of LoRA adapters by name.")
-    linear_range: float = Field(
-        20.0, gt=0, allow_inf_nan=False, description="For scale 'linear': -range to range becomes 0 to 1."
-    )
 
 
 class PreferenceOptions(Options):
@@ -188,8 +185,7 @@ class Preference:
             return Score.floor("no_answer", "the model's tokenizer has no token for the response")
         longest = self._model.encoder.max_length
         if encoded.prompt_tokens >= longest and options.truncation == "refuse":
-            what = f"prompt: {encoded.prompt_tokens} tokens leave no room for a response within {longest}"
-            return DatasetError(what, code="prompt_too_long").to_fault()
+            return no_room(encoded.prompt_tokens, longest)
         if len(encoded.ids) > longest:
             return Score.floor("limit", f"{encoded.tokens} tokens, of at most {longest}")
         return replace(encoded, adapter=options.adapter) if options.adapter else encoded
@@ -229,7 +225,7 @@ class Preference:
         if options.scale == "sigmoid":
             return _squashed(standard)
         if options.scale == "linear":
-            return min(1.0, max(0.0, 0.5 + standard / (2 * self._settings.linear_range)))
+            return self._settings.linear(standard)
         weights = self._weights(options)
         heads = {name: self._heads[name] for name in weights}
         parts = [weights[name] * _squashed(head.standard(outputs.values[head.output])) for name, head in heads.items()]

@@ -65,7 +65,7 @@ from trainer_client.adapters.tables import reason_of
 from trainer_client.adapters.trl_columns import Columns
 from trainer_client.recipe.inputs import refuse_calls
 from trainer_client.recipe.state import keeps_state
-from trainer_client.signals import method_of
+from trainer_client.signals import Estimator, Pipeline, method_of
 
 _T = TypeVar("_T")
 AnyClient: TypeAlias = RewardClient | AsyncRewardClient
@@ -232,13 +232,21 @@ def _shapes_rewards(recipe: Recipe, group_size: int | None) -> bool:
             "advantage",
         )
     estimator = recipe.estimator()
-    if keeps_state(estimator):
-        raise RecipeError(
-            f"{recipe.advantage} remembers earlier steps, which TRL's checkpoints do not hold", "advantage"
-        )
+    assert estimator is not None  # it has a method
+    _refuse_state(estimator)
     if group_size is None and getattr(estimator, "needs", "row") != "row":
         raise RecipeError("reads groups; pass group_size=num_generations to reward_function", "advantage")
     return True
+
+
+def _refuse_state(estimator: Estimator | Pipeline) -> None:
+    """Refuse a method that remembers earlier steps.
+
+    Raises:
+        RecipeError: it does.
+    """
+    if keeps_state(estimator):
+        raise RecipeError(f"{estimator.name} remembers earlier steps, which TRL's checkpoints do not hold", "advantage")
 
 
 def _refuse_parts_of_a_batch(recipe: Recipe) -> None:
@@ -359,8 +367,7 @@ def grpo_trainer(
     estimator = client.recipe.estimator()
     if estimator is None:
         raise RecipeError("the recipe has none; give GRPOTrainer a reward_function instead", "advantage")
-    if keeps_state(estimator):
-        raise RecipeError(f"{estimator.name} remembers earlier steps, which TRL's checkpoints do not hold", "advantage")
+    _refuse_state(estimator)
     assert client.recipe.plan is not None
     refuse_calls(client.recipe.plan)
     size = int(arguments["args"].num_generations)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client.contract.aspect_names import AspectNames, Renumbering
+from trainer_client.result.sources import renumbered
 from trainer_client.result.verifiers import VerifierId
 
 
@@ -275,6 +276,4 @@ class OutcomeStore:
             found.append(headers[at])
         if not any(header.changes for header in found):
             return other.sources
-        from trainer_client.result.sources import renumbered
-
         return [renumbered(source, found[cell % self.width]) for cell, source in enumerate(other.sources)]

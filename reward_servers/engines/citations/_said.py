@@ -79,15 +79,11 @@ class Said:
         self.told = len(found)
         self.exact = frozenset(found)
         self.may_deny = _may_deny(text, parts)
-        self._named: frozenset[str] | None = None
-        self._denies: bool | None = None
 
-    @property
+    @cached_property
     def denies(self) -> bool:
         """Whether it denies something, an odd number of times."""
-        if self._denies is None:
-            self._denies = self.may_deny and _denies(self.text)
-        return self._denies
+        return self.may_deny and _denies(self.text)
 
     @cached_property
     def figures(self) -> list[Figure]:
@@ -110,12 +106,10 @@ class Said:
         """Whether something in it is a denial, for itself."""
         return self.may_deny and _NEGATION.search(self.text) is not None
 
-    @property
+    @cached_property
     def named(self) -> frozenset[str]:
         """Words that are written as names."""
-        if self._named is None:
-            self._named = frozenset([name.casefold() for name in _NAME.findall(self.text)]) - _FUNCTION
-        return self._named
+        return frozenset([name.casefold() for name in _NAME.findall(self.text)]) - _FUNCTION
 
     def only_named(self) -> frozenset[str]:
         """Words that are written as names, and never as common words."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from reward_servers import Fault, Item, Rollout, Score, ServiceError, Settings, StartupError
+from reward_servers import DatasetError, Fault, Item, Rollout, Score, ServiceError, Settings, StartupError
 from reward_servers.core import DeviceLostError
 from reward_servers.engines.models import EncodingError, ModelUnusableError, NoMemoryError, is_lost_device
 from reward_servers.engines.text import visible
@@ -37,6 +37,18 @@ class ModelSettings(Settings):
     def where(self) -> dict[str, Any]:
         """How the loaders are told where the model runs."""
         return {"device": self.device, "dtype": self.dtype, "threads": self.threads}
+
+
+class ScaledSettings(ModelSettings):
+    """A model whose standardised number may become a score along a line."""
+
+    linear_range: float = Field(
+        20.0, gt=0, allow_inf_nan=False, description="For scale 'linear': -range to range becomes 0 to 1."
+    )
+
+    def linear(self, standard: float) -> float:
+        """The score of a standardised number for scale 'linear'."""
+        return min(1.0, max(0.0, 0.5 + standard / (2 * self.linear_range)))
 
 
 @contextmanager
@@ -107,3 +119,14 @@ def seen(rollout: Rollout) -> str | Score:
     """The visible text of the response; the floor score of one that has none."""
     text = visible(rollout.response, rollout.reasoning_marks).text
     return text if text.strip() else Score.floor("no_answer", "the response is empty")
+
+
+def no_room(tokens: int, most: int) -> Fault:
+    """The fault of a prompt that leaves a response no room.
+
+    Args:
+        tokens: Of the prompt.
+        most: That the model takes.
+    """
+    what = f"prompt: {tokens} tokens leave no room for a response within {most}"
+    return DatasetError(what, code="prompt_too_long").to_fault()

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from reward_servers import DatasetError, Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
 from reward_servers.engines.models import Encoded
 from reward_servers.engines.preference import PAIR_LAYOUT, CrossModel, laid_out
-from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, seen
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, no_room, seen
 
 _PLACES = ("prompt", "first", "second")
 OPPONENT_TOO_LONG = "opponent_too_long"
@@ -98,8 +98,7 @@ class Comparison(OneByOne):
         texts = ("", own, other)
         bare, mine, theirs = (len(self._model.single(laid_out(self._layout, prompt, one, "")).ids) for one in texts)
         if bare >= most:
-            what = f"prompt: {bare} tokens leave no room for responses within {most}"
-            return DatasetError(what, code="prompt_too_long").to_fault()
+            return no_room(bare, most)
         if theirs > mine:
             what = f"opponent: {theirs - bare} tokens, beside {mine - bare} of the response, do not fit within {most}"
             return DatasetError(what, code=OPPONENT_TOO_LONG).to_fault()

@@ -13,13 +13,13 @@ from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, O
 from reward_servers.engines.media import Image, ImageLimits, MediaError, read_image
 from reward_servers.engines.preference import Asked, PictureModel, Seen
 from reward_servers.verifiers._shown import picture_of
-from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
+from reward_servers.verifiers.models._loading import OneByOne, ScaledSettings, loading
 
 _PIXELS = 24_000_000
 _LIMITS = ImageLimits(pixels=_PIXELS, side=_PIXELS)  # the model's own preprocessor makes it smaller
 
 
-class ImageTextSettings(ModelSettings):
+class ImageTextSettings(ScaledSettings):
     """The model, and what it is read by."""
 
     kind: Literal["clip", "aesthetic", "image_reward"] = Field(
@@ -28,9 +28,6 @@ class ImageTextSettings(ModelSettings):
     head: Path | None = Field(None, description="Safetensors file of the head's layers; not for kind 'clip'.")
     mean: float = Field(0.0, allow_inf_nan=False, description="Subtracted from the model's number.")
     std: float = Field(1.0, gt=0, allow_inf_nan=False, description="Divides it after that.")
-    linear_range: float = Field(
-        20.0, gt=0, allow_inf_nan=False, description="For scale 'linear': -range to range becomes 0 to 1."
-    )
 
 
 class ImageTextOptions(Options):
@@ -115,5 +112,5 @@ class ImageText(OneByOne):
             return min(1.0, max(0.0, seen.cosine))
         standard = (seen.raw - self._settings.mean) / self._settings.std
         if scale == "linear":
-            return min(1.0, max(0.0, 0.5 + standard / (2 * self._settings.linear_range)))
+            return self._settings.linear(standard)
         return 0.5 * (1.0 + math.tanh(standard / 2.0))

@@ -8,10 +8,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from reward_servers import DatasetError, Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
+from reward_servers import Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
 from reward_servers import Step as StepScore
 from reward_servers.engines.preference import Laid, ProcessModel, Step, split_steps
-from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, no_room
 
 
 class ProcessSettings(ModelSettings):
@@ -86,8 +86,7 @@ class Process(OneByOne):
             return Score.floor("no_answer", "the response has no step")
         laid = self._model.lay(item.rollout.prompt, [text[one.start : one.end] for one in steps])
         if laid.prompt_tokens >= self._model.max_length:
-            what = f"prompt: {laid.prompt_tokens} tokens leave no room for a response within {self._model.max_length}"
-            return DatasetError(what, code="prompt_too_long").to_fault()
+            return no_room(laid.prompt_tokens, self._model.max_length)
         if len(laid.ids) > self._model.max_length:
             return Score.floor("limit", f"more than the {self._model.max_length} tokens that the model takes")
         item.context.usage.input_tokens += len(laid.ids)
