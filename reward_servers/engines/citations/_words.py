@@ -12,11 +12,14 @@ _PART = re.compile(r"[^\W\d_]+")
 _KEPT = "".join(chr(code).lower() if chr(code).isalpha() or chr(code) in "-'" else " " for code in range(128))
 """What ASCII becomes where words are all that counts; the signs stay that may join them."""
 
+_NO_LETTER = "\u0345"
+"""The one sign that is no letter, and becomes one without case: behind a word it would be the word's last letter."""
+
 
 def words_of(text: str) -> tuple[Set[str], Set[str]]:
     """The words of a text and their parts: `twenty-one` is one word of two parts."""
     if not text.isascii():
-        folded = text.casefold()
+        folded = text.replace(_NO_LETTER, " ").casefold()
         return set(WORD.findall(folded)), set(_PART.findall(folded))
     # The same without a search, but of what holds a sign.
     words = set(text.translate(_KEPT).split())
