@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client.contract.aspect_names import AspectNames, Renumbering
-from trainer_client.result.sources import renumbered
 from trainer_client.result.verifiers import VerifierId
 
 
@@ -276,4 +275,7 @@ class OutcomeStore:
             found.append(headers[at])
         if not any(header.changes for header in found):
             return other.sources
+        # Here, for it brings protobuf along, which is loaded with the first client alone.
+        from trainer_client.result.sources import renumbered
+
         return [renumbered(source, found[cell % self.width]) for cell, source in enumerate(other.sources)]
