@@ -341,7 +341,7 @@ async def serve(
                 ready(server.address)
             following = asyncio.create_task(follow_files(server.registrar)) if follow else None
             await ending.told.wait()
-            _log.info("draining; Ctrl-C ends at once")
+            _log.info("draining; items held: %d; Ctrl-C ends at once", server.scorer.admission.items)
             if following is not None:
                 following.cancel()
     except asyncio.CancelledError:

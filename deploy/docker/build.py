@@ -7,11 +7,13 @@ Wheels are downloaded first, by the lock's hashes; the build itself has no netwo
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +63,25 @@ def collect(kind: str, facts: dict[str, Any], wheels: Path) -> None:
     run(*fetch, "pip")
     if facts.get("torch"):
         run(*fetch, "-c", ROOT / "constraints.txt", "torch")
+        check_device(next(wheels.glob("torch-*.whl")))
     run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
     shutil.copy(locked, wheels / "lock.txt")
+
+
+def check_device(wheel: Path) -> None:
+    """An image holds PyTorch's CPU build, whose packages the lock has.
+
+    Raises:
+        SystemExit: the index has given another build.
+    """
+    with zipfile.ZipFile(wheel) as files:
+        (metadata,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+        needs = re.findall(r"(?m)^Requires-Dist: ([\w-]+)", files.read(metadata).decode())
+    if any(name.startswith(GPU_ONLY) for name in needs):
+        raise SystemExit(
+            f"{wheel.name} is a CUDA build, which cannot be imported without its libraries: "
+            "name PyTorch's index of CPU builds in PIP_EXTRA_INDEX_URL, or see Dockerfile.cuda for GPUs"
+        )
 
 
 def build(kind: str, facts: dict[str, Any], base: str, tag: str) -> str:

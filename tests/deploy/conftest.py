@@ -9,7 +9,7 @@ import pytest
 
 from tests.deploy.docker import Docker, build_images, daemon
 
-KINDS = ("client", "math", "code", "judge", "gateway")
+KINDS = ("client", "math", "code", "judge", "preference", "gateway")
 
 
 @pytest.fixture(scope="session")

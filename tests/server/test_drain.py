@@ -141,6 +141,7 @@ async def test_a_second_ctrl_c_ends_a_server_that_drains_and_no_other_signal_tha
             await admitted
     _, log = await asyncio.wait_for(process.communicate(), 240)
     assert process.returncode == 0
+    assert b"draining; items held: 1;" in log
     assert b"told twice to end" in log
     assert b"Traceback" not in log
 
