@@ -11,6 +11,7 @@ What the program did is data, what failed on our side is an exception (`SandboxE
 """
 
 from sandbox._admission import languages
+from sandbox._backends import open_sandbox
 from sandbox._diagnose import Finding, diagnose
 from sandbox._errors import (
     ProgramRefusedError,
@@ -20,8 +21,7 @@ from sandbox._errors import (
     SandboxUnavailableError,
     UnsupportedLanguageError,
 )
-from sandbox._lateness import Attempt, settle
-from sandbox._open import open_sandbox
+from sandbox._starvation import Attempt, settle
 from sandbox._types import (
     CompileFailure,
     Exit,

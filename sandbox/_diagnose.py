@@ -6,10 +6,10 @@ import dataclasses
 import statistics
 import time
 
+from sandbox._backends import open_sandbox
 from sandbox._errors import SandboxError, SandboxUnavailableError
 from sandbox._languages import PRELOADS, TABLE, look_up
 from sandbox._ns._packages import Interpreter, locate, not_shown
-from sandbox._open import open_sandbox
 from sandbox._types import Limits, Prepared, Program, SandboxConfig
 
 _HELLO = Program("python", b"print(1)")

@@ -19,7 +19,7 @@ from typing import IO, Any
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
-from trainer_client.result.kept import keep_rows, restore_rows, take_rows
+from trainer_client.result.checkpoint import keep_rows, restore_rows, take_rows
 from trainer_client.result.rows import rollout_fields
 from trainer_client.result.verifiers import Wait
 

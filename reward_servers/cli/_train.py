@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._trained import show
+from reward_servers.cli._train_report import show
 
 if TYPE_CHECKING:
     from reward_servers.training import Run

@@ -77,9 +77,9 @@ async def _keep(
 ) -> None:
     from reward_servers.cli._fleet import PrefixedLog
     from reward_servers.config import drain_timeout_s
-    from reward_servers.endings import ending_signals
     from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
     from reward_servers.supervisor import Supervisor
+    from reward_servers.termination import ending_signals
 
     servers = recipe.all_servers
     elsewhere = verifiers_elsewhere(servers, addresses_elsewhere(servers, {}))

@@ -27,7 +27,6 @@ from reward_servers.core._errors import (
     VerifierNotFoundError,
     shown,
 )
-from reward_servers.core._fresh import load_fresh
 from reward_servers.core._hosting import Hosting
 from reward_servers.core._model import (
     Content,
@@ -42,6 +41,7 @@ from reward_servers.core._model import (
 )
 from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._registry import Entry, find, installed
+from reward_servers.core._reload import load_fresh
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
 from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats

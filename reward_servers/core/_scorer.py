@@ -17,8 +17,8 @@ from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver, DeliverPlain
 from reward_servers.core._compose import Composer, Remotes
 from reward_servers.core._errors import OverloadedError
-from reward_servers.core._flying import Flying
 from reward_servers.core._hosting import Hosting, Sinks
+from reward_servers.core._in_flight import InFlight
 from reward_servers.core._lengths import longer
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
@@ -68,7 +68,7 @@ class Scorer:
         self.hosting = Hosting(hosted, sinks, workers, preload)
         self.hosted = self.hosting.current
         self._planner = Planner(self.hosting)
-        self._flying = Flying(self.cache)
+        self._in_flight = InFlight(self.cache)
         self._calls: set[Call] = set()
         self._idle: asyncio.Event | None = None
 
@@ -283,7 +283,7 @@ class Scorer:
 
     def _join(self, call: Call, unit: Unit) -> list[Unit]:
         """Answers a unit that is known already, lets it join one in flight, or gives it back to be run."""
-        awaited = self._flying.join(unit)
+        awaited = self._in_flight.join(unit)
         if awaited is unit:
             return [unit]
         if awaited is not None:
@@ -300,7 +300,7 @@ class Scorer:
             code = outcome.reason.value if isinstance(outcome, Skip) else outcome.code
             times = (queue_us, run_us, usage.cpu_us if usage is not None else 0)
             self._note_slow(unit.job, name, code, times, retried=bool(unit.deaths))
-        again = self._flying.settled(unit, outcomes)
+        again = self._in_flight.settled(unit, outcomes)
         shared = False
         usages = usage.shares(len(outcomes)) if usage is not None else [None] * len(outcomes)
         for subscriber, positions in unit.subscribers:
@@ -348,7 +348,7 @@ class Scorer:
             if unit.subscribers:
                 continue
             unit.settled = True
-            self._flying.forget(unit)
+            self._in_flight.forget(unit)
             orphans.setdefault(unit.job.executor, []).append(unit)
         for executor, units in orphans.items():
             executor.abandon(units)

@@ -1,4 +1,4 @@
-"""Puts the routes together, behind one door that knows who asks."""
+"""Puts the routes together, behind the middleware that checks tokens."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from reward_servers.gateway import carr, hosted, native, nemo_gym, run_code, scores, single
-from reward_servers.gateway.docs import describe_bodies
-from reward_servers.gateway.door import Door, answer_to, direct_routes
+from reward_servers.gateway import carr, hosted_tuning, inference_servers, native, nemo_gym, run_code, single_samples
+from reward_servers.gateway.byte_budget import ByteBudget
 from reward_servers.gateway.errors import HttpError, answer_error
-from reward_servers.gateway.held import Held
+from reward_servers.gateway.json_codec import reply
+from reward_servers.gateway.middleware import AccessMiddleware, answer_to, direct_routes
+from reward_servers.gateway.openapi import describe_bodies
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.scoring import Scoring, settled
 from reward_servers.gateway.settings import GatewayConfig
-from reward_servers.gateway.wire import reply
 from reward_servers.rpc import Clients
 from trainer_client import AsyncRewardClient, RewardError, VerifierId, __version__
 
-_ROUTES = (native, single, carr, nemo_gym, scores, hosted)
+_ROUTES = (native, single_samples, carr, nemo_gym, inference_servers, hosted_tuning)
 
 
 def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | None = None) -> FastAPI:
@@ -55,7 +55,10 @@ def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | 
     app.add_exception_handler(Exception, _on_defect)
     direct = direct_routes(route for router in routers for route in router.routes)
     app.add_middleware(
-        Door, clients=Clients(config.auth.tokens), direct=direct, held=Held(config.limits.max_held_bytes)
+        AccessMiddleware,
+        clients=Clients(config.auth.tokens),
+        direct=direct,
+        budget=ByteBudget(config.limits.max_held_bytes),
     )
     return app
 

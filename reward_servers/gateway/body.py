@@ -8,8 +8,8 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from reward_servers.gateway.errors import HttpError, invalid
+from reward_servers.gateway.json_codec import BodyError, read_body, read_json
 from reward_servers.gateway.settings import GatewayConfig
-from reward_servers.gateway.wire import BodyError, read_body, read_json
 from trainer_client import Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
 

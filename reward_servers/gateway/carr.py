@@ -10,11 +10,11 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from reward_servers.gateway.body import read_as
-from reward_servers.gateway.browsed import pages_of
-from reward_servers.gateway.docs import described
+from reward_servers.gateway.browser_pages import pages_of
 from reward_servers.gateway.errors import invalid
+from reward_servers.gateway.json_codec import reply
+from reward_servers.gateway.openapi import described
 from reward_servers.gateway.scoring import Scoring
-from reward_servers.gateway.wire import reply
 from trainer_client import Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
 

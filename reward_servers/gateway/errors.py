@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from reward_servers.gateway.wire import reply
+from reward_servers.gateway.json_codec import reply
 from trainer_client import (
     ClientClosedError,
     IncompleteBatchError,

@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response, StreamingResponse
 
 from reward_servers.gateway.body import read
-from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import HttpError, error_of, invalid
+from reward_servers.gateway.json_codec import reply, write_json
+from reward_servers.gateway.openapi import described
 from reward_servers.gateway.scoring import Scoring
-from reward_servers.gateway.wire import reply, write_json
 from trainer_client import Outcome, RewardError, Rollout, RolloutError, ScoreTable
 from trainer_client.adapters.fields import content_id
 from trainer_client.recipe.state import keeps_state

@@ -16,10 +16,10 @@ from starlette.responses import Response
 
 from reward_servers.core import SettingsError
 from reward_servers.gateway.body import read_as
-from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import HttpError, invalid
+from reward_servers.gateway.json_codec import reply
+from reward_servers.gateway.openapi import described
 from reward_servers.gateway.scoring import Scoring, unless_gone
-from reward_servers.gateway.wire import reply
 from sandbox import (
     CompileFailure,
     Exit,

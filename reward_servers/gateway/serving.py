@@ -14,28 +14,28 @@ from fastapi import FastAPI
 
 from reward_servers.config import TlsConfig, bind_refusal
 from reward_servers.core import SettingsError
-from reward_servers.endings import ending_signals
-from reward_servers.garbage import freeze_garbage
 from reward_servers.gateway.app import create_app
-from reward_servers.gateway.heads import BoundedHeads
-from reward_servers.gateway.patience import Patience
+from reward_servers.gateway.header_limit import BoundedHeaderProtocol
+from reward_servers.gateway.idle_connections import IdleLimit
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
+from reward_servers.gc_policy import freeze_garbage
 from reward_servers.rpc import ServerCertificates, bind_problem
+from reward_servers.termination import ending_signals
 from trainer_client import AsyncRewardClient
 
 
 class _Server(uvicorn.Server):
     """A server that ends on signals without passing them on: who started it has more to close."""
 
-    def __init__(self, settings: uvicorn.Config, patience: Patience) -> None:
+    def __init__(self, settings: uvicorn.Config, idle_limit: IdleLimit) -> None:
         super().__init__(settings)
-        self._patience = patience
+        self._idle_limit = idle_limit
 
     async def on_tick(self, counter: int) -> bool:
         """Look at the connections once a second; uvicorn ticks ten times."""
         if counter % 10 == 0:
-            self._patience.look(self.server_state.connections)
+            self._idle_limit.look(self.server_state.connections)
         return await super().on_tick(counter)
 
     @contextlib.contextmanager
@@ -74,7 +74,7 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
     settings = uvicorn.Config(
         app,
         loop="none",
-        http=BoundedHeads,
+        http=BoundedHeaderProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -96,7 +96,7 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
     host, port = listener.getsockname()[:2]
     ready(f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}")
     try:
-        await _Server(settings, Patience(config.limits.body_timeout_s)).serve(sockets=[listener])
+        await _Server(settings, IdleLimit(config.limits.body_timeout_s)).serve(sockets=[listener])
     finally:
         certificates.close()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from reward_servers.engines.models import Encoded, EncodingError
 from reward_servers.engines.preference import CrossModel, Texts, laid_out
 from reward_servers.engines.text import visible
-from reward_servers.training._begin import load, parted, text_of
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, HeadFindings
 from reward_servers.training._fit import fit_and_write
@@ -18,6 +17,7 @@ from reward_servers.training._plot import plot
 from reward_servers.training._report import report_on
 from reward_servers.training._run import settings_of
 from reward_servers.training._settings import Run, TrainingError
+from reward_servers.training._setup import load, parted, text_of
 
 
 def train_comparison(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.models import Encoded, Loaded, head_of, reads_last, takes_segments
-from reward_servers.training._begin import write
 from reward_servers.training._examples import Example, Point, Rows, tabled
 from reward_servers.training._frozen import fit_head
 from reward_servers.training._objective import Objective
 from reward_servers.training._settings import Run, TrainingError
+from reward_servers.training._setup import write
 
 if TYPE_CHECKING:
     import torch

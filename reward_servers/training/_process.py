@@ -13,13 +13,13 @@ import numpy as np
 
 from reward_servers.engines.models import Encoded, EncodingError, Loaded
 from reward_servers.engines.preference import Layout, ProcessModel
-from reward_servers.training._begin import load, parted, text_of
 from reward_servers.training._examples import Example
 from reward_servers.training._files import number_of, read_rows, turns_of
 from reward_servers.training._fit import fit_and_write
 from reward_servers.training._pairs import Turns
 from reward_servers.training._run import settings_of
 from reward_servers.training._settings import Run, TrainingError
+from reward_servers.training._setup import load, parted, text_of
 
 
 @dataclass(frozen=True, slots=True)

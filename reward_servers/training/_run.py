@@ -10,7 +10,6 @@ from typing import Any
 
 from reward_servers.engines.models import Encoded, Encoder, EncodingError, Loaded, Template, reads_last
 from reward_servers.engines.preference import Head, PreferenceModel
-from reward_servers.training._begin import load, parted
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, Scored, find
 from reward_servers.training._fit import fit_and_write
@@ -24,6 +23,7 @@ from reward_servers.training._pairs import (
 )
 from reward_servers.training._plot import plot
 from reward_servers.training._settings import Run, TrainingError
+from reward_servers.training._setup import load, parted
 
 _GOLDEN_TOLERANCE = 0.01
 

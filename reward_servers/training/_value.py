@@ -12,11 +12,11 @@ import numpy as np
 
 from reward_servers.engines.models import load_encoder, quietly
 from reward_servers.engines.preference import TextModel, ValueModel, ValueParameters, expect, take_in, write_value
-from reward_servers.training._begin import text_of
 from reward_servers.training._files import number_of, read_rows, turns_of
 from reward_servers.training._report import calibration_error
 from reward_servers.training._run import settings_of
 from reward_servers.training._settings import Run, TrainingError
+from reward_servers.training._setup import text_of
 
 if TYPE_CHECKING:
     import torch

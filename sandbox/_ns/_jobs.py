@@ -13,10 +13,10 @@ from typing import Any
 from sandbox._errors import SandboxClosedError, SandboxInternalError
 from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, TABLE, Language
-from sandbox._lateness import Attempt
 from sandbox._ns._meter import Meter
 from sandbox._ns._running import Endpoints, Running
 from sandbox._ns._zygote import Child, Zygote
+from sandbox._starvation import Attempt
 from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program
 
 RAW = "raw"

@@ -14,7 +14,6 @@ from typing import Any, Self, TypeVar
 from sandbox._admission import admit, check_space
 from sandbox._errors import SandboxClosedError, SandboxInternalError, SandboxUnavailableError
 from sandbox._languages import PRELOADS, look_up
-from sandbox._lateness import Attempt, settle
 from sandbox._ns import _cgroup, _jobs
 from sandbox._ns._jobs import Artefact, Launch
 from sandbox._ns._meter import HARD_CAP
@@ -24,6 +23,7 @@ from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
 from sandbox._ns._zygote import MAX_SPARES, Child, Zygote, space
+from sandbox._starvation import Attempt, settle
 from sandbox._types import (
     CompileFailure,
     Exit,

@@ -13,7 +13,7 @@ import pytest
 from reward_servers.core import PromptContext, Result, Rollout, Verdict, bind
 from reward_servers.core._work import DeathKind, Job, Unit
 from reward_servers.core.executors._batch_queue import BatchQueue
-from reward_servers.core.executors._pace import Pace
+from reward_servers.core.executors._throughput import Throughput
 from tests.core.helpers import Asked, as_fault, as_skip, as_verdict, group, opened, request, scored, scoring
 from tests.core.unruly import Paced
 from tests.typed import declared
@@ -57,7 +57,7 @@ def test_batches_are_filled_to_their_budget_and_no_item_is_too_large_for_one() -
 
 
 def test_what_never_comes_to_a_device_says_nothing_of_its_pace() -> None:
-    pace = Pace()
+    pace = Throughput()
     for unit in _units("a", [100] * 20):
         pace.note(unit, 0.5, 50)
     (late,) = _units("b", [100], deadline=time.monotonic() + 10.0)

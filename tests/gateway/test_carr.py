@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.gateway.browsed import pages_of
+from reward_servers.gateway.browser_pages import pages_of
 from tests.fakes.chat_server import FakeChatServer
 from tests.gateway.conftest import Processes
 from tests.gateway.test_routes import answered

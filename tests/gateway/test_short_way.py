@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from reward_servers.gateway import app as gateway_app
 from reward_servers.gateway import load_gateway_config
-from reward_servers.gateway.door import direct_routes
-from reward_servers.gateway.wire import holds_long_number, read_json
+from reward_servers.gateway.json_codec import holds_long_number, read_json
+from reward_servers.gateway.middleware import direct_routes
 from tests.gateway.conftest import ANSWERS
 from tests.gateway.test_routes import GYM
 from trainer_client import AsyncRewardClient, Recipe

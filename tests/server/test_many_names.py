@@ -19,7 +19,7 @@ from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout
 from trainer_client.contract.aspect_names import MOST_NAMES
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
-from trainer_client.result.kept import keep_rows, restore_rows
+from trainer_client.result.checkpoint import keep_rows, restore_rows
 
 ITEMS = 50
 assert ITEMS * NAMES_OF_AN_ITEM == 10_000

@@ -23,7 +23,7 @@ from reward_servers.core._stretch import Stretch
 from reward_servers.core._verifier import Cost, Role
 from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
-from reward_servers.core.executors._turns import AtOnce, Turns
+from reward_servers.core.executors._loop_budget import Inline, LoopBudget
 
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
@@ -75,7 +75,7 @@ class LoopExecutor:
         self._growing = False
         self._closing = False
         self._active = 0
-        self._turns = Turns(self._judge_turn)
+        self._loop_budget = LoopBudget(self._judge_turn)
         verifier = hosted.verifier
         self._may_be_quick = (
             verifier.cost is Cost.TRIVIAL and verifier.scope == "rollout" and Role.CONTEXT not in verifier.roles
@@ -97,8 +97,8 @@ class LoopExecutor:
 
     def judge_in_turn(self, stretch: Stretch) -> None:
         """Judge a stretch now, or behind those that wait for their turn, and tell its call."""
-        if self._turns:
-            self._turns.add(stretch)
+        if self._loop_budget:
+            self._loop_budget.add(stretch)
         else:
             self._judge_turn(stretch)
 
@@ -112,11 +112,11 @@ class LoopExecutor:
         if not stretch or stretch.call.ended:
             return
         if self._may_be_quick:
-            self._turns.add(stretch)
+            self._loop_budget.add(stretch)
         else:
             self.submit(list(stretch))
 
-    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout], *, details: bool = True) -> AtOnce:
+    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout], *, details: bool = True) -> Inline:
         """Judge items one after the other without a task, for as long as a turn of the loop may take.
 
         Args:
@@ -128,7 +128,7 @@ class LoopExecutor:
             What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
             verifier waits for something, and is never judged in this way again.
         """
-        at_once = AtOnce()
+        at_once = Inline()
         judging = self._judge_one_by_one(job, rollouts, at_once, details)
         try:
             judging.send(None)
@@ -144,7 +144,7 @@ class LoopExecutor:
             at_once.codes[place] = code
         return at_once
 
-    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], at_once: AtOnce, details: bool) -> None:
+    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], at_once: Inline, details: bool) -> None:
         """Judge items until all are done or the turn is over. Wait only where the verifier does."""
         instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None

@@ -28,7 +28,7 @@ from reward_servers.core.executors._fair_queue import FairQueue
 from reward_servers.core.executors._fork_server import OwnForkServer
 from reward_servers.core.executors._messages import ChunkResults
 from reward_servers.core.executors._orders import WorkerSpec
-from reward_servers.core.executors._pace import Pace
+from reward_servers.core.executors._throughput import Throughput
 from reward_servers.core.executors._watchdog import Watchdog
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 
@@ -89,7 +89,7 @@ class ProcessExecutor:
         ]
         self._index = {id(bound): place for place, bound in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()
-        self._pace = Pace()
+        self._throughput = Throughput()
         self._queue: FairQueue | BatchQueue = BatchQueue(self._budget, self._risk) if self._device else FairQueue()
         self._retries: deque[Unit] = deque()
         self._item_time: dict[int, float] = {}
@@ -137,12 +137,12 @@ class ProcessExecutor:
 
     def _submit_in_time(self, queue: BatchQueue, units: Sequence[Unit]) -> None:
         """Queue what a device can judge before its caller stops waiting, and refuse the rest at once."""
-        running = sum(self._pace.cost(chunk.pending()) for worker in self._workers for chunk in worker.chunks)
+        running = sum(self._throughput.cost(chunk.pending()) for worker in self._workers for chunk in worker.chunks)
         for unit in units:
             # A client waits for its own items, and for as much of each of the others.
             own = queue.costs.get(unit.job.client, 0)
             ahead = min(queue.cost, own * max(1, len(queue.costs))) if own else 0
-            refusal = self._pace.refusal(unit, running + ahead)
+            refusal = self._throughput.refusal(unit, running + ahead)
             if refusal is None:
                 queue.extend([unit])
             else:
@@ -150,10 +150,10 @@ class ProcessExecutor:
 
     def _budget(self) -> float:
         """Characters of a batch."""
-        return self._pace.characters(max((worker.batch_tokens for worker in self._workers), default=0))
+        return self._throughput.characters(max((worker.batch_tokens for worker in self._workers), default=0))
 
     def _risk(self) -> float:
-        return self._pace.at_risk(self._budget(), self._hosted[0].verifier.max_batch)
+        return self._throughput.at_risk(self._budget(), self._hosted[0].verifier.max_batch)
 
     def abandon(self, units: Sequence[Unit]) -> None:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
@@ -327,7 +327,7 @@ class ProcessExecutor:
         key, seconds = id(job.hosted), run_us * 1e-6
         self._item_time[key] = 0.9 * self._item_time.get(key, seconds) + 0.1 * seconds
         if self._device:
-            self._pace.note(unit, seconds, usage.input_tokens if usage is not None else 0)
+            self._throughput.note(unit, seconds, usage.input_tokens if usage is not None else 0)
         queue_us = int((now - job.queued_at) * 1e6) - run_us
         self._settle(unit, outcomes, queue_us if queue_us > 0 else 0, run_us, usage)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from reward_servers.engines.citations._said import stems
+from reward_servers.engines.citations._normalised import stems
 
 _PARAGRAPH = re.compile(r"\S(?:.|\n(?!\s*\n)){0,1500}?(?=\s*(?:\n\s*\n|\Z)|(?<=[.!?。！？])\s|$)")
 _GAP = "\n[...]\n"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from reward_servers.engines.citations._figures import Figure, same
-from reward_servers.engines.citations._said import STEM, Said, said_by, sense
+from reward_servers.engines.citations._normalised import STEM, NormalisedText, normalise, sense
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?](?!\s|$)[^.!?。！？\n]*)*")
 _SAME_SENTENCE = 0.85
@@ -47,9 +47,9 @@ class Evidence:
             prose: The statement without its markers.
         """
         named = _ordered(names)
-        return self._against(named, [self.page(name) for name in named], said_by(prose)) if named else "no_document"
+        return self._against(named, [self.page(name) for name in named], normalise(prose)) if named else "no_document"
 
-    def _against(self, named: tuple[str, ...], pages: list[_Page], said: Said) -> str:
+    def _against(self, named: tuple[str, ...], pages: list[_Page], said: NormalisedText) -> str:
         why = self._told.get((named, said.text))
         if why is None:
             if not self._accounts(said, named, pages):
@@ -63,7 +63,7 @@ class Evidence:
 
     def may_support(self, names: Iterable[str], prose: str) -> bool:
         """Whether nothing speaks against it, and documents hold half of a statement's content words and figures."""
-        said = said_by(prose)
+        said = normalise(prose)
         wanted, told = said.stems, said.told
         if not (wanted or told):
             # What says nothing is supported by nothing.
@@ -77,11 +77,11 @@ class Evidence:
 
     def holders(self, prose: str) -> list[str]:
         """Documents that may support a statement, those with most of its content words first."""
-        wanted = said_by(prose).stems
+        wanted = normalise(prose).stems
         ranked = sorted(self._texts, key=lambda name: -len(wanted & self.page(name).stems))
         return [name for name in ranked if self.may_support((name,), prose)]
 
-    def _other_names(self, said: Said, pages: list[_Page]) -> bool:
+    def _other_names(self, said: NormalisedText, pages: list[_Page]) -> bool:
         """Whether these pages hold none of a statement's names, and another page holds one."""
         if not said.named:
             return False
@@ -95,7 +95,7 @@ class Evidence:
         """Words that some document holds as a name, and never as a common word."""
         return frozenset().union(*(self.page(name).only_named() for name in self._texts))
 
-    def _accounts(self, said: Said, named: tuple[str, ...], pages: list[_Page]) -> bool:
+    def _accounts(self, said: NormalisedText, named: tuple[str, ...], pages: list[_Page]) -> bool:
         """Whether every figure of a statement can come from the pages."""
         there = pages[0].exact if len(pages) == 1 else frozenset().union(*[page.exact for page in pages])
         if said.exact <= there:
@@ -127,7 +127,7 @@ def _ordered(names: Iterable[str]) -> tuple[str, ...]:
     return found if len(found) < 2 else tuple(sorted(set(found)))
 
 
-class _Page(Said):
+class _Page(NormalisedText):
     """One document."""
 
     @cached_property
@@ -148,7 +148,7 @@ class _Page(Said):
                 found.setdefault(word, []).append(place)
         return found
 
-    def turns(self, statement: Said) -> bool:
+    def turns(self, statement: NormalisedText) -> bool:
         """Whether a sentence says nearly the same and, unlike a statement, denies it, or the other way round."""
         if not (statement.may_deny or self.may_deny):
             return False
@@ -167,6 +167,6 @@ class _Page(Said):
             for words, denied, text in (self._sentences[place] for place in places)
             if len(wanted & words) >= _SAME_SENTENCE * len(wanted)
             # Of a statement of two words, only a sentence of no others and with its figures says the same.
-            and (len(wanted) > 2 or (words == wanted and statement.exact <= Said(text).exact))
+            and (len(wanted) > 2 or (words == wanted and statement.exact <= NormalisedText(text).exact))
         ]
         return bool(said) and all(one != denied for one in said)

@@ -14,8 +14,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from reward_servers.engines.code._constant_folding import CandidateCall
 from reward_servers.engines.code._data import as_data
-from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Limits, Prepared, RunResult, Sandbox

@@ -15,8 +15,7 @@ import dataclasses
 from collections.abc import Callable
 
 from reward_servers.engines.code._collect import Found
-from reward_servers.engines.code._constants import NotConvertibleError
-from reward_servers.engines.code._fold import (
+from reward_servers.engines.code._constant_folding import (
     Candidate,
     CandidateCall,
     Folder,
@@ -25,6 +24,7 @@ from reward_servers.engines.code._fold import (
     Unknown,
     is_singleton,
 )
+from reward_servers.engines.code._constants import NotConvertibleError
 from reward_servers.engines.code._host import Apply, Const, Expression, calls_in
 from reward_servers.engines.code._names import candidate_module
 

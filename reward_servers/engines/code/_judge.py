@@ -10,11 +10,11 @@ from typing import Any, Self
 from reward_servers.engines.code._calls import Failed, Returned, make_calls
 from reward_servers.engines.code._checker import run_checker
 from reward_servers.engines.code._compare import compare_output, compare_value
+from reward_servers.engines.code._constant_folding import CandidateCall
 from reward_servers.engines.code._convert import Converted
 from reward_servers.engines.code._data import comparable, typed
 from reward_servers.engines.code._errors import BadOptionsError, BadReferenceError
 from reward_servers.engines.code._extract import BLOCKS, Blocks, Extraction, extract
-from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._host import UnaffordableError, calls_in, evaluate
 from reward_servers.engines.code._names import top_names

@@ -8,15 +8,15 @@ import dataclasses
 import functools
 import re
 
+from reward_servers.engines.code._builtin_names import subjects
 from reward_servers.engines.code._collect import Collected, Found, Selection, collect
+from reward_servers.engines.code._constant_folding import CandidateCall
 from reward_servers.engines.code._constants import NotConvertibleError
 from reward_servers.engines.code._convert import Converted, convert
 from reward_servers.engines.code._errors import BadReferenceError
-from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._host import Apply, Expression, Outcome, calls_in
 from reward_servers.engines.code._names import class_names, free_names, imported_names
 from reward_servers.engines.code._prelude import node_helpers
-from reward_servers.engines.code._shadowed import subjects
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import UnparsableError, parse
 

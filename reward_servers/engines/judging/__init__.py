@@ -8,6 +8,7 @@ an *exchange* is the question with its re-asks and replies.
 from reward_servers.engines.judging._arguments import SIDES
 from reward_servers.engines.judging._asks import LETTERS, Spelling
 from reward_servers.engines.judging._backend import Asked, Backend
+from reward_servers.engines.judging._budget import Prices, Spend
 from reward_servers.engines.judging._chat import ChatClient
 from reward_servers.engines.judging._completion import (
     ChatError,
@@ -27,7 +28,6 @@ from reward_servers.engines.judging._rate import Rate
 from reward_servers.engines.judging._recording import Recording, RecordingError
 from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Reply, Status, unit_score
 from reward_servers.engines.judging._shared import SharedBackend
-from reward_servers.engines.judging._spend import Prices, Spend
 from reward_servers.engines.judging._template import Template, TemplateError
 from reward_servers.engines.judging._writing import WritingTask, Written, write
 

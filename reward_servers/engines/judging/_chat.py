@@ -19,6 +19,7 @@ from typing import Any
 
 from reward_servers.engines.judging._backend import Asked
 from reward_servers.engines.judging._body import BodyTooLongError, bounded
+from reward_servers.engines.judging._budget import Spend, SpendExceededError
 from reward_servers.engines.judging._completion import (
     UNREADABLE,
     ChatRejectedError,
@@ -33,7 +34,6 @@ from reward_servers.engines.judging._completion import (
 from reward_servers.engines.judging._endpoint import Endpoint, next_of
 from reward_servers.engines.judging._probe import QUESTION, Probes
 from reward_servers.engines.judging._rate import Rate
-from reward_servers.engines.judging._spend import Spend, SpendExceededError
 from reward_servers.engines.judging._window import Window
 
 _ALTERNATIVES = 20

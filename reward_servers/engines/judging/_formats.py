@@ -32,7 +32,7 @@ from reward_servers.engines.judging._normal import lies_within, mentioned, norma
 from reward_servers.engines.judging._objects import check_comparison
 from reward_servers.engines.judging._planted import gains_nothing
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
-from reward_servers.engines.judging._tails import ends_number, other_scale, takes_back
+from reward_servers.engines.judging._verdict_suffixes import ends_number, other_scale, takes_back
 from reward_servers.engines.text import Marks, every_box
 
 _MANY = 3

@@ -24,7 +24,7 @@ from reward_servers.engines.judging._objects import (
     verdict_of,
 )
 from reward_servers.engines.judging._reply import MARGINS, Protocol
-from reward_servers.engines.judging._tails import ends_number, other_scale, scale_in_key, takes_back
+from reward_servers.engines.judging._verdict_suffixes import ends_number, other_scale, scale_in_key, takes_back
 from reward_servers.engines.text import composed
 
 

@@ -17,7 +17,7 @@ from reward_servers.engines.judging._normal import lies_within, mentioned, norma
 from reward_servers.engines.judging._objects import check_comparison
 from reward_servers.engines.judging._planted import Planted, planted_in
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
-from reward_servers.engines.judging._tails import ends_sentence, last_sentence, only_supposes, takes_back
+from reward_servers.engines.judging._verdict_suffixes import ends_sentence, last_sentence, only_supposes, takes_back
 from reward_servers.engines.text import Marks
 
 _MOST_SIGNS = 64

@@ -6,7 +6,6 @@ Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids
 
 from reward_servers.engines.models._adapters import Adapters
 from reward_servers.engines.models._causal import load_causal
-from reward_servers.engines.models._choosing import Chooser, TooLongError
 from reward_servers.engines.models._encoding import (
     AddEos,
     Conversation,
@@ -41,6 +40,7 @@ from reward_servers.engines.models._loading import (
     takes_segments,
 )
 from reward_servers.engines.models._memory import is_lost_device
+from reward_servers.engines.models._option_likelihood import Chooser, TooLongError
 
 __all__ = [
     "Adapters",

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.models._pooled import write_pooled
+from reward_servers.engines.models._mean_pooling import write_pooled
 
 if TYPE_CHECKING:
     import torch

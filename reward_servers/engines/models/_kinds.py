@@ -21,8 +21,8 @@ from reward_servers.engines.models._loading import (
     read_weights,
     takes_segments,
 )
+from reward_servers.engines.models._mean_pooling import averaged
 from reward_servers.engines.models._memory import is_out_of_memory
-from reward_servers.engines.models._pooled import averaged
 
 if TYPE_CHECKING:
     import torch

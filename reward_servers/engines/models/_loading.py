@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reward_servers.engines.models._chunked import chunked_classifier, sizes_for
-from reward_servers.engines.models._pooled import outputs_of, pooled_classifier, pooled_kind, read_head
+from reward_servers.engines.models._mean_pooling import outputs_of, pooled_classifier, pooled_kind, read_head
 
 _NEEDED = "config.json"
 _PIECE = 1 << 22

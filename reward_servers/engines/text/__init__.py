@@ -9,12 +9,12 @@ from reward_servers.engines.text._boxes import Box, box_before, boxed, every_box
 from reward_servers.engines.text._choices import Choice, called_right, named_choices, stated_choice
 from reward_servers.engines.text._composed import composed
 from reward_servers.engines.text._fences import fenced
+from reward_servers.engines.text._hypotheticals import is_supposed
 from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line, tagged
 from reward_servers.engines.text._python import parse_expression, parse_python
 from reward_servers.engines.text._reasoning import Marks, may_be_marked
-from reward_servers.engines.text._supposed import is_supposed
 from reward_servers.engines.text._tags import TAG_NAME, check_tags
 from reward_servers.engines.text._visible import Visible, visible
 

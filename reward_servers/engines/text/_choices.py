@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reward_servers.engines.text._composed import composed
+from reward_servers.engines.text._hypotheticals import is_supposed
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line
-from reward_servers.engines.text._supposed import is_supposed
 
 _OPTION_FORM = Form(punctuation=False)
 _EXACT_FORM = Form()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from reward_servers.engines.citations import Evidence
 from reward_servers.engines.citations._figures import figures, plain_figures
 from reward_servers.engines.citations._layout import blanked
+from reward_servers.engines.citations._normalised import _NEGATION, NormalisedText, sense, stems
 from reward_servers.engines.citations._notation import math_spans
-from reward_servers.engines.citations._said import _NEGATION, Said, sense, stems
 from reward_servers.engines.citations._statements import EXEMPT
 from reward_servers.engines.citations._words import WORD, Rule, words_of
 
@@ -49,7 +49,7 @@ def test_words_are_those_that_a_search_finds(text: str) -> None:
 
 @given(PROSE)
 def test_a_text_without_a_word_that_denies_denies_nothing(text: str) -> None:
-    said = Said(text)
+    said = NormalisedText(text)
     assert said.holds_denial == (_NEGATION.search(text) is not None)
     assert (said.stems, said.denies) == sense(text) == (stems(text), said.denies)
 
@@ -72,7 +72,7 @@ def test_formulas_and_matrices_are_found_in_any_mix() -> None:
 
 def test_a_sign_that_without_case_is_a_letter_hides_no_word() -> None:
     assert any(rule.may_match("ok\u0345") for rule in EXEMPT if rule.pattern.search("ok\u0345"))
-    assert Said("It was not\u0345 closed.").denies
+    assert NormalisedText("It was not\u0345 closed.").denies
     assert [one.value for one in figures("five\u0345 ships")] == [5.0]
 
 

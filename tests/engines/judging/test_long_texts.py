@@ -21,7 +21,7 @@ from reward_servers.engines.judging import (
     _forms,
     _json,
     _normal,
-    _tails,
+    _verdict_suffixes,
     parse_reply,
     read_formatted,
 )
@@ -149,6 +149,6 @@ def test_marks_in_a_row_are_bounded_before_they_are_sorted(monkeypatch: pytest.M
 
 
 def test_what_follows_a_number_is_looked_at_once() -> None:
-    assert not _tails.other_scale("8" + "\n" * _SIZE + "x", 1, 10)
-    assert _tails.other_scale("8 points (out of 100)", 1, 10)
-    assert _tails.other_scale("8 on a scale of 1 to 5", 1, 10)
+    assert not _verdict_suffixes.other_scale("8" + "\n" * _SIZE + "x", 1, 10)
+    assert _verdict_suffixes.other_scale("8 points (out of 100)", 1, 10)
+    assert _verdict_suffixes.other_scale("8 on a scale of 1 to 5", 1, 10)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from reward_servers.engines.judging import Prices, Spend, _window
-from reward_servers.engines.judging._spend import SpendExceededError
+from reward_servers.engines.judging._budget import SpendExceededError
 from reward_servers.engines.judging._window import Window
 
 

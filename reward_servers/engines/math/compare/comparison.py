@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reward_servers.engines.math.compare import containers, letters, pieces, quantities, relations, residues
+from reward_servers.engines.math.compare import containers, letters, piecewise, quantities, relations, residues
 from reward_servers.engines.math.compare.context import Context
 from reward_servers.engines.math.compare.quantities import MEASURES, inside
 from reward_servers.engines.math.errors import LimitExceededError
@@ -124,9 +124,9 @@ class Comparison:
         if isinstance(gold, Rel) or isinstance(answer, Rel) or containers.is_set_of_reals(gold, answer):
             return relations.same(self.context, gold, answer)
         if inside(gold, Head.CASES) is not None and inside(answer, Head.CASES) is not None:
-            return pieces.same_pieces(self.context, gold, answer)
+            return piecewise.same_pieces(self.context, gold, answer)
         if Head.CASES in (_head(gold), _head(answer)) and not _is_collection(gold) and not _is_collection(answer):
-            return pieces.same_as_expression(self.context, gold, answer)
+            return piecewise.same_as_expression(self.context, gold, answer)
         if _is_collection(gold) or _is_collection(answer):
             return containers.same(self.context, gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):

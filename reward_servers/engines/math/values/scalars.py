@@ -33,7 +33,7 @@ from reward_servers.engines.math.nodes import (
 )
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.values import field
-from reward_servers.engines.math.values.enclose import LOCK, Evaluator, NoValueError, Spread, UnsupportedOperationError
+from reward_servers.engines.math.values.balls import LOCK, Evaluator, NoValueError, Spread, UnsupportedOperationError
 from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 from reward_servers.engines.math.values.integers import constants_of, integer_points, step_points
 

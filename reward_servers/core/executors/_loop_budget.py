@@ -1,4 +1,4 @@
-"""What is judged on the loop without a task, and is more than a turn of the loop may take."""
+"""Bounds how long items are judged in one turn of the event loop; the rest waits for the next turns."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from reward_servers.core.executors._fair_queue import FairQueue
 
 
 @dataclass(slots=True)
-class AtOnce:
-    """What was judged at once.
+class Inline:
+    """Outcomes of items that were judged in one turn of the loop, without a task.
 
     Attributes:
         scores: Scores of the items whose verdict is nothing but a score and a code.
@@ -24,7 +24,7 @@ class AtOnce:
         run_us: Microseconds that each ran.
         others: Rank, outcome and run time of the other items.
         done: How many items were judged, from the first on.
-        left: Whether the verifier waits for something, so that its item is judged again elsewhere.
+        left: Whether the verifier awaits something, so that its item is judged again in a task.
     """
 
     scores: list[float] = field(default_factory=list)
@@ -41,7 +41,7 @@ class AtOnce:
         return [rank for rank in range(self.done) if rank not in undone]
 
     def tell(self, stretch: Stretch) -> None:
-        """Tell the call of a stretch what became of its first items."""
+        """Give the call of a stretch the outcomes of its first items."""
         call, positions = stretch.call, stretch.positions
         queue_us = int((time.perf_counter() - stretch.job.queued_at) * 1e6)
         count = len(self.scores)
@@ -52,11 +52,11 @@ class AtOnce:
             call.give(positions[rank], Result(outcome, queue_us, run_us))
 
 
-class Turns:
-    """Stretches that wait for another turn; clients take turns.
+class LoopBudget:
+    """Stretches that wait for another turn of the loop, in a fair order of clients.
 
     Args:
-        judge: Judges the first items of a stretch, and adds what is left of it again.
+        judge: Judges the first items of a stretch, and adds the rest again.
     """
 
     def __init__(self, judge: Callable[[Stretch], None]) -> None:

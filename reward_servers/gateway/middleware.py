@@ -1,4 +1,4 @@
-"""The door: who may come in, and the short way to routes that read their bodies themselves."""
+"""Checks who asks, and calls routes that read their bodies themselves without the framework's own steps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reward_servers.gateway.byte_budget import ByteBudget, Exchange
 from reward_servers.gateway.errors import HttpError, answer_error
-from reward_servers.gateway.held import Exchange, Held
 from reward_servers.rpc import Clients, NotAllowedError, bearer
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -27,33 +27,33 @@ _HTTP = {
 }
 
 
-class Door:
-    """Lets those in who may score, and tells the others.
+class AccessMiddleware:
+    """Passes on callers whose token has the scope ``score`` and refuses the others.
 
     A route that takes nothing but the request and makes its own response is called at once: the framework's way there
     checks parameters and answers that such a route does not have, and costs as much as judging.
     """
 
-    def __init__(self, app: ASGIApp, clients: Clients, direct: Mapping[str, Endpoint], held: Held) -> None:
+    def __init__(self, app: ASGIApp, clients: Clients, direct: Mapping[str, Endpoint], budget: ByteBudget) -> None:
         """Stand before an app.
 
         Args:
             app: Answers what has no short way.
             clients: Tells callers apart.
             direct: Routes with a short way, by path: see `direct_routes`.
-            held: Bounds what requests and answers hold.
+            budget: Bounds the memory of requests and answers.
         """
         self._app = app
         self._clients = clients
         self._direct = direct
-        self._held = held
+        self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(self._held, receive, send)
+        exchange = Exchange(self._budget, receive, send)
         try:
             await self._answer(scope, exchange.receive, exchange.send)
         finally:

@@ -1,9 +1,9 @@
-"""Ends connections whose callers keep them open and do nothing, so that they take no one's place.
+"""Ends connections that their callers keep open without sending or reading, because connections are limited.
 
-Two that HTTP servers wait for without end: a head that never becomes whole, sent byte by byte or not at all, and an
-answer that is not read, whose rollouts would count as under way. What a verifier takes is no such wait, and the body
-of a request has a bound of its own. Looks are counted, and not seconds: where the server itself is kept waiting, what
-a caller has sent long ago may not have been read.
+HTTP servers wait without end in two cases: for headers that never become complete, and for a caller that does not
+read its answer, whose rollouts would count as in flight. The time that a verifier takes is no such wait, and the body
+of a request has its own bound. The limit counts checks and not seconds: when the server itself was paused, bytes that a
+caller sent long ago may not have been read yet.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 _State = tuple[object, int]
 
 
-class Patience:
-    """Looks at connections now and then.
+class IdleLimit:
+    """Checks connections at regular intervals.
 
     Args:
-        looks: by which something must have come of one since the first.
+        looks: number of checks within which a connection must have made progress.
     """
 
     def __init__(self, looks: float) -> None:
@@ -26,7 +26,7 @@ class Patience:
         self._seen: dict[Any, tuple[_State, int]] = {}
 
     def look(self, connections: Iterable[Any]) -> None:
-        """End those of uvicorn's protocols of which nothing came; what there was to read has been read before."""
+        """End the connections without progress. Read all sockets before, so that no byte is waiting unread."""
         seen: dict[Any, tuple[_State, int]] = {}
         for connection in list(connections):
             state = _waits(connection)
@@ -35,7 +35,7 @@ class Patience:
             before, looks = self._seen.get(connection, (None, 0))
             looks = looks + 1 if before == state else 0
             if looks > self._looks:
-                # Not closed: that would wait for what is not read.
+                # `close` would wait until the caller has read the rest.
                 connection.transport.abort()
             else:
                 seen[connection] = state, looks
@@ -43,7 +43,7 @@ class Patience:
 
 
 def _waits(connection: Any) -> _State | None:
-    """What changes when a caller does something; None where it is not the caller that is waited for."""
+    """A value that changes when the caller makes progress; None while the server does not wait for the caller."""
     cycle = connection.cycle
     is_answering = cycle is not None and not cycle.response_complete
     if is_answering and not connection.flow.write_paused:

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from reward_servers.gateway.body import read_object, sample_of
-from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import HttpError, invalid
+from reward_servers.gateway.json_codec import reply
+from reward_servers.gateway.openapi import described
 from reward_servers.gateway.scoring import Judged, Scoring
-from reward_servers.gateway.wire import reply
 from trainer_client import Rollout
 from trainer_client.adapters.fields import response_of
 from trainer_client.adapters.numbers import numbers_of

@@ -1,7 +1,8 @@
-"""How much the gateway holds of its callers: bodies that have come, and answers that are not taken yet.
+"""Bounds the memory that requests and answers of all callers take together.
 
-Without a bound in all, each connection may hold a body and an answer of the largest size, and callers who read nothing
-fill the memory. An answer counts until its caller has taken it: uvicorn calls one done that still waits in its buffer.
+A bound per connection is not enough: each connection may hold a body and an answer of the largest size, and callers who
+never read their answers would fill the memory. An answer counts until its caller has read it. uvicorn reports an answer
+as complete while it still waits in uvicorn's buffer.
 """
 
 from __future__ import annotations
@@ -13,18 +14,18 @@ from starlette.types import Message, Receive, Send
 from reward_servers.gateway.errors import HttpError
 
 _SMALL = 1 << 16
-"""Bytes that a request may have in any case, so that large ones keep no small ones out; and an answer, which a
-transport takes without a word, whether or not any one reads it."""
+"""Bytes that every request may have, however much others hold, so that large requests do not keep small ones out.
+Answers up to this size are not counted: the transport's buffer takes them whether or not the caller reads."""
 
 
-class Held:
+class ByteBudget:
     """Bytes of requests and answers under way.
 
     Args:
-        most: bytes from which further bodies are refused, but for small ones; a sole request may be larger.
+        most: bytes above which further bodies are refused, except small ones; a request that is alone may be larger.
 
     Attributes:
-        bytes: held at present.
+        bytes: held now.
     """
 
     def __init__(self, most: int) -> None:
@@ -35,11 +36,11 @@ class Held:
         """Hold more of a body.
 
         Args:
-            count: how much more.
-            own: what the same request holds already.
+            count: bytes to add.
+            own: bytes that the same request holds already.
 
         Raises:
-            HttpError: it is too much beside what others hold.
+            HttpError: other requests and answers hold too much.
         """
         other_bytes = self.bytes - own
         if own + count > _SMALL and other_bytes and self.bytes + count > self._most:
@@ -54,18 +55,18 @@ class Held:
 
 
 class Exchange:
-    """A request and its answer, as far as they are held.
+    """The bytes of one request and its answer that are in memory.
 
     Args:
-        held: what all hold.
+        budget: counts the bytes of all requests and answers.
         receive: gives the messages of the request.
         send: takes those of the answer.
     """
 
-    __slots__ = ("_held", "_own", "_receive", "_send")
+    __slots__ = ("_budget", "_own", "_receive", "_send")
 
-    def __init__(self, held: Held, receive: Receive, send: Send) -> None:
-        self._held = held
+    def __init__(self, budget: ByteBudget, receive: Receive, send: Send) -> None:
+        self._budget = budget
         self._receive = receive
         self._send = send
         self._own = 0
@@ -74,21 +75,21 @@ class Exchange:
         """A message of the request.
 
         Raises:
-            HttpError: see `Held.take`.
+            HttpError: see `ByteBudget.take`.
         """
         message = await self._receive()
         count = len(message.get("body", b""))
-        self._held.take(count, self._own)
+        self._budget.take(count, self._own)
         self._own += count
         return message
 
     async def send(self, message: Message) -> None:
-        """Send a message of the answer; the last one has been sent when the caller has taken what is long."""
+        """Send a message of the answer. A long last message returns once the caller has read it."""
         count = len(message.get("body", b""))
         if count <= _SMALL:
             await self._send(message)
             return
-        self._held.bytes += count
+        self._budget.bytes += count
         self._own += count
         await self._send({**message, "more_body": True})
         if not message.get("more_body", False):
@@ -96,6 +97,6 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
-        """It holds nothing any more."""
-        self._held.bytes -= self._own
+        """Give all bytes of this request back."""
+        self._budget.bytes -= self._own
         self._own = 0

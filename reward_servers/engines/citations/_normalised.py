@@ -60,7 +60,7 @@ _FUNCTION = _COMMON.union(
 STEM = 5
 
 
-class Said:
+class NormalisedText:
     """What a text says.
 
     Attributes:
@@ -118,9 +118,9 @@ class Said:
 
 
 @lru_cache(maxsize=256)
-def said_by(statement: str) -> Said:
+def normalise(statement: str) -> NormalisedText:
     """What a statement says; it is asked of several documents."""
-    return Said(statement, is_statement=True)
+    return NormalisedText(statement, is_statement=True)
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from reward_servers.gateway.patience import Patience
+from reward_servers.gateway.idle_connections import IdleLimit
 from tests.gateway.conftest import ANSWERS, Start
 from tests.gateway.test_routes import GYM
 
@@ -42,7 +42,7 @@ def test_who_is_waited_for() -> None:
     stalled, reading = Connection(Cycle(False), True, 100), Connection(Cycle(True), False, 1000)
     asking = Connection(Cycle(True))
     everyone = [silent, idle, judged, stalled, reading, asking]
-    patience = Patience(10)
+    patience = IdleLimit(10)
     for number in range(22):
         asking.cycle = Cycle(True)  # another request each time
         reading.unread -= 7

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
 
 from reward_servers.gateway.body import read_as, read_object
-from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import HttpError, invalid
+from reward_servers.gateway.json_codec import reply
+from reward_servers.gateway.openapi import described
 from reward_servers.gateway.scoring import Judged, Scoring
-from reward_servers.gateway.wire import reply
 from trainer_client import Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
 

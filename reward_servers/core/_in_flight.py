@@ -1,4 +1,4 @@
-"""Units that are run once for all who ask the same: known already, or under way."""
+"""Runs a unit once for all calls that ask the same: its verdict is cached, or the unit is already in flight."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from reward_servers.core._outcomes import Outcome, Skip, Verdict
 from reward_servers.core._work import Job, Result, Unit
 
 
-class Flying:
-    """What is under way, by key, and what is known.
+class InFlight:
+    """Units in flight by key, and the cache of verdicts.
 
     Attributes:
-        cache: The verdicts that are known.
+        cache: Verdicts of finished units.
     """
 
     def __init__(self, cache: VerdictCache) -> None:
@@ -23,10 +23,10 @@ class Flying:
         self._units: dict[bytes, Unit] = {}
 
     def join(self, unit: Unit) -> Unit | None:
-        """Answer a unit that is known already, or let it join one that is under way.
+        """Answer a unit from the cache, or let it join an equal one that is in flight.
 
         Returns:
-            The unit that its caller waits for: itself when it has to be run; None when it is answered.
+            The unit that the call waits for: this one when it has to be run; None when it is answered.
         """
         key, ((call, positions),) = unit.key, unit.subscribers
         if key is None:
@@ -36,28 +36,28 @@ class Flying:
             for position, verdict in zip(positions, verdicts, strict=True):
                 call.give(position, Result(verdict, cached=True))
             return None
-        flying = self._units.setdefault(key, unit)
-        if flying is not unit:
-            flying.subscribers.append((call, positions))
-        return flying
+        running = self._units.setdefault(key, unit)
+        if running is not unit:
+            running.subscribers.append((call, positions))
+        return running
 
     def forget(self, unit: Unit) -> None:
-        """No one may join a unit any more."""
+        """Let no further call join a unit."""
         if unit.key is not None and self._units.get(unit.key) is unit:
             del self._units[unit.key]
 
     def settled(self, unit: Unit, outcomes: Sequence[Outcome]) -> Unit | None:
-        """Keep what became of a unit.
+        """Cache the verdicts of a finished unit.
 
         Returns:
-            What has to be run for those who joined it and wait longer than the caller whose deadline it had; None
-            where there is nothing.
+            A unit to run for joined calls whose deadline is later than that of the unit which was skipped; None
+            when there is no such call.
         """
         if unit.key is None:
             return None
         self.forget(unit)
-        # A verifier on another server may be upgraded at any moment, unseen from here: what rests on it is not kept for
-        # later callers. The key of a stochastic verdict is of one call alone, which asks the same again and no more.
+        # A verifier on another server may be upgraded at any moment without notice, so verdicts that depend on one are
+        # not cached. The key of a stochastic verdict belongs to one call, which may only repeat the same question.
         lasts = not (unit.elsewhere and unit.job.hosted.verifier.deterministic)
         if lasts and all(type(outcome) is Verdict and outcome.code != "crashed_verifier" for outcome in outcomes):
             self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))

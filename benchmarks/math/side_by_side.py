@@ -1,6 +1,6 @@
 """Rates of this tree beside those of another checkout of the project, in alternating rounds of one run.
 
-    python -m benchmarks.math.beside PATH [--rounds 9] [--pairs 400] [--kinds integers,radicals]
+    python -m benchmarks.math.side_by_side PATH [--rounds 9] [--pairs 400] [--kinds integers,radicals]
 
 Each round starts a process for each tree, so that no state is shared; CPU time; medians and the spread over the
 rounds.  The kinds are those of `benchmarks.math.rates`; golds are compiled before the clock starts, as a trainer does,

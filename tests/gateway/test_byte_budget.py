@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.types import Message
 from uvicorn.server import ServerState
 
-from reward_servers.gateway.door import Door
+from reward_servers.gateway.byte_budget import ByteBudget
 from reward_servers.gateway.errors import HttpError
-from reward_servers.gateway.heads import LONGEST_HEAD, BoundedHeads
-from reward_servers.gateway.held import Held
+from reward_servers.gateway.header_limit import LONGEST_HEAD, BoundedHeaderProtocol
+from reward_servers.gateway.middleware import AccessMiddleware
 from reward_servers.rpc import Clients
 from tests.gateway.conftest import ANSWERS, Start
 from tests.gateway.test_routes import GYM
@@ -58,15 +58,15 @@ async def echo(request: Request) -> Response:
     return Response(await request.body())
 
 
-async def ask(door: Door, caller: Caller) -> Caller:
+async def ask(door: AccessMiddleware, caller: Caller) -> Caller:
     scope: dict[str, Any] = {"type": "http", "path": "/echo", "method": "POST", "headers": []}
     await door(scope, caller.receive, caller.send)
     return caller
 
 
 async def test_answers_that_no_one_reads_are_held_and_counted() -> None:
-    held = Held(MOST)
-    door = Door(None, Clients(), {"/echo": echo}, held)  # type: ignore[arg-type]  # no other route
+    held = ByteBudget(MOST)
+    door = AccessMiddleware(None, Clients(), {"/echo": echo}, held)  # type: ignore[arg-type]  # no other route
     lazy = Caller(b"x" * (MOST // 2), reads=False)
     waiting = asyncio.ensure_future(ask(door, lazy))
     await lazy.begun.wait()
@@ -84,8 +84,8 @@ async def test_answers_that_no_one_reads_are_held_and_counted() -> None:
 
 
 async def test_a_sole_request_may_be_larger_and_what_leaves_gives_back() -> None:
-    held = Held(MOST)
-    door = Door(None, Clients(), {"/echo": echo}, held)  # type: ignore[arg-type]  # no other route
+    held = ByteBudget(MOST)
+    door = AccessMiddleware(None, Clients(), {"/echo": echo}, held)  # type: ignore[arg-type]  # no other route
     assert (await ask(door, Caller(b"x" * (3 * MOST)))).status == 200
     lazy = Caller(b"x" * MOST, reads=False)
     waiting = asyncio.ensure_future(ask(door, lazy))
@@ -108,7 +108,7 @@ async def test_what_a_refused_request_held_is_freed_at_once() -> None:
         error = HttpError(422, "wrong", "no")
         raise error  # which this frame holds, as it does the payload
 
-    door = Door(None, Clients(), {"/echo": refuse}, Held(MOST))  # type: ignore[arg-type]  # no other route
+    door = AccessMiddleware(None, Clients(), {"/echo": refuse}, ByteBudget(MOST))  # type: ignore[arg-type]  # no other route
     gc.disable()
     try:
         assert (await ask(door, Caller(b"x"))).status == 422
@@ -162,10 +162,10 @@ async def served(scope: Any, receive: Any, send: Any) -> None:
         await receive()
 
 
-def connected() -> tuple[BoundedHeads, Transport]:
+def connected() -> tuple[BoundedHeaderProtocol, Transport]:
     config = uvicorn.Config(served, loop="none", ws="none", log_config=None)
     config.load()
-    protocol, transport = BoundedHeads(config, ServerState(), {}), Transport()
+    protocol, transport = BoundedHeaderProtocol(config, ServerState(), {}), Transport()
     protocol.connection_made(transport)  # type: ignore[arg-type]  # as far as it is used
     return protocol, transport
 

@@ -1,4 +1,4 @@
-"""How fast a device is: what a batch may hold, and whether an item can be judged before its caller stops waiting."""
+"""Measures how fast a device is. From this follow the size of a batch and whether an item can meet its deadline."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from reward_servers.core._outcomes import Skip, SkipReason
 from reward_servers.core._work import Unit
 from reward_servers.core.executors._batch_queue import cost_of, prompt_cost
 
-_KEPT = 0.995
-"""Share of what is known that one more item leaves: the last few hundred count."""
+_DECAY = 0.995
+"""Weight of the earlier items after one more item: the last few hundred items count."""
 _ENOUGH = 16
-"""Items after which a deadline is refused."""
+"""Items that must have been measured before an item is refused because of its deadline."""
 _TOKENS = 0.3
-"""Tokens of a character, until some are counted."""
+"""Tokens per character, until tokens have been counted."""
 _AT_RISK = 2.0
-"""Batches that a deadline should leave time for."""
+"""Number of batches that should fit between now and a deadline."""
 _SHORTEST_WAIT = 0.05
 
 
-class Pace:
+class Throughput:
     """Running means of what items cost, in characters, tokens and seconds."""
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class Pace:
             return
         size = max(1, unit.subject.prompt_context.size)
         self._seen += 1
-        self._items = _KEPT * self._items + 1.0
-        self._characters = _KEPT * self._characters + cost_of(unit) + prompt_cost(unit) / size
-        self._seconds = _KEPT * self._seconds + seconds
+        self._items = _DECAY * self._items + 1.0
+        self._characters = _DECAY * self._characters + cost_of(unit) + prompt_cost(unit) / size
+        self._seconds = _DECAY * self._seconds + seconds
         # Members of a group share the prompt's characters, and each counts its tokens.
-        self._tokens = _KEPT * self._tokens + tokens * (cost_of(unit) + prompt_cost(unit) / size) / (
+        self._tokens = _DECAY * self._tokens + tokens * (cost_of(unit) + prompt_cost(unit) / size) / (
             cost_of(unit) + prompt_cost(unit)
         )
 

@@ -1,11 +1,11 @@
-"""uvicorn's protocol with a bound for heads: its parser keeps a head, or what follows a body, of any length."""
+"""uvicorn's protocol with a bound for headers: its parser keeps headers, and trailers after a body, of any length."""
 
 from __future__ import annotations
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LONGEST_HEAD = 1 << 16
-"""Bytes that may come without anything becoming whole: a head, or a part of a body."""
+"""Bytes that may arrive before the headers or a part of the body are complete."""
 _SAID = b"the head of the request is too long"
 _ANSWER = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
@@ -13,14 +13,14 @@ _ANSWER = (
 )
 
 
-class BoundedHeads(HttpToolsProtocol):
-    """Ends connections whose heads grow beyond the bound."""
+class BoundedHeaderProtocol(HttpToolsProtocol):
+    """Ends connections whose headers grow beyond the bound."""
 
     _since = 0
     _moved = False
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, and see that something has come of the latest."""
+        """Take bytes, and count those that completed nothing."""
         self._moved = False
         super().data_received(data)
         self._since = 0 if self._moved else self._since + len(data)
@@ -32,16 +32,16 @@ class BoundedHeads(HttpToolsProtocol):
                 self.transport.close()
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
+        """The headers are complete."""
         self._moved = True
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body has come."""
+        """A part of the body has arrived."""
         self._moved = True
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
+        """The request is complete."""
         self._moved = True
         super().on_message_complete()

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from reward_servers.gateway.body import read, read_as, sample_of
-from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import invalid
+from reward_servers.gateway.json_codec import reply
+from reward_servers.gateway.openapi import described
 from reward_servers.gateway.scoring import Judged, Scoring
-from reward_servers.gateway.wire import reply
 from trainer_client import Rollout
 
 _REFERENCES = ("reference_answer", "ground_truth", "reference", "answer", "label")
