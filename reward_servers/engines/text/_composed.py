@@ -9,6 +9,7 @@ from typing import Literal
 
 _MOST_MARKS = 30
 """Marks in a row that can belong to one letter: the bound of the Stream-Safe Text Format (UAX #15, section 13)."""
+_ASCII = bytes(range(128))
 
 
 def composed(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
@@ -19,7 +20,9 @@ def composed(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
     """
     if text.isascii():
         return text
-    marks = "".join(map(re.escape, filter(_is_mark, set(text)))) if len(text) > _MOST_MARKS else ""
+    # ASCII has no marks, and is most of most texts: what is left of the bytes without it is looked at alone.
+    others = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    marks = "".join(map(re.escape, filter(_is_mark, set(others)))) if len(others) > _MOST_MARKS else ""
     if marks:
         text = re.sub(f"([{marks}]{{{_MOST_MARKS}}})[{marks}]+", r"\1", text)
     return unicodedata.normalize(form, text)
