@@ -3,8 +3,10 @@
 Both are asked the same, in turn, over kept connections: a lone caller and 64 with single items, and batches of 256 that
 are answered with numbers alone, or with each item's outcome and code. CPU is that of all processes of a side, without
 the callers. With single items the hand-written server answers less (a number; ours adds scores, codes and validity).
+Beside them, with batches that are answered with outcomes: the hand-written server cut in two processes, which is the
+least that a hop costs.
 
-Usage: ``python -m benchmarks.gateway [--rounds 5]``
+Usage: ``python -m benchmarks.gateway [--rounds 5] [--verifier math --workers 2]``
 """
 
 from __future__ import annotations
@@ -27,9 +29,12 @@ import orjson
 from benchmarks.server._common import ServerProcess, latex
 
 _CALLERS, _SINGLES, _LONE, _BATCH, _BATCHES = 64, 4096, 256, 256, 24
-_RECIPE = 'advantage = "none"\n[rewards.correct]\nverifier = "exact"\n[servers.exact]\nverifiers = ["exact"]\n'
+_RECIPE = 'advantage = "none"\n[rewards.correct]\nverifier = "{0}"\n[servers.{0}]\nverifiers = ["{0}"]\n'
 _ALONE, _SINGLE = "a lone caller, single items", f"{_CALLERS} callers, single items"
 _NUMBERS, _OUTCOMES = f"batches of {_BATCH}, numbers", f"batches of {_BATCH}, outcomes"
+
+
+_OURS, _BY_HAND, _TWO = "assay", "by hand", "two by hand"
 
 
 @dataclass
@@ -118,12 +123,14 @@ class _Work:
 
 def _work(side: str, first: int) -> dict[str, _Work]:
     """All that is asked of a side in a round, in the form that it takes."""
-    ours = side == "assay"
-    singles = [orjson.dumps(one) for one in _items(first, _SINGLES + _LONE)]
-    batches = [_items(first + 10_000 + k * _BATCH, _BATCH) for k in range(_BATCHES)]
-    numbers = [orjson.dumps(_as_openrlhf(one) if ours else {"items": one}) for one in batches]
-    items = [orjson.dumps({"rollouts": _rollouts(one)} if ours else {"items": one}) for one in batches[::-1]]
+    ours = side == _OURS
     count = _BATCH * _BATCHES
+    singles = [orjson.dumps(one) for one in _items(first, _SINGLES + _LONE)]
+    # No text comes twice, in whatever form: our servers know the verdict of one that they have judged.
+    first += _SINGLES + _LONE
+    batches = [_items(first + k * _BATCH, _BATCH) for k in range(2 * _BATCHES)]
+    numbers = [orjson.dumps(_as_openrlhf(one) if ours else {"items": one}) for one in batches[:_BATCHES]]
+    items = [orjson.dumps({"rollouts": _rollouts(one)} if ours else {"items": one}) for one in batches[_BATCHES:]]
     return {
         _ALONE: _Work("/slime", singles[_SINGLES:], 1, _LONE),
         _SINGLE: _Work("/slime", singles[:_SINGLES], _CALLERS, _SINGLES),
@@ -136,23 +143,30 @@ def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--verifier", choices=("exact", "math"), default="exact")
+    parser.add_argument("--workers", type=int, default=1, help="worker processes of our server")
+    told = parser.parse_args()
     measured: dict[tuple[str, str], list[Taken]] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         recipe = Path(folder) / "recipe.toml"
-        recipe.write_text(_RECIPE)
-        ours = [sys.executable, "-P", "-m", "reward_servers", "gateway", str(recipe), "--port", "0", "--workers", "1"]
-        sides = {
-            "assay": stack.enter_context(_started(ours)),
-            "by hand": stack.enter_context(_started([sys.executable, "-m", "benchmarks.gateway.by_hand"])),
+        recipe.write_text(_RECIPE.format(told.verifier))
+        ours = [sys.executable, "-P", "-m", "reward_servers", "gateway", str(recipe), "--port", "0"]
+        module = [sys.executable, "-m"]
+        commands = {
+            _OURS: [*ours, "--workers", str(told.workers)],
+            _BY_HAND: [*module, "benchmarks.gateway.by_hand", told.verifier],
+            _TWO: [*module, "benchmarks.gateway.two_processes", told.verifier],
         }
-        for turn in range(rounds + 1):
+        sides = {side: stack.enter_context(_started(command)) for side, command in commands.items()}
+        for turn in range(told.rounds + 1):
             asked = {side: _work(side, turn * 100_000) for side in sides}
             for name in (_ALONE, _SINGLE, _NUMBERS, _OUTCOMES):
                 # Which side goes first alternates.
                 for side in sorted(sides, reverse=bool(turn % 2)):
+                    if side == _TWO and name != _OUTCOMES:
+                        continue
                     taken = _measure(sides[side], asked[side][name])
-                    if turn:  # the first round warms both
+                    if turn:  # the first round warms all
                         measured.setdefault((name, side), []).append(taken)
     _report(measured)
 
@@ -160,14 +174,15 @@ def main() -> None:
 def _report(measured: dict[tuple[str, str], list[Taken]]) -> None:
     rate = {key: 1 / median(one.seconds for one in taken) for key, taken in measured.items()}
     cpu = {key: median(one.cpu for one in taken) for key, taken in measured.items()}
-    print(f"{'work':<36} {'side':<9} {'items/s':>9} {'CPU us/item':>12}")
+    print(f"{'work':<36} {'side':<11} {'items/s':>9} {'CPU us/item':>12}")
     for (work, side), value in sorted(rate.items()):
-        print(f"{work:<36} {side:<9} {value:>9.0f} {1e6 * cpu[work, side]:>12.1f}")
-    for work in dict.fromkeys(work for work, _ in rate):
-        ratio = rate[work, "assay"] / rate[work, "by hand"]
-        print(f"{work}: {ratio:.2f} x the items/s, {cpu[work, 'assay'] / cpu[work, 'by hand']:.2f} x the CPU")
+        print(f"{work:<36} {side:<11} {value:>9.0f} {1e6 * cpu[work, side]:>12.1f}")
+    for work, side in rate:
+        if side != _BY_HAND:
+            ratio = rate[work, side] / rate[work, _BY_HAND]
+            print(f"{work}, {side}: {ratio:.2f} x the items/s, {cpu[work, side] / cpu[work, _BY_HAND]:.2f} x the CPU")
     for many in (_NUMBERS, _OUTCOMES):
-        beside = rate[many, "assay"] / rate[_SINGLE, "by hand"]
+        beside = rate[many, _OURS] / rate[_SINGLE, _BY_HAND]
         print(f"{many}, ours, beside {_SINGLE} by hand: {beside:.1f} x the items/s")
 
 

@@ -1,18 +1,24 @@
-"""A FastAPI server as one writes it by hand: pydantic bodies, and the verifier in its own process."""
+"""A FastAPI server as one writes it by hand: pydantic bodies, and the verifier in its own process.
+
+Usage: ``python -m benchmarks.gateway.by_hand exact|math``
+"""
 
 from __future__ import annotations
 
 import socket
+import sys
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from reward_servers.core import PromptContext, Rollout, Score
+from reward_servers.core import Fault, PromptContext, Rollout, Score
 from reward_servers.verifiers.exact import ExactOptions, ExactReference, exact
+from reward_servers.verifiers.math import Answer, MathOptions, math
 
 app = FastAPI()
-_OPTIONS = ExactOptions.model_validate({})
+_EXACT, _MATH = ExactOptions.model_validate({}), MathOptions.model_validate({})
+_USES_MATH = "math" in sys.argv[1:]
 
 
 class Item(BaseModel):
@@ -40,7 +46,13 @@ class Outcome(BaseModel):
 
 async def _judge(item: Item) -> tuple[float, str]:
     rollout = Rollout(item.response, PromptContext(prompt=item.prompt))
-    verdict: Score = await exact(rollout, ExactReference(answer=item.label), _OPTIONS)
+    verdict: Score | Fault
+    if _USES_MATH:
+        verdict = math(rollout, Answer(answer=item.label), _MATH)
+    else:
+        verdict = await exact(rollout, ExactReference(answer=item.label), _EXACT)
+    if isinstance(verdict, Fault):
+        return 0.0, verdict.code
     value = verdict.value or 0.0
     return value, verdict.code or ("accepted" if value else "wrong")
 
@@ -71,7 +83,7 @@ async def outcomes(body: Batch) -> list[Outcome]:
     return found
 
 
-def main() -> None:
+def listen(app: FastAPI) -> None:
     """Serve on a free port and print it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -81,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    listen(app)
