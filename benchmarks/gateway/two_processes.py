@@ -30,7 +30,7 @@ async def _judge(body: bytes, _: Any) -> bytes:
 
 async def _serve() -> None:
     server = grpc.aio.server(options=_SIZES)
-    handlers = {"Judge": grpc.unary_unary_rpc_method_handler(_judge)}
+    handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {"Judge": grpc.unary_unary_rpc_method_handler(_judge)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Judge", handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_servers.engines.text import Form, boxed, check_tags, fenced, stated_choice, tagged
+from reward_servers.engines.text import Form, boxed, check_tags, composed, fenced, stated_choice, tagged
 
 
 def test_boxes_tags_and_fences() -> None:
@@ -33,3 +34,11 @@ def test_a_stated_choice_is_one_of_those_offered(text: str) -> None:
     found = stated_choice(text, {"A": "cab", "B": "", "C": "boa"})
     assert (found.label is None) == (found.status != "stated")
     assert found.label in (None, "A", "B", "C")
+
+
+@pytest.mark.parametrize("around", ["", "a" * 40, "\ud800", "“", "\U0001f600"])
+def test_marks_beyond_what_a_letter_can_have_are_dropped_wherever_they_stand(around: str) -> None:
+    """Thirty marks stay, of a letter in ASCII or in any other text, also beside halves of characters."""
+    marks = "\u0315" * 30
+    assert composed("NFC", f"{around}x{marks}\u0315\u0315y{around}") == f"{around}x{marks}y{around}"
+    assert composed("NFC", f"{around}x{marks}y{marks}{around}") == f"{around}x{marks}y{marks}{around}"
