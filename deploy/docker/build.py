@@ -19,6 +19,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 GPU_ONLY = ("nvidia-", "cuda-", "triton")
 """Packages that PyTorch's CUDA build needs; its CPU build does not, and an image of it holds none."""
 
@@ -54,17 +55,21 @@ def lock(kind: str, facts: dict[str, Any]) -> None:
     path.write_text("\n".join(kept).replace("\0", " \\\n") + "\n")
 
 
+def own_wheel(folder: Path) -> Path:
+    """Build the wheel of this checkout, which every image holds."""
+    run(*PIP, "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
+    return next(folder.glob("assay-*.whl"))
+
+
 def collect(kind: str, facts: dict[str, Any], wheels: Path) -> None:
-    """Download and build the wheels that an image holds."""
-    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    """Download the wheels that an image holds beside our own."""
     locked = HERE / "locks" / f"{kind}.txt"
-    fetch = (*pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels)
+    fetch = (*PIP, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels)
     run(*fetch, "--require-hashes", "-r", locked)
     run(*fetch, "pip")
     if facts.get("torch"):
         run(*fetch, "-c", ROOT / "constraints.txt", "torch")
         check_device(next(wheels.glob("torch-*.whl")))
-    run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
     shutil.copy(locked, wheels / "lock.txt")
 
 
@@ -84,7 +89,7 @@ def check_device(wheel: Path) -> None:
         )
 
 
-def build(kind: str, facts: dict[str, Any], base: str, tag: str) -> str:
+def build(kind: str, facts: dict[str, Any], base: str, tag: str, wheel: Path) -> str:
     """Build one image.
 
     Returns:
@@ -94,9 +99,9 @@ def build(kind: str, facts: dict[str, Any], base: str, tag: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         context = Path(folder)
         collect(kind, facts, context / "wheels")
+        shutil.copy(wheel, context / "wheels")
         for file in ("Dockerfile", "install.sh"):
             shutil.copy(HERE / file, context)
-        wheel = next((context / "wheels").glob("assay-*.whl"))
         arguments = {"BASE": base, "KIND": kind, "VERSION": wheel.name.split("-")[1], "REVISION": revision()}
         named = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
         run("docker", "build", "--quiet", "--network", "none", "--target", facts["target"], *named, "-t", name, context)
@@ -118,19 +123,22 @@ def main() -> None:
     parser.add_argument("--tag", default="dev")
     parser.add_argument("--lock", action="store_true", help="resolve the locks again, build nothing")
     given = parser.parse_args()
-    for kind in table if "all" in given.kinds else given.kinds:
-        facts = table[kind]
-        if given.lock:
-            lock(kind, facts)
-            continue
-        packages = facts.get("packages", ())
-        # One for all kinds that need no packages of their own.
-        base = given.base or (f"assay-base-{kind}:bookworm" if packages else "assay-base:bookworm")
-        if not given.base and not run("docker", "images", "--quiet", base).strip():
-            run("sh", HERE / "base.sh", base, *packages)
-        name = build(kind, facts, base, given.tag)
-        size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", name))
-        print(f"{name}  {size / 1e6:.0f} MB", flush=True)
+    chosen = [*table] if "all" in given.kinds else given.kinds
+    if given.lock:
+        for kind in chosen:
+            lock(kind, table[kind])
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = own_wheel(Path(folder))
+        for kind in chosen:
+            packages = table[kind].get("packages", ())
+            # One for all kinds that need no packages of their own.
+            base = given.base or (f"assay-base-{kind}:bookworm" if packages else "assay-base:bookworm")
+            if not given.base and not run("docker", "images", "--quiet", base).strip():
+                run("sh", HERE / "base.sh", base, *packages)
+            name = build(kind, table[kind], base, given.tag, wheel)
+            size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", name))
+            print(f"{name}  {size / 1e6:.0f} MB", flush=True)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ os.execvp("runc", ["runc", *sys.argv[1:]])
 """
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 240) -> None:
     """Wait until something holds."""
     end = time.monotonic() + seconds
     while not condition():

@@ -59,7 +59,7 @@ class Slurm:
             What it printed.
         """
         environment = {**os.environ, "SLURM_CONF": str(self.conf), **more}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
@@ -16,9 +17,9 @@ from reward_servers.config import load_config
 from reward_servers.registry import serving
 from tests.deploy.docker import wait_for
 from tests.deploy.slurm import Slurm, cluster, missing
-from trainer_client import Recipe, Reward, RewardClient, Rollout, Server
+from trainer_client import Recipe, Retries, Reward, RewardClient, Rollout, Server
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "slurm" / "assay.sbatch"
 RECIPE = Recipe((Reward("r", "exact"),), servers=(Server("exact", ("exact",)),))
 
@@ -54,8 +55,8 @@ def registry() -> Iterator[str]:
     loop.close()
 
 
-def submit(slurm: Slurm, registry: str, folder: Path, *options: str) -> str:
-    """Submit the script for one replica.
+def submit(slurm: Slurm, registry: str, folder: Path, *options: str, endpoints: str = "") -> str:
+    """Submit the script, for one replica or an array.
 
     Returns:
         The job's number.
@@ -66,6 +67,7 @@ def submit(slurm: Slurm, registry: str, folder: Path, *options: str) -> str:
         ASSAY_PYTHON=sys.executable,
         VERIFIERS="exact",
         REGISTRY=registry,
+        ENDPOINTS=endpoints,
     )
 
 
@@ -123,6 +125,28 @@ def test_a_lost_node_costs_no_item(slurm: Slurm, registry: str, tmp_path: Path) 
         for _ in range(10):
             assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
     slurm("scancel", *jobs.values())
+
+
+def test_an_array_keeps_a_file_that_clients_follow(slurm: Slurm, tmp_path: Path) -> None:
+    """Two tasks, of which one drains and ends, and the other drains and is queued again."""
+    file = tmp_path / "exact.json"
+
+    def listed() -> set[str]:
+        return set(json.loads(file.read_text())["exact"]) if file.exists() else set()
+
+    job = submit(slurm, "", tmp_path, "--array=0-1", "--exclusive", endpoints=str(file))
+    wait_for(lambda: len(listed()) == 2, "two addresses", 240)
+    with RewardClient(RECIPE, f"file:{file}", retries=Retries(unavailable_timeout_s=240.0)) as client:
+        assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
+        for signal, task in (("TERM", 0), ("USR1", 1)):
+            before = listed()
+            slurm("scancel", "--batch", f"--signal={signal}", f"{job}_{task}")
+            wait_for(lambda before=before: listed() < before, "an address less", 240)
+            if signal == "USR1":
+                # Slurm lets a job rest for two minutes before it starts again.
+                wait_for(lambda before=before: len(listed() - before) == 1, "another address", 600)
+            assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
+    slurm("scancel", job)
 
 
 def _lose(slurm: Slurm, node: str) -> None:
