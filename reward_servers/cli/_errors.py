@@ -55,12 +55,23 @@ def describe(error: BaseException) -> str | None:
         return _one_line(f"{error.filename}: {error.strerror}")
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in _EXTRAS:
         return f"the package {package} is missing; install it with `pip install 'assay[{_EXTRAS[package]}]'`"
+    if (lacking := missing_library(error)) is not None:
+        return f"{_one_line(str(error))}; {lacking}"
     for module, name in _FAMILIES:
         # An error of a family can only have been raised when its module is loaded: none is imported for this.
         loaded = sys.modules.get(module)
         if loaded is not None and isinstance(error, getattr(loaded, name)):
             return _one_line(str(error))
     return None
+
+
+def missing_library(error: BaseException) -> str | None:
+    """What mends an import that fails for a library of the system, as grpc's does in a slim image; None for others."""
+    if not isinstance(error, ImportError) or "cannot open shared object file" not in str(error):
+        return None
+    library = str(error).partition(":")[0]
+    package = "libstdc++6 (Debian, Ubuntu) or libstdc++ (Alpine, Fedora)" if "libstdc++" in library else "its package"
+    return f"install {package} of the distribution"
 
 
 def unexpected(error: BaseException) -> str:

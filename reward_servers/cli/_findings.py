@@ -13,7 +13,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from reward_servers.cli._errors import unexpected
+from reward_servers.cli._errors import missing_library, unexpected
 
 _DISTRIBUTION = "assay"
 _REPORTED_EXTRAS = ("server", "math", "code", "format", "judge", "model")
@@ -54,7 +54,7 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[DoctorFinding]:
     all_areas = not verifiers
     extras = ["server", *_extras(verifiers)]
     reported = _REPORTED_EXTRAS if all_areas else tuple(dict.fromkeys(extras))
-    findings = [_versions(), *_packages(reported, required=not all_areas)]
+    findings = [_versions(), _grpc(required=not all_areas), *_packages(reported, required=not all_areas)]
     findings += [_verifier(name) for name in verifiers]
     # Every verifier that was named is loaded by now, and with it what it runs programs with.
     if all_areas or "sandbox" in sys.modules:
@@ -78,6 +78,16 @@ def _versions() -> DoctorFinding:
     detail = f"Python {version} on {platform.system()} {platform.release()}, assay {_assay_version()}"
     ok = sys.version_info >= (3, 11)
     return DoctorFinding("host", "python", ok, detail, "" if ok else "install Python 3.11 or newer", True)
+
+
+def _grpc(required: bool) -> DoctorFinding:
+    """Whether grpc can be imported: it needs the C++ runtime of the system, which slim images lack."""
+    try:
+        import grpc
+    except ImportError as error:
+        remedy = missing_library(error) or f"pip install '{_DISTRIBUTION}[server]'"
+        return DoctorFinding("host", "grpc", False, str(error), remedy, required)
+    return DoctorFinding("host", "grpc", True, f"grpcio {grpc.__version__} can be imported", "", required)
 
 
 def _assay_version() -> str:

@@ -54,6 +54,21 @@ def test_a_package_that_is_missing_is_named_with_the_command(cli: Cli) -> None:
     assert lacking["remedy"] == "pip install 'assay[judge]'"
 
 
+def test_a_system_without_the_c_plus_plus_runtime_is_told_what_to_install(cli: Cli) -> None:
+    """As in a slim image, where grpc is installed and cannot be imported."""
+    shadow = cli.folder / "slim" / "grpc"
+    shadow.mkdir(parents=True)
+    said = "libstdc++.so.6: cannot open shared object file: No such file or directory"
+    (shadow / "__init__.py").write_text(f"raise ImportError({said!r})\n")
+    cli.env["PYTHONPATH"] = f"{shadow.parent}:{cli.env['PYTHONPATH']}"
+    found = findings(cli, "exact", code=1)["host/grpc"]
+    assert (found["ok"], found["detail"]) == (False, said)
+    assert "install libstdc++6" in found["remedy"]
+    refused = cli.run("serve", "exact", "--port", "0", code=2).stderr
+    assert refused.splitlines()[-1].startswith(f"error: {said}; install libstdc++6")
+    assert "Traceback" not in refused
+
+
 def test_a_port_that_is_taken_is_said(cli: Cli) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from reward_servers.config import ServerConfig
+from reward_servers.gateway.settings import GatewayConfig
 from trainer_client import Recipe
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-OVERLAYS = ("base", "overlays/tls", "overlays/gvisor", "overlays/gpu", "overlays/monitoring")
+OVERLAYS = ("base", "overlays/tls", "overlays/gvisor", "overlays/gpu", "overlays/monitoring", "overlays/gateway")
 VERSIONS = ("1.30", "1.32", "1.34")
 CUSTOM = {"ServiceMonitor", "ScaledObject"}
 """Kinds of operators, for which Kubernetes itself has no schema."""
@@ -75,10 +76,29 @@ def test_every_server_is_confined(folder: str) -> None:
 def test_a_pod_outlives_its_drain(folder: str) -> None:
     objects = render(folder)
     maps = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
-    for pod in deployments(objects).values():
+    for name, pod in deployments(objects).items():
         named = next(v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v)
-        settings = ServerConfig.model_validate(tomllib.loads(maps[named]["settings.toml"]))
-        assert pod["terminationGracePeriodSeconds"] > settings.server.drain_timeout_s
+        if name == "gateway":  # has a recipe, and its settings as they are by themselves
+            drains = GatewayConfig().server.drain_timeout_s
+        else:
+            drains = ServerConfig.model_validate(tomllib.loads(maps[named]["settings.toml"])).server.drain_timeout_s
+        assert pod["terminationGracePeriodSeconds"] > drains
+
+
+def test_the_gateway_asks_servers_of_the_base_and_may_reach_them(tmp_path: Path) -> None:
+    objects = render("overlays/gateway")
+    (recipe,) = (one["data"]["recipe.toml"] for one in objects if "recipe.toml" in one.get("data", {}))
+    (tmp_path / "recipe.toml").write_text(recipe)
+    asked = {address for server in Recipe.load(tmp_path / "recipe.toml").servers for address in server.endpoints}
+    services = {one["metadata"]["name"] for one in objects if one["kind"] == "Service"}
+    assert asked == {f"dns:///{name}.assay.svc.cluster.local:50051" for name in ("math", "code")}
+    assert {"math", "code", "gateway"} <= services
+    # A policy selects pods: what it names has to be a label of theirs.
+    labels = [one["spec"]["template"]["metadata"]["labels"].items() for one in objects if one["kind"] == "Deployment"]
+    for one in objects:
+        if one["kind"] == "NetworkPolicy":
+            chosen = one["spec"]["podSelector"].get("matchLabels", {}).items()
+            assert any(chosen <= of_pod for of_pod in labels), one["metadata"]["name"]
 
 
 def test_autoscalers_do_not_fight() -> None:
