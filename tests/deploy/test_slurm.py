@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -141,10 +142,10 @@ def test_an_array_keeps_a_file_that_clients_follow(slurm: Slurm, tmp_path: Path)
         for signal, task in (("TERM", 0), ("USR1", 1)):
             before = listed()
             slurm("scancel", "--batch", f"--signal={signal}", f"{job}_{task}")
-            wait_for(lambda before=before: listed() < before, "an address less", 240)
+            wait_for(partial(lambda old: listed() < old, before), "an address less", 240)
             if signal == "USR1":
                 # Slurm lets a job rest for two minutes before it starts again.
-                wait_for(lambda before=before: len(listed() - before) == 1, "another address", 600)
+                wait_for(partial(lambda old: len(listed() - old) == 1, before), "another address", 600)
             assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
     slurm("scancel", job)
 
