@@ -1,4 +1,4 @@
-"""Budgets of rollouts: rates to plan by, and what a row is told."""
+"""Budgets of rollouts: rates for planning, and the number that each row gets."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unit_rates(batch: SignalBatch, name: str) -> FloatArray:
 
 
 def budgeted(batch: SignalBatch, groups: Groups, budget: IntArray, report: Mapping[str, Any]) -> Signal:
-    """Every valid row gets its prompt's number; a row that takes no part has 0."""
+    """Every valid row gets the number of its prompt; other rows get 0."""
     spread = np.zeros(batch.rows, np.int64)
     spread[batch.valid] = groups.spread(budget)
     return batch.signal(budget=spread, report=report)

@@ -17,7 +17,7 @@ from trainer_client.signals.parts.terms import Term
 
 
 def exactly(*names: str) -> Fit:
-    """What `register` is told of a method that reads columns of fixed meaning.
+    """Arguments of `register` for a method that reads columns of fixed meaning.
 
     Args:
         names: what each is.
@@ -32,7 +32,7 @@ def exactly(*names: str) -> Fit:
 
 
 def one_each(*options: str) -> Fit:
-    """The same of a method with options that hold a number for each column, where they hold any.
+    """The same for a method whose options have one number for each column, if they have any.
 
     Args:
         options: their names.
@@ -48,7 +48,7 @@ def one_each(*options: str) -> Fit:
 def combined_columns(
     batch: SignalBatch, table: FloatArray, terms: Sequence[Term], eps: float, asked: BoolArray | None = None
 ) -> Signal:
-    """GRPO over a combination in which every term that is asked for and reached is needed."""
+    """GRPO over a combination in which every term is required that applies and is not behind a closed gate."""
     present = batch.components_given
     combined: Combined = combine(table, present, terms, asked=asked, groups=batch.groups, max_missing=1.0)
     live = combined.valid
@@ -59,5 +59,5 @@ def combined_columns(
 
 
 def grpo_over(batch: SignalBatch, rewards: FloatArray, eps: float) -> Signal:
-    """GRPO of rewards that the method made itself."""
+    """GRPO of rewards that the method itself has computed."""
     return batch.signal(rewards=rewards, advantages=group_normalise(rewards, batch.groups, batch.valid, eps=eps))

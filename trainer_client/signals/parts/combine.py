@@ -30,7 +30,7 @@ _CODE: dict[Action, int] = {action: number for number, action in enumerate(_ACTI
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Combined:
-    """Rewards, and how each came about.
+    """Rewards, and how each was computed.
 
     Attributes:
         rewards: ``[N]``; NaN where not valid, so that a row without a verdict cannot be mistaken for a wrong

@@ -1,4 +1,4 @@
-"""Several rewards normalised each on its own before they are summed."""
+"""Several rewards, each normalised separately before they are summed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequence weights that set right answers against wrong ones."""
+"""Weights of sequences that compare right answers with wrong ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Score = Literal["likelihood", "ratio"]
 
 
 def weighed(batch: SignalBatch, score: Score, tau: float | None, quality: FloatArray | None, name: str) -> Signal:
-    """Signed weights whose trainer averages ``sum_i w_i * s_i`` over prompts, and their form by token."""
+    """Signed weights for a trainer that averages ``sum_i w_i * s_i`` over prompts, and the same per token."""
     valid, groups = batch.taken()
     mask = batch.mask
     ratio = _ratio_weights(batch)

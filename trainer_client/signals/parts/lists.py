@@ -1,4 +1,4 @@
-"""Ranked lists: what the exchange of two answers is worth."""
+"""Ranked lists: how much the exchange of two answers changes the list's quality."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which row of each group to build on, and which groups nothing has solved."""
+"""The row of each group to continue from, and the groups without a solution."""
 
 from __future__ import annotations
 

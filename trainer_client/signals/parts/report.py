@@ -14,5 +14,5 @@ def share(keep: np.ndarray, batch: SignalBatch) -> float:
 
 
 def mean_or_none(values: FloatArray) -> float | None:
-    """The mean; None of nothing."""
+    """The mean, or None if there are no values."""
     return float(np.mean(values)) if np.size(values) else None

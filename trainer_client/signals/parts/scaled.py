@@ -12,7 +12,7 @@ GroupScale = Literal["group", "batch", "none"]
 
 
 def scaled(batch: SignalBatch, scale: GroupScale, ddof: int, eps: float, singleton: Singleton) -> Signal:
-    """Rewards relative to the group's mean, over the deviation of the group or the batch, or undivided."""
+    """Rewards minus the group's mean, divided by the deviation of the group or the batch, or not divided."""
     advantages = group_normalise(
         batch.rewards,
         batch.groups,

@@ -13,7 +13,7 @@ Stabiliser = Literal["std", "variance", "floor"]
 
 
 def batch_sum(values: FloatArray, reduce: Reduce | None = None) -> FloatArray:
-    """Sum a small array over ranks; returned as it is where the whole batch is present."""
+    """Sum of a small array over ranks; the array itself if the whole batch is present."""
     return values if reduce is None else np.asarray(reduce(values), dtype=np.float64)
 
 
@@ -24,7 +24,7 @@ def batch_moments(
     weights: FloatArray | None = None,
     reduce: Reduce | None = None,
 ) -> tuple[float, float, float]:
-    """Count, mean and sum of squared deviations of the entries that take part.
+    """Count, mean and sum of squared deviations of the entries that count.
 
     Two passes (and two reductions), because the one-pass form loses the variance of large rewards.
 

@@ -1,4 +1,4 @@
-"""The base of everything that remembers."""
+"""The base class of methods that keep state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trainer_client.signals._errors import InputError, StateMismatchError
 
 
 def saved_ids(ids: Iterable[Hashable]) -> list[Any]:
-    """Ids of prompts as they are kept, which have to survive JSON.
+    """Ids of prompts in the form in which they are saved as JSON.
 
     Raises:
         InputError: an id is neither an integer nor a string.

@@ -49,7 +49,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One score's part in the reward.
+    """The part of one score in the reward.
 
     Attributes:
         name: shown in errors and reports.

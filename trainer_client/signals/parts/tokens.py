@@ -60,7 +60,7 @@ def generalised_advantages(
 
 
 def by_position(table: AnyArray) -> AnyArray:
-    """``[N, T]`` as ``[T, N]`` and back, in the order of memory in which a walk over positions is fast."""
+    """``[N, T]`` as ``[T, N]`` and back, in a memory order in which a loop over positions is fast."""
     return np.ascontiguousarray(table.T)
 
 
