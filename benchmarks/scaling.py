@@ -247,7 +247,7 @@ def _row(line: str) -> Row:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
-    head = "| what grows | to | items/s | p99 of a batch, ms | batches | MB of the command | on | load |\n"
+    head = "| axis | value | items/s | p99 of a batch, ms | batches | MB of the command | date | load |\n"
     return f"{head}{'|---' * 8}|\n" + "".join(f"{_line(row)}\n" for row in rows)
 
 
@@ -268,7 +268,7 @@ def write(rows: Sequence[Row], seconds: float) -> None:
     if place is None:
         raise ValueError(f"{_PAGE}: there is no place between <!-- measured --> and <!-- end -->")
     everything = merged([_row(line) for line in re.findall(r"(?m)^\| [^|]+ \| \d+ \|.*$", place[1])], rows)
-    said = f"Measured on {os.cpu_count()} cores, {seconds:g} s a row; *load* is what else the host did (load average)."
+    said = f"Measured on {os.cpu_count()} cores, {seconds:g} s per row; *load* is the load average of the host."
     _PAGE.write_text(
         f"{page[: place.start()]}<!-- measured -->\n\n{said}\n\n{table(everything)}\n{page[place.end(1) :]}"
     )

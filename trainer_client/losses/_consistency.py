@@ -29,7 +29,7 @@ def perception_loss(logprobs: Tensor, masked_logprobs: Tensor, weights: Tensor, 
 def double_entropy(
     logprobs: Tensor, masked_logprobs: Tensor, mask: Tensor, *, weight: float = 0.03, masked_weight: float = 0.03
 ) -> Tensor:
-    """Scalar term of PAPO that keeps both answers' entropies from being raised to satisfy `perception_loss`.
+    """Scalar term of PAPO that stops `perception_loss` from raising the entropies of both answers.
 
     Args:
         logprobs: ``[N, T]`` under the policy.

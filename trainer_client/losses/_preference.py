@@ -111,7 +111,7 @@ def bradley_terry(
 
 
 def release_bradley_terry(chosen: Tensor, rejected: Tensor, *, eps: float = 1e-5) -> Tensor:
-    """Secrets of RLHF II as released: ``-log(sigma(D) + eps)``, of which a badly wrong pair has no gradient.
+    """Secrets of RLHF II as released: ``-log(sigma(D) + eps)``, so that a badly wrong pair has no gradient.
 
     Source: OpenLMLab/MOSS-RLHF rm/reward_trainer.py @4865d826.
     """
@@ -119,7 +119,7 @@ def release_bradley_terry(chosen: Tensor, rejected: Tensor, *, eps: float = 1e-5
 
 
 def spread_objective(scores: Tensor) -> Tensor:
-    """Scalar that MetaRM ascends before each step: how far apart fresh answers to one prompt score.
+    """Scalar that MetaRM maximises before each step: the spread of scores of new answers to one prompt.
 
     ``2 / k^2 * sum_{i<j} sigma(|r_i - r_j|)``. Take the gradient of the pair loss at the parameters so moved, and apply
     it to the original ones.

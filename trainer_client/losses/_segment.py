@@ -19,7 +19,7 @@ def segment_ratio_loss(
     clip_low: float = 0.06,
     clip_high: float = 0.08,
 ) -> Tensor:
-    """``[N, T]`` clipped losses with one ratio an item of a list: ``exp(mean over its tokens of log rho)``.
+    """``[N, T]`` clipped losses with one ratio per item of a list: ``exp(mean over its tokens of log rho)``.
 
     The gradient of a segment's ratio reaches each of its tokens. Aggregate with ``token-mean``.
 

@@ -83,7 +83,7 @@ def release_discriminative(
     kl_weight: float = 1e3,
     kl_kind: Literal["k1", "k3"] = "k1",
 ) -> Constrained:
-    """`discriminative` as released: ``S / stopgrad(S)`` stands for ``log S``, so that the value is another.
+    """`discriminative` as released: ``S / stopgrad(S)`` replaces ``log S``, which changes the value.
 
     The gradient is the same; the figure that the release logs is not the objective. Arguments as there.
     """
