@@ -80,11 +80,13 @@ test-kubernetes: install
 	sh tests/deploy/kubernetes.sh $(KUBERNETES)
 	ASSAY_TEST_DEPLOY=1 ASSAY_TEST_KUBERNETES=$(KUBERNETES)/bin $(BIN)/python -m pytest -s tests/deploy/test_kubernetes.py
 
-# Servers in a Ray cluster of two nodes on this host; Ray (500 MB) is installed into an environment that is thrown away.
+# Servers in a Ray cluster of two nodes on this host. Ray (500 MB) is installed into an environment that is thrown away, or
+# into RAY, a folder that is kept.
+RAY :=
 test-ray: install
-	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && python3 -m venv "$$folder" && \
+	folder=$(or $(RAY),$$(mktemp -d)) && $(if $(RAY),,trap 'rm -rf "$$folder"' EXIT &&) python3 -m venv "$$folder" && \
 	"$$folder/bin/pip" install -q '.[ray]' psutil pytest pytest-asyncio pytest-timeout pyyaml && \
-	"$$folder/bin/python" -m pytest -W ignore --timeout 300 tests/deploy/test_ray.py
+	"$$folder/bin/python" -m pytest -W ignore --timeout 1800 tests/deploy/test_ray.py
 
 # Known vulnerabilities of what the images hold; asks the package index.
 audit: install

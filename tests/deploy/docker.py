@@ -85,7 +85,7 @@ class Docker:
             What it printed, on both streams.
         """
         done = subprocess.run(
-            ["docker", *arguments], env=self.environment, text=True, capture_output=True, timeout=600, check=False
+            ["docker", *arguments], env=self.environment, text=True, capture_output=True, timeout=1800, check=False
         )
         assert done.returncode in fine, f"docker {' '.join(map(str, arguments[:3]))}: {done.stdout}{done.stderr}"
         return (done.stdout + done.stderr).strip()
@@ -114,7 +114,7 @@ class Docker:
 def build_images(docker: Docker, kinds: Sequence[str]) -> None:
     """Build images of this checkout by the documented command, with the tag ``test``."""
     build = [sys.executable, str(ROOT / "deploy" / "docker" / "build.py"), "--tag", "test", *kinds]
-    subprocess.run(build, env=docker.environment, check=True, timeout=1800)
+    subprocess.run(build, env=docker.environment, check=True, timeout=7000)
 
 
 @contextmanager

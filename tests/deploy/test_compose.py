@@ -28,7 +28,7 @@ from tests.deploy.docker import Docker, free_port, wait_for
 from tests.deploy.test_images import PROGRAM, TESTS, answers, recipe
 from trainer_client import Retries, RewardClient, RewardError, Rollout, describe_server
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(7200)  # images may be built first
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 SERVICES = ("math", "code", "judge", "gateway", "prometheus")
 

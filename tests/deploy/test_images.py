@@ -14,7 +14,7 @@ import pytest
 from tests.deploy.docker import CONFINED, UNMASKED, Docker, free_port, wait_for
 from trainer_client import Recipe, Reward, RewardClient, Rollout, Server
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(7200)  # images may be built first
 PROGRAM = "```python\nprint(int(input()) * 2)\n```"
 TESTS = {"tests": [{"stdin": "4\n", "stdout": "8\n"}]}
 RECIPE = '[servers.s]\nverifiers = ["math"]\nendpoints = ["{address}"]\n[rewards.r]\nverifier = "math"\n'

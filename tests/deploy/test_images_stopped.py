@@ -22,7 +22,7 @@ from tests.deploy.test_images import PROGRAM, RECIPE, TESTS, answers, gateway, l
 from tests.fakes.chat_server import FakeChatServer
 from trainer_client import RewardClient, Rollout, describe_server
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(7200)  # images may be built first
 WRONG = "```python\nprint(int(input()) * 3)\n```"
 PROGRAMS = [
     Rollout(f"p{n}", "Double it.", (PROGRAM, WRONG)[n % 2], group_id=f"g{n // 4}", reference=TESTS) for n in range(16)

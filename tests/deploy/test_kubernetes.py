@@ -29,7 +29,7 @@ from tests.deploy.test_images import PROGRAM, TESTS, answers, recipe
 from tests.deploy.test_manifests import render
 from trainer_client import Retries, RewardClient, Rollout
 
-pytestmark = pytest.mark.timeout(3000)
+pytestmark = pytest.mark.timeout(14400)  # images may be built first
 SERVERS = ("math", "code")
 OLDER = {"HorizontalPodAutoscaler": "autoscaling/v2beta2", "PodDisruptionBudget": "policy/v1beta1"}
 PATIENT = Retries(unavailable_timeout_s=300.0)

@@ -21,7 +21,7 @@ from tests.deploy.test_images import answers, recipe
 from tests.deploy.test_manifests import render
 from trainer_client import RewardClient
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(7200)  # images may be built first
 NEEDED = ("podman", "runc", "catatonit", "kubectl")
 CONF = """\
 [engine]
