@@ -99,9 +99,11 @@ class Docker:
         """
         port = free_port()
         command = ("serve", *arguments, "--host", "127.0.0.1", "--port", str(port))
+        began = time.monotonic()
         name = self("run", "-d", "--network", "host", *CONFINED, *options, image, *command)[:12]
         try:
             wait_for(lambda: "listening on" in self("logs", name), f"{image}: {self('logs', name)}")
+            print(f"{image}: listens after {time.monotonic() - began:.1f} s")
             yield name, f"127.0.0.1:{port}"
         finally:
             self("rm", "--force", name)
