@@ -39,7 +39,7 @@ def page(root: Path) -> str:
             family = entry.path.removeprefix(_PACKAGE).partition(":")[0].rpartition(".")[0]
             families.setdefault(family, []).append((entry.load(), tuple(entry.point.extras)))
     parts = [_HEAD, *(_table(family, rows) for family, rows in sorted(families.items()))]
-    parts += [_section(one, root) for _, rows in sorted(families.items()) for one, _ in rows]
+    parts += [_section(verifier, root) for _, rows in sorted(families.items()) for verifier, _ in rows]
     return "\n".join(parts)
 
 
@@ -48,7 +48,10 @@ def _table(family: str, rows: list[tuple[Verifier, tuple[str, ...]]]) -> str:
     if family:
         lines[1:1] = ["", (sys.modules[_PACKAGE + family].__doc__ or "").partition("\n")[0]]
     lines += ["| verifier | what it judges | extra |", "|---|---|---|"]
-    lines += [f"| [{one.name}](#{one.name}) | {one.description} | {', '.join(extras)} |" for one, extras in rows]
+    lines += [
+        f"| [{verifier.name}](#{verifier.name}) | {verifier.description} | {', '.join(extras)} |"
+        for verifier, extras in rows
+    ]
     return "\n".join([*lines, ""])
 
 
@@ -78,7 +81,7 @@ def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
         return _cell(" or ".join(f"`{json.dumps(value)}`" for value in field["enum"]))
     if choices := field.get("anyOf") or field.get("oneOf"):
-        return " or ".join(dict.fromkeys(_type(one) for one in choices))
+        return " or ".join(dict.fromkeys(_type(choice) for choice in choices))
     if "$ref" in field:
         return str(field["$ref"]).rpartition("/")[2]
     if field.get("type") == "array" and "items" in field:
@@ -94,10 +97,10 @@ def _example(verifier: Verifier) -> list[str]:
     rows = example_rows(verifier)
     if verifier.scope == "group":
         rows = [row for row in rows if row["group_id"] == rows[0]["group_id"]]
-    kept: tuple[str, ...] = ("group_id",) if verifier.scope == "group" else ()
-    kept += ("prompt", "documents", "response", "reference", "options", "metadata", "expected")
-    shown = [json.dumps({key: row[key] for key in kept if row.get(key)}, ensure_ascii=False) for row in rows]
-    return ["", "```json", *(shown if verifier.scope == "group" else shown[:1]), "```"] if shown else []
+    keys: tuple[str, ...] = ("group_id",) if verifier.scope == "group" else ()
+    keys += ("prompt", "documents", "response", "reference", "options", "metadata", "expected")
+    examples = [json.dumps({key: row[key] for key in keys if row.get(key)}, ensure_ascii=False) for row in rows]
+    return ["", "```json", *(examples if verifier.scope == "group" else examples[:1]), "```"] if examples else []
 
 
 if __name__ == "__main__":

@@ -113,13 +113,13 @@ class Tally:
     comparisons: list[dict[str, Any]] = field(default_factory=list)
     faults: list[FaultError] = field(default_factory=list)
 
-    def add(self, against: Sequence[str], share: float | FaultError, told: Sequence[Mapping[str, Any]] = ()) -> None:
+    def add(self, against: Sequence[str], share: float | FaultError, orders: Sequence[Mapping[str, Any]] = ()) -> None:
         """Note a comparison with others.
 
         Args:
             against: Their names.
             share: What was won, or why no one won.
-            told: Evidence of the verdicts that decided it.
+            orders: Evidence of the verdicts that decided it.
         """
         noted: dict[str, Any] = {"against": against[0] if len(against) == 1 else list(against)}
         if isinstance(share, FaultError):
@@ -129,7 +129,7 @@ class Tally:
             self.won += share
             self.valid += 1
             noted["won"] = share
-        self.comparisons.append({**noted, "judged": list(told)} if told else noted)
+        self.comparisons.append({**noted, "judged": list(orders)} if orders else noted)
 
     def judgement(self, min_valid: float, score: float | None = None) -> Score | Fault:
         """The rollout's score, by default its share of what was won, or why there is none.
@@ -138,26 +138,26 @@ class Tally:
             min_valid: Share of the comparisons that must be valid.
             score: What follows from the comparisons of the whole group.
         """
-        asked = len(self.comparisons)
-        if not asked:
+        total = len(self.comparisons)
+        if not total:
             message = "no comparison involves this rollout; a group needs two, and max_pairs half of its size"
             return CallerError(message, code="no_comparison").to_fault()
-        if self.valid == 0 or self.valid < min_valid * asked:
+        if self.valid == 0 or self.valid < min_valid * total:
             cause = next((fault for fault in self.faults if not fault.retryable), self.faults[0])
             fault = cause.to_fault()
-            fault.message = f"{self.valid} of {asked} comparisons are valid; {cause}"
+            fault.message = f"{self.valid} of {total} comparisons are valid; {cause}"
             return fault
-        aspects = {"valid_pairs": float(self.valid), "asked_pairs": float(asked), "won": self.won / self.valid}
+        aspects = {"valid_pairs": float(self.valid), "asked_pairs": float(total), "won": self.won / self.valid}
         return Score(aspects["won"] if score is None else score, aspects=aspects, evidence={"pairs": self.comparisons})
 
 
-def evidence_of(said: Verdict | FaultError) -> dict[str, Any]:
+def evidence_of(outcome: Verdict | FaultError) -> dict[str, Any]:
     """What a single verdict, or a fault in its place, leaves as evidence in one of several."""
-    held = said.evidence if isinstance(said.evidence, bytes) else json.dumps(said.evidence).encode()
-    evidence = json.loads(held) if held else {}
-    if isinstance(said, FaultError):
-        return {"fault": said.code, "message": str(said), **({"evidence": evidence} if evidence else {})}
-    return {"score": said.score, "code": said.code, **({"evidence": evidence} if evidence else {})}
+    content = outcome.evidence if isinstance(outcome.evidence, bytes) else json.dumps(outcome.evidence).encode()
+    evidence = json.loads(content) if content else {}
+    if isinstance(outcome, FaultError):
+        return {"fault": outcome.code, "message": str(outcome), **({"evidence": evidence} if evidence else {})}
+    return {"score": outcome.score, "code": outcome.code, **({"evidence": evidence} if evidence else {})}
 
 
 def with_reference(rollout: Rollout, **more: Any) -> bytes:
@@ -167,14 +167,14 @@ def with_reference(rollout: Rollout, **more: Any) -> bytes:
         DatasetError: It is no JSON object.
     """
     try:
-        known = json.loads(rollout.reference or b"{}")
+        reference = json.loads(rollout.reference or b"{}")
     except ValueError as error:
         raise DatasetError(f"reference: it is not JSON: {error}") from None
-    if isinstance(known, str | int | float):
-        known = {"answer": known}
-    if not isinstance(known, Mapping):
+    if isinstance(reference, str | int | float):
+        reference = {"answer": reference}
+    if not isinstance(reference, Mapping):
         raise DatasetError("reference: it is not a JSON object")
-    return json.dumps({**known, **more}).encode()
+    return json.dumps({**reference, **more}).encode()
 
 
 async def settled(tasks: Sequence[Awaitable[T]]) -> list[T | FaultError]:

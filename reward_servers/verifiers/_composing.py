@@ -26,32 +26,32 @@ class Replies:
                 return Score.floor(verdict.code, verdict.note, {"judge": verdict.evidence.decode()})
         return None
 
-    def stop(self, what: str) -> Score | None:
+    def stop(self, label: str) -> Score | None:
         """The floor, where the response provoked a failure; None where every question has its verdict.
 
         Args:
-            what: What the questions are, in the plural.
+            label: What the questions are, in the plural.
 
         Raises:
             FaultError: A question got no verdict: that is no reward of 0.
         """
         if self.provoked is None and self.faults:
-            raise self.fault(what)
+            raise self.fault(label)
         return self.provoked
 
-    def fault(self, what: str, lost: str = "") -> FaultError:
+    def fault(self, label: str, lost: str = "") -> FaultError:
         """One fault for all: what trying again cannot mend speaks for them.
 
         Args:
-            what: What the questions are, in the plural.
+            label: What the questions are, in the plural.
             lost: What is missing with them, where questions weigh differently.
         """
-        asked = len(self.verdicts) + len(self.faults)
+        total = len(self.verdicts) + len(self.faults)
         worst = next((fault for fault in self.faults.values() if not fault.retryable), next(iter(self.faults.values())))
         names = ", ".join(f"{name} ({fault.code})" for name, fault in self.faults.items())
         waits = [fault.retry_after for fault in self.faults.values() if fault.retry_after is not None]
         return type(worst)(
-            f"{len(self.faults)} of {asked} {what} got no verdict: {names}; {lost}{'; ' if lost else ''}{worst}",
+            f"{len(self.faults)} of {total} {label} got no verdict: {names}; {lost}{'; ' if lost else ''}{worst}",
             code=worst.code,
             retryable=worst.retryable,
             retry_after=max(waits) if worst.retryable and waits else None,

@@ -56,8 +56,8 @@ class JudgeReference(Reference):
 
     def others(self, protocol: str) -> tuple[Compared, ...]:
         """The other responses that a protocol compares with."""
-        held = self.opponents if protocol == "best_of" else () if self.opponent is None else (self.opponent,)
-        return tuple(Compared(text=response) if isinstance(response, str) else response for response in held)
+        opponents = self.opponents if protocol == "best_of" else () if self.opponent is None else (self.opponent,)
+        return tuple(Compared(text=response) if isinstance(response, str) else response for response in opponents)
 
 
 class JudgingOptions(Options):
@@ -163,10 +163,10 @@ class JudgeOptions(WeighingOptions):
     def _check(self) -> JudgeOptions:
         scaled = self.protocol.startswith(("likert_", "ratings_"))
         try:
-            known = self.protocol in PROTOCOLS or (scaled and self.form.scale is not None)
+            is_known = self.protocol in PROTOCOLS or (scaled and self.form.scale is not None)
         except ValueError:
-            known = False
-        if not known:
+            is_known = False
+        if not is_known:
             raise ValueError(
                 f"protocol {self.protocol!r} is not one of {', '.join(PROTOCOLS)}, likert_LOW_HIGH, ratings_LOW_HIGH "
                 "with 0 <= LOW < HIGH <= 100, such as likert_1_10"
@@ -200,13 +200,13 @@ class JudgeOptions(WeighingOptions):
         return self.weights.get(name, 1.0)
 
 
-def check_asked(asked: Mapping[str, Any]) -> None:
+def check_asked(options: Mapping[str, Any]) -> None:
     """Check options that a verifier passes on to the judge.
 
     Raises:
         ValueError: The judge would refuse them; names the option.
     """
     try:
-        JudgeOptions.model_validate_json(json.dumps(dict(asked)))
+        JudgeOptions.model_validate_json(json.dumps(dict(options)))
     except ValidationError as error:
         raise ValueError(explain(error, "ask", JudgeOptions)) from None

@@ -66,12 +66,12 @@ async def pictures_of(rollout: Rollout, *, transcript: bool, others: Sequence[Se
     Raises:
         DatasetError: A picture of the prompt, or of another response, cannot be shown.
     """
-    asked = blobs_of(rollout.prompt_messages)
-    answered = blobs_of(rollout.messages if transcript else rollout.messages[-1:])
-    if not asked and not answered and not any(others):
+    prompt_blobs = blobs_of(rollout.prompt_messages)
+    response_blobs = blobs_of(rollout.messages if transcript else rollout.messages[-1:])
+    if not prompt_blobs and not response_blobs and not any(others):
         return Pictures()
     try:
-        prompt = await asyncio.to_thread(_urls, asked)
+        prompt = await asyncio.to_thread(_urls, prompt_blobs)
     except MediaError as error:
         raise DatasetError(f"prompt: {error}", code="invalid_prompt") from None
     try:
@@ -79,7 +79,7 @@ async def pictures_of(rollout: Rollout, *, transcript: bool, others: Sequence[Se
     except MediaError as error:
         raise DatasetError(f"reference: another response holds {error}") from None
     try:
-        return Pictures(prompt, await asyncio.to_thread(_urls, answered), beside)
+        return Pictures(prompt, await asyncio.to_thread(_urls, response_blobs), beside)
     except MediaError as error:
         return Pictures(prompt, refused=Score.floor(error.reason, f"the response holds {error}"))
 

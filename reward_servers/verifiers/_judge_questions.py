@@ -37,13 +37,13 @@ class Part:
 def parts_of(rollout: Rollout, options: JudgeOptions) -> list[Part]:
     """The steps of a response, at most 100: the last one holds what remains."""
     response = rollout.response
-    shown = visible(response, rollout.reasoning_marks)
-    text = response if options.show_reasoning else shown.text
+    visible_text = visible(response, rollout.reasoning_marks)
+    text = response if options.show_reasoning else visible_text.text
     spans = [match.span() for match in _PARTS[options.steps].finditer(text)]
     if len(spans) > _MOST_STEPS:
         spans = [*spans[: _MOST_STEPS - 1], (spans[_MOST_STEPS - 1][0], spans[-1][1])]
     return [
-        Part(text[start:end].strip(), *((start, end) if options.show_reasoning else shown.origin(start, end)))
+        Part(text[start:end].strip(), *((start, end) if options.show_reasoning else visible_text.origin(start, end)))
         for start, end in spans
     ]
 
@@ -107,11 +107,11 @@ def _check_template(template: Template, options: JudgeOptions) -> None:
 def _responses(response: str, ref: JudgeReference, options: JudgeOptions) -> tuple[str, ...]:
     if not options.compares:
         return (response,)
-    others = tuple(one.text for one in ref.others(options.protocol))
+    others = tuple(opponent.text for opponent in ref.others(options.protocol))
     if not others:
-        named = "opponents" if options.protocol == "best_of" else "opponent"
-        what = "the other responses" if named == "opponents" else "the other response"
-        raise DatasetError(f"reference.{named}: the {options.protocol} protocol needs {what}")
+        field = "opponents" if options.protocol == "best_of" else "opponent"
+        noun = "the other responses" if field == "opponents" else "the other response"
+        raise DatasetError(f"reference.{field}: the {options.protocol} protocol needs {noun}")
     if options.place > len(others):
         raise DatasetError(f"reference: place {options.place} is beyond the {len(others) + 1} responses")
     return (*others[: options.place], response, *others[options.place :])
@@ -152,12 +152,12 @@ def _score_of(exchange: Exchange, rollout: Rollout, options: JudgeOptions) -> Sc
     if protocol.keyed:
         scale = protocol.scale
         units = {
-            name: float(said) if scale is None else (said - scale[0]) / (scale[1] - scale[0])
-            for name, said in value.items()
+            name: float(rating) if scale is None else (rating - scale[0]) / (scale[1] - scale[0])
+            for name, rating in value.items()
         }
         total = sum(options.weight(name) for name in units)
         mean = sum(options.weight(name) * unit for name, unit in units.items()) / total
-        return Score(mean, aspects={name: float(said) for name, said in value.items()}, evidence=evidence)
+        return Score(mean, aspects={name: float(rating) for name, rating in value.items()}, evidence=evidence)
     if protocol is Protocol.BEST:
         picked = LETTERS.index(value)
         return Score(float(picked == options.place), aspects={"picked": float(picked)}, evidence=evidence)
@@ -166,18 +166,18 @@ def _score_of(exchange: Exchange, rollout: Rollout, options: JudgeOptions) -> Sc
 
 def mean_of(orders: Sequence[Score], arguments: Mapping[str, str]) -> Score:
     """One score of two that differ in the order of the arguments; a floor of either is the floor."""
-    for one in orders:
-        if one.value is None:
-            return one
+    for order in orders:
+        if order.value is None:
+            return order
     names = orders[0].aspects
-    both = {name: [one.aspects[name] for one in orders] for name in names}
+    both = {name: [order.aspects[name] for order in orders] for name in names}
     aspects = {
         name: None if None in found else fmean(float(one or 0.0) for one in found) for name, found in both.items()
     }
-    told = [dict(one.evidence) for one in orders]
+    records = [dict(one.evidence) for one in orders]
     # Both orders rest on the same two exchanges.
-    argued, *_ = [one.pop("argued") for one in told]
-    evidence = {"arguments": dict(arguments), "argued": argued, "orders": told}
+    argued, *_ = [one.pop("argued") for one in records]
+    evidence = {"arguments": dict(arguments), "argued": argued, "orders": records}
     return Score(fmean([float(one.value or 0.0) for one in orders]), aspects=aspects, evidence=evidence)
 
 
@@ -216,5 +216,5 @@ def _message_of(rollout: Rollout) -> int:
     """Which message of the response its answer is."""
     if isinstance(rollout.content, str):
         return 0
-    spoken = [place for place, one in enumerate(rollout.content) if one.role == "assistant" and one.text]
-    return spoken[-1] if spoken else 0
+    places = [place for place, message in enumerate(rollout.content) if message.role == "assistant" and message.text]
+    return places[-1] if places else 0

@@ -155,13 +155,13 @@ class TemplateSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or "path" not in given or given.get("text"):
-            return given
+    def _read(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "path" not in value or value.get("text"):
+            return value
         try:
-            return {**given, "text": Path(given["path"]).read_text("utf-8")}
+            return {**value, "text": Path(value["path"]).read_text("utf-8")}
         except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"{given['path']} cannot be read: {error}; give a file in UTF-8") from None
+            raise ValueError(f"{value['path']} cannot be read: {error}; give a file in UTF-8") from None
 
     @model_validator(mode="after")
     def _check(self) -> TemplateSettings:
@@ -215,16 +215,16 @@ def open_models(settings: JudgeSettings) -> dict[str, Backend]:
         StartupError: A model cannot be used here; says why and what to do.
     """
     opened: dict[str, Backend] = {}
-    kept = settings.recording
+    log = settings.recording
     try:
-        recording = None if kept is None else Recording(kept.path, kept.mode)
+        recording = None if log is None else Recording(log.path, log.mode)
     except RecordingError as error:
         raise StartupError(f"judge: recording: {error}") from None
     for name, model in settings.all_models().items():
         where = f"judge: models.{name}: " if name else "judge: "
         try:
             backend: Backend | None = None
-            if kept is None or kept.mode != "replay":
+            if log is None or log.mode != "replay":
                 backend = _embedded(model) if model.path is not None else _endpoint(model, where)
             opened[name] = SharedBackend(model.configured, backend, recording)
         except ImportError as error:

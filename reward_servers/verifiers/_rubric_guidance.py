@@ -60,6 +60,6 @@ def guidance_of(prompt: str, response: str, unmet: Sequence[Unmet]) -> dict[str,
 def _reason(reply: str) -> str:
     """What a judge says before its verdict, on one line; the line of the verdict is for no one else."""
     lines = [line.strip() for line in reply.splitlines()]
-    kept = [line for line in lines if line and not _SIGNED.search(line) and not line.casefold().startswith("correct:")]
-    reason = " ".join(kept)
+    prose = [line for line in lines if line and not _SIGNED.search(line) and not line.casefold().startswith("correct:")]
+    reason = " ".join(prose)
     return reason if len(reason) <= _LONGEST else reason[:_LONGEST].rstrip() + " ..."

@@ -100,16 +100,16 @@ class Criterion(Reference):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_misspelt(cls, given: Any) -> Any:
+    def _refuse_misspelt(cls, value: Any) -> Any:
         """Data sets carry keys of their own; one that is nearly ours is a mistake, which would pass in silence."""
-        if isinstance(given, dict):
-            check = given.get("check")
-            for label, keys, known in (
-                ("a criterion", given, cls.model_fields),
+        if isinstance(value, dict):
+            check = value.get("check")
+            for label, keys, fields in (
+                ("a criterion", value, cls.model_fields),
                 ("its check", check if isinstance(check, dict) else {}, Check.model_fields),
             ):
-                _refuse_misspelt(str(given.get("id", "")), label, keys, known)
-        return given
+                _refuse_misspelt(str(value.get("id", "")), label, keys, fields)
+        return value
 
     @model_validator(mode="after")
     def _check(self) -> Criterion:
@@ -138,9 +138,9 @@ class Criterion(Reference):
         return self
 
 
-def _refuse_misspelt(name: str, label: str, keys: Iterable[Any], known: Collection[str]) -> None:
+def _refuse_misspelt(name: str, label: str, keys: Iterable[Any], fields: Collection[str]) -> None:
     for key in keys:
-        if key not in known and (near := get_close_matches(str(key), known, 1, 0.8)):
+        if key not in fields and (near := get_close_matches(str(key), fields, 1, 0.8)):
             raise ValueError(f"criterion {name}: {key!r} is no key of {label}; {near[0]} is")
 
 
@@ -153,18 +153,20 @@ def check_criteria(criteria: tuple[Criterion, ...]) -> None:
     Raises:
         ValueError: Names the criterion.
     """
-    known = {criterion.id: criterion for criterion in criteria}
+    by_id = {criterion.id: criterion for criterion in criteria}
     if not criteria:
         raise ValueError("rubric: give at least one criterion")
-    if len(known) != len(criteria):
+    if len(by_id) != len(criteria):
         twice = next(name for name, count in Counter(criterion.id for criterion in criteria).items() if count > 1)
         raise ValueError(f"two criteria have the id {twice!r}; ids must differ")
     if not any(criterion.weight for criterion in criteria):
         raise ValueError("no criterion has a weight other than 0")
     for criterion in criteria:
-        for other in criterion.requires:
-            if other not in known:
-                raise ValueError(f"criterion {criterion.id}: requires {other!r}, which is no criterion of this rubric")
+        for required in criterion.requires:
+            if required not in by_id:
+                raise ValueError(
+                    f"criterion {criterion.id}: requires {required!r}, which is no criterion of this rubric"
+                )
     levels_of(criteria)
 
 
@@ -187,9 +189,9 @@ def levels_of(criteria: tuple[Criterion, ...]) -> list[list[Criterion]]:
     return levels
 
 
-def _form_of(given: Any) -> str:
+def _form_of(value: Any) -> str:
     """Which form of a rubric a data set gives: a mistake is then told of that form alone."""
-    return "set" if isinstance(given, str) else "criteria"
+    return "set" if isinstance(value, str) else "criteria"
 
 
 Given = Annotated[Annotated[Criteria, Tag("criteria")] | Annotated[Text, Tag("set")], Discriminator(_form_of)]
@@ -272,14 +274,14 @@ class SetSettings(Settings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, given: Any) -> Any:
-        if not isinstance(given, dict) or "path" not in given or given.get("rubric"):
-            return given
-        path = Path(given["path"])
+    def _read(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or "path" not in value or value.get("rubric"):
+            return value
+        path = Path(value["path"])
         try:
-            held = json.loads(path.read_text("utf-8"))
+            content = json.loads(path.read_text("utf-8"))
             # Checked here for the path in the message.
-            RubricFile.model_validate(held)
+            RubricFile.model_validate(content)
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} cannot be read: {error}; give a JSON file in UTF-8") from None
         except ValidationError as error:
@@ -288,7 +290,7 @@ class SetSettings(Settings):
             raise ValueError(f"{path}: {where}: {first['msg']}") from None
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no JSON: {error}") from None
-        return {**given, "rubric": held}
+        return {**value, "rubric": content}
 
 
 class RubricSettings(Settings):

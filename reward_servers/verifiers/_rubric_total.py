@@ -16,10 +16,10 @@ _SOFT = 0.01
 
 def counted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> dict[str, float]:
     """The scores with 0 for what requires a criterion that is not met; a pitfall costs whatever it requires."""
-    values_by_id, known = dict(values), {criterion.id: criterion for criterion in criteria}
+    values_by_id, by_id = dict(values), {criterion.id: criterion for criterion in criteria}
     for criterion in criteria:
         if criterion.points > 0 and not all(
-            known[other].is_met(values_by_id.get(other, 0.0)) for other in criterion.requires
+            by_id[required].is_met(values_by_id.get(required, 0.0)) for required in criterion.requires
         ):
             values_by_id[criterion.id] = 0.0
     return values_by_id
@@ -74,28 +74,28 @@ def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Ag
     Raises:
         DatasetError: The weights allow no such score.
     """
-    held = [criterion for criterion in criteria if criterion.id in values and criterion.counts]
+    judged = [criterion for criterion in criteria if criterion.id in values and criterion.counts]
     if how == "geometric":
-        return _geometric(values, [criterion for criterion in held if criterion.weight])
+        return _geometric(values, [criterion for criterion in judged if criterion.weight])
     if how == "bottom_line":
-        lines = [values[criterion.id] for criterion in held if criterion.kind == "must"]
-        rest = [criterion for criterion in held if criterion.kind != "must"]
+        lines = [values[criterion.id] for criterion in judged if criterion.kind == "must"]
+        graded = [criterion for criterion in judged if criterion.kind != "must"]
         line = (
             math.exp(math.fsum(math.log((line + _SOFT) / (1 + _SOFT)) for line in lines) / len(lines)) if lines else 1.0
         )
-        mean = _weighted if any(criterion.points > 0 for criterion in rest) else _placed
-        return line * (mean(values, rest) if any(criterion.weight for criterion in rest) else 1.0)
+        mean = _weighted if any(criterion.points > 0 for criterion in graded) else _placed
+        return line * (mean(values, graded) if any(criterion.weight for criterion in graded) else 1.0)
     if how == "all_must":
-        met = all(criterion.is_met(values[criterion.id]) for criterion in held if criterion.kind == "must")
-        return _weighted(values, held) if met else 0.0
+        is_met = all(criterion.is_met(values[criterion.id]) for criterion in judged if criterion.kind == "must")
+        return _weighted(values, judged) if is_met else 0.0
     if how == "levels":
-        is_open, seen = True, dict(values)
-        for criterion in held:
+        is_open, gated = True, dict(values)
+        for criterion in judged:
             if not is_open and criterion.points > 0:
-                seen[criterion.id] = 0.0
+                gated[criterion.id] = 0.0
             is_open = is_open and (criterion.kind != "must" or criterion.is_met(values[criterion.id]))
-        return _weighted(seen, held)
-    return _weighted(values, held) if how == "weighted" else _placed(values, held)
+        return _weighted(gated, judged)
+    return _weighted(values, judged) if how == "weighted" else _placed(values, judged)
 
 
 def _sum(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:

@@ -47,8 +47,8 @@ def has_pictures(rollout: Rollout, *, transcript: bool) -> bool:
         rollout: The rollout.
         transcript: Whether the reader sees all turns, or the last answer.
     """
-    seen = rollout.messages if transcript else rollout.messages[-1:]
-    return any(part.kind == "blob" for message in seen for part in message.parts)
+    messages = rollout.messages if transcript else rollout.messages[-1:]
+    return any(part.kind == "blob" for message in messages for part in message.parts)
 
 
 def picture_of(rollout: Rollout) -> bytes | None:

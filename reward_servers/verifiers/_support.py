@@ -78,37 +78,37 @@ class Asking:
         against = await asyncio.to_thread(
             lambda: [self._words.refutes(names, self._claims[place].prose) for place, names in open_ones]
         )
-        asked: dict[str, Question] = {}
+        questions_by_name: dict[str, Question] = {}
         for question, why in zip(open_ones, against, strict=True):
             if why:
                 self.known[question], self.refuted[question] = False, why
             else:
-                asked[f"{question[0] + 1} by {', '.join(sorted(question[1]))}"] = question
-        self.asked += len(asked)
+                questions_by_name[f"{question[0] + 1} by {', '.join(sorted(question[1]))}"] = question
+        self.asked += len(questions_by_name)
         if self.asked > self._options.max_questions:
             return Score.floor("limit", f"more than {self._options.max_questions} questions about support are needed")
-        replies = await replies_to({name: self._ask(question) for name, question in asked.items()})
+        replies = await replies_to({name: self._ask(question) for name, question in questions_by_name.items()})
         stopped = replies.stop("questions about support")
         if stopped is not None:
             return stopped
         for name, verdict in replies.verdicts.items():
-            self.known[asked[name]] = verdict.score >= self._options.min_support
+            self.known[questions_by_name[name]] = verdict.score >= self._options.min_support
         return None
 
     async def _ask(self, question: Question) -> Verdict:
         place, names = question
         prose = " ".join(self._claims[place].prose.split())
         texts = {name: self._texts[name] for name in self._texts if name in names}
-        shown = await asyncio.to_thread(excerpt, texts, prose, self._options.max_characters)
-        documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
+        excerpts = await asyncio.to_thread(excerpt, texts, prose, self._options.max_characters)
+        documents = "\n\n".join(f"[{name}]\n{text}" for name, text in excerpts.items())
         about = PromptContext(self._rollout.prompt_context.group_id, documents)
         # The seed and with it the token of the fence follow from the name.
         statement = Rollout(prose, about, f"{self._rollout.rollout_id}#{place}")
         if self._options.by == "entailment":
             reference = json.dumps({"answer": documents}).encode()
             return await self._ctx.score("similarity", statement, reference=reference)
-        asked = {"criteria": _CRITERIA, "show_reference": False, "trust_prompt": False, **self._options.ask}
-        return await self._ctx.score("judge", statement, options=asked)
+        options = {"criteria": _CRITERIA, "show_reference": False, "trust_prompt": False, **self._options.ask}
+        return await self._ctx.score("judge", statement, options=options)
 
 
 def said_of(words: Verdict) -> dict[str, Any] | Score:
@@ -121,16 +121,18 @@ def said_of(words: Verdict) -> dict[str, Any] | Score:
     return words_evidence
 
 
-def report_of(said: Mapping[str, Any]) -> Report:
+def report_of(evidence: Mapping[str, Any]) -> Report:
     """The report that the whole evidence of `citation` tells.
 
     Args:
-        said: The evidence, with ``full_evidence``.
+        evidence: The evidence, with ``full_evidence``.
     """
     statements = [
         Statement(
             statement["text"], True, tuple(statement["citations"]), tuple(statement["unresolved"]), statement["prose"]
         )
-        for statement in said["statements"]
+        for statement in evidence["statements"]
     ]
-    return Report(tuple(statements), tuple(said["cited"]), tuple(said["fabricated"]), tuple(said["own_memory"]), ())
+    return Report(
+        tuple(statements), tuple(evidence["cited"]), tuple(evidence["fabricated"]), tuple(evidence["own_memory"]), ()
+    )

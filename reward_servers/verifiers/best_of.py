@@ -53,32 +53,32 @@ async def _best(window: Sequence[int], members: Sequence[Contestant], options: B
     Raises:
         FaultError: The judge gave no verdict.
     """
-    left, told = list(window), []
+    left, records = list(window), []
     # Whom a failure is blamed on is told by the fault alone.
-    asked = {**options.for_judge(), "protocol": "best_of", "on_provoked": "fault"}
+    judge_options = {**options.for_judge(), "protocol": "best_of", "on_provoked": "fault"}
     while len(left) > 1:
         names = [members[place].rollout.rollout_id for place in left]
         first = members[left[0]].rollout
         reference = with_reference(first, opponents=[members[place].told for place in left[1:]])
         try:
-            verdict = await ctx.score("judge", first, reference=reference, options=asked)
+            verdict = await ctx.score("judge", first, reference=reference, options=judge_options)
         except FaultError as error:
             # Who provably makes the judge fail does not win, and does not spare the others the comparison.
             blamed = _blamed(error)
             if not blamed or options.on_provoked == "fault":
                 raise
-            told.append({"shown": names, **evidence_of(error)})
+            records.append({"shown": names, **evidence_of(error)})
             left = [place for rank, place in enumerate(left) if rank not in blamed]
         else:
-            told.append({"shown": names, **evidence_of(verdict)})
-            return _Seen(left[int(dict(verdict.aspects)["picked"] or 0)], tuple(told))
-    return _Seen(left[0] if left else None, tuple(told))
+            records.append({"shown": names, **evidence_of(verdict)})
+            return _Seen(left[int(dict(verdict.aspects)["picked"] or 0)], tuple(records))
+    return _Seen(left[0] if left else None, tuple(records))
 
 
 def _blamed(error: FaultError) -> set[int]:
     """Places of the responses that the judge's fault names as its cause."""
-    known = json.loads(error.evidence) if isinstance(error.evidence, bytes) and error.evidence else {}
-    return set(known.get("provoked_by", ())) if error.code.startswith("judge_provoked_") else set()
+    evidence = json.loads(error.evidence) if isinstance(error.evidence, bytes) and error.evidence else {}
+    return set(evidence.get("provoked_by", ())) if error.code.startswith("judge_provoked_") else set()
 
 
 @verifier(
@@ -95,27 +95,27 @@ async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequenc
     Source: listwise choice of a judge with its places balanced, after arXiv 2305.17926.
     """
     members = await contestants(list(group), options, images=options.show_images)
-    ids = [one.rollout.rollout_id for one in members]
+    ids = [member.rollout.rollout_id for member in members]
     # Equal responses are one: the judge could only choose between them by their place.
-    first_of = {one.same_as: place for place, one in reversed(list(enumerate(members))) if not one.out}
+    first_of = {member.same_as: place for place, member in reversed(list(enumerate(members))) if not member.out}
     alike = {
-        place: [other for other, one in enumerate(members) if one.same_as == members[place].same_as]
+        place: [other for other, member in enumerate(members) if member.same_as == members[place].same_as]
         for place in first_of.values()
     }
     chosen = sorted(alike)
     names = [ids[place] for place in chosen]
-    shown = [tuple(chosen[rank] for rank in window) for window in windows(names, ctx.seed, options.max_shown)]
-    seen = await settled([_best(window, members, options, ctx) for window in shown])
+    window_ids = [tuple(chosen[rank] for rank in window) for window in windows(names, ctx.seed, options.max_shown)]
+    verdicts = await settled([_best(window, members, options, ctx) for window in window_ids])
     tallies = [Tally() for _ in members]
-    for window, found in zip(shown, seen, strict=True):
+    for window, verdict in zip(window_ids, verdicts, strict=True):
         for place in window:
             others = [ids[other] for other in window if other != place]
             for other in alike[place]:
-                if isinstance(found, FaultError):
-                    tallies[other].add(others, found)
+                if isinstance(verdict, FaultError):
+                    tallies[other].add(others, verdict)
                 else:
-                    tallies[other].add(others, float(found.best == place) / len(alike[place]), found.told)
+                    tallies[other].add(others, float(verdict.best == place) / len(alike[place]), verdict.told)
     return [
-        Score.floor(one.out, "the response is not compared") if one.out else tally.judgement(options.min_valid)
-        for one, tally in zip(members, tallies, strict=True)
+        Score.floor(member.out, "the response is not compared") if member.out else tally.judgement(options.min_valid)
+        for member, tally in zip(members, tallies, strict=True)
     ]

@@ -54,8 +54,8 @@ class CarrReference(Reference):
 
     @model_validator(mode="after")
     def _check(self) -> CarrReference:
-        for place, one in enumerate(self.rubrics, 1):
-            if not slots_of(one):
+        for place, rubric in enumerate(self.rubrics, 1):
+            if not slots_of(rubric):
                 raise ValueError(f"rubrics: number {place} names no <E...>; it could never be reached from the answer")
         if _ROOT not in self.slots():
             raise ValueError("rubrics: none names <E0>, the answer; nothing could be reached from it")
@@ -63,7 +63,7 @@ class CarrReference(Reference):
 
     def slots(self) -> list[str]:
         """The slots in the order of first use."""
-        return list(dict.fromkeys(slot for one in self.rubrics for slot in slots_of(one)))
+        return list(dict.fromkeys(slot for rubric in self.rubrics for slot in slots_of(rubric)))
 
 
 class CarrOptions(Options):
@@ -98,15 +98,15 @@ class _Asking:
         """Find what the response names of the known entities, in its own words: its addresses and list name nothing."""
         sources, marks = sources_of(self._rollout), self._rollout.reasoning_marks
         report = await asyncio.to_thread(check_citations, self._rollout.response, sources, marks=marks)
-        self.said = "\n".join(" ".join(one.prose.split()) for one in report.statements)
-        named = named_in(tuple(self._ref.entities.values()), self.said)
-        self.entities = dict(zip(self._ref.entities, named, strict=True))
+        self.said = "\n".join(" ".join(statement.prose.split()) for statement in report.statements)
+        names = named_in(tuple(self._ref.entities.values()), self.said)
+        self.entities = dict(zip(self._ref.entities, names, strict=True))
 
     async def outcome(self) -> Verdict:
         """Whether the answer is the reference answer."""
         reference = json.dumps({"answer": self._ref.answer}).encode()
-        asked = {"protocol": "equivalence", **self._options.for_judge()}
-        return await self._ctx.score("judge", self._rollout, reference=reference, options=asked)
+        judge_options = {"protocol": "equivalence", **self._options.for_judge()}
+        return await self._ctx.score("judge", self._rollout, reference=reference, options=judge_options)
 
     async def named(self, slots: Sequence[str]) -> Verdict:
         """Which slots the response names."""
@@ -132,30 +132,32 @@ class _Asking:
         if not pairs:
             return None
         meanings = {key: f"{self._about(slot)}: {json.dumps(name)}" for key, (slot, name) in pairs.items()}
-        found = await replies_to({"names": self._each(self._words("names"), _CALLED, meanings, trust_prompt=True)})
-        if (floor := found.stop("questions")) is not None:
+        fill_replies = await replies_to(
+            {"names": self._each(self._words("names"), _CALLED, meanings, trust_prompt=True)}
+        )
+        if (floor := fill_replies.stop("questions")) is not None:
             return floor
-        replies.verdicts |= found.verdicts
-        held = dict(found.verdicts["names"].aspects)
+        replies.verdicts |= fill_replies.verdicts
+        is_named = dict(fill_replies.verdicts["names"].aspects)
         # Of a name and a part of it the whole one.
-        for key, (slot, name) in sorted(pairs.items(), key=lambda one: len(one[1][1])):
-            if held[key]:
+        for key, (slot, name) in sorted(pairs.items(), key=lambda pair: len(pair[1][1])):
+            if is_named[key]:
                 self.entities[slot] = name
         return None
 
     def _about(self, slot: str) -> str:
-        return f"<{slot}> in: {' '.join(one for one in self._ref.rubrics if slot in slots_of(one))}"
+        return f"<{slot}> in: {' '.join(rubric for rubric in self._ref.rubrics if slot in slots_of(rubric))}"
 
-    def _words(self, what: str) -> Rollout:
+    def _words(self, purpose: str) -> Rollout:
         """What the response says in its own words, as a rollout."""
-        return Rollout(self.said, self._rollout.prompt_context, f"{self._rollout.rollout_id}#{what}")
+        return Rollout(self.said, self._rollout.prompt_context, f"{self._rollout.rollout_id}#{purpose}")
 
     async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:
         """Which rubrics follow from the cited documents together."""
-        wanted = " ".join([self._text, *rubrics.values()])
+        claims_text = " ".join([self._text, *rubrics.values()])
         # Pages may be long; other responses are not to wait for them.
-        shown = await asyncio.to_thread(excerpt, pages, wanted, self._options.max_characters)
-        documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
+        excerpts = await asyncio.to_thread(excerpt, pages, claims_text, self._options.max_characters)
+        documents = "\n\n".join(f"[{name}]\n{text}" for name, text in excerpts.items())
         about = PromptContext(self._rollout.prompt_context.group_id, documents)
         shown_pages = Rollout(self._text, about, f"{self._rollout.rollout_id}#pages")
         return await self._each(shown_pages, _FOLLOWS, rubrics, trust_prompt=False)
@@ -163,9 +165,14 @@ class _Asking:
     async def _each(
         self, rollout: Rollout, criteria: str, meanings: Mapping[str, str], *, trust_prompt: bool
     ) -> Verdict:
-        asked = {"protocol": "rubric", "criteria": criteria, "dimensions": dict(meanings), "show_reference": False}
-        asked |= {"trust_prompt": trust_prompt, **self._options.for_judge()}
-        return await self._ctx.score("judge", rollout, options=asked)
+        judge_options = {
+            "protocol": "rubric",
+            "criteria": criteria,
+            "dimensions": dict(meanings),
+            "show_reference": False,
+        }
+        judge_options |= {"trust_prompt": trust_prompt, **self._options.for_judge()}
+        return await self._ctx.score("judge", rollout, options=judge_options)
 
 
 @verifier(
@@ -193,47 +200,47 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
     replies = await replies_to(questions)
     if (floor := replies.stop("questions")) is not None:
         return floor
-    told = dict(replies.verdicts["entities"].aspects) if "entities" in questions else {}
+    judged = dict(replies.verdicts["entities"].aspects) if "entities" in questions else {}
     asking.entities |= dict.fromkeys(map(str.upper, open_slots), None)
-    if (floor := await asking.fill([slot.upper() for slot in open_slots if told.get(slot)], replies)) is not None:
+    if (floor := await asking.fill([slot.upper() for slot in open_slots if judged.get(slot)], replies)) is not None:
         return floor
     cited = json.loads(words.evidence)["cited"][: options.max_pages]
     sources = await asyncio.to_thread(sources_of, rollout)
     pages = {name: text for name, text in texts_of(sources).items() if name in cited}
     filled = {
-        f"r{place}": _filled(one, asking.entities)
-        for place, one in enumerate(ref.rubrics)
-        if all(asking.entities.get(slot) for slot in slots_of(one))
+        f"r{place}": _filled(rubric, asking.entities)
+        for place, rubric in enumerate(ref.rubrics)
+        if all(asking.entities.get(slot) for slot in slots_of(rubric))
     }
-    held = dict.fromkeys(filled, False)
+    holds = dict.fromkeys(filled, False)
     if filled and pages:
         support = await replies_to({"support": asking.supported(filled, pages)})
         if (floor := support.stop("questions")) is not None:
             return floor
-        told = dict(support.verdicts["support"].aspects)
-        held = {name: bool(told[name]) for name in filled}
+        judged = dict(support.verdicts["support"].aspects)
+        holds = {name: bool(judged[name]) for name in filled}
         replies.verdicts |= support.verdicts
-    supported = [held.get(f"r{place}", False) for place in range(len(ref.rubrics))]
-    found = connected_rubrics(ref.rubrics, asking.entities, supported, connected=options.connected)
+    supported = [holds.get(f"r{place}", False) for place in range(len(ref.rubrics))]
+    score = connected_rubrics(ref.rubrics, asking.entities, supported, connected=options.connected)
     return Score(
-        found.reward,
+        score.reward,
         "" if cited else "no_citations",
         aspects={
             "outcome": replies.verdicts["outcome"].score,
-            "rubric": found.reward,
-            "identified": sum(found.identified) / len(ref.rubrics),
-            "supported": sum(found.supported) / len(ref.rubrics),
+            "rubric": score.reward,
+            "identified": sum(score.identified) / len(ref.rubrics),
+            "supported": sum(score.supported) / len(ref.rubrics),
             "cited": float(len(cited)),
         },
         evidence={
             "entities": asking.entities,
             "rubrics": [
-                {"text": one, "identified": named, "supported": backed, "reached": reached}
-                for one, named, backed, reached in zip(
-                    ref.rubrics, found.identified, found.supported, found.reached, strict=True
+                {"text": rubric, "identified": is_identified, "supported": backed, "reached": reached}
+                for rubric, is_identified, backed, reached in zip(
+                    ref.rubrics, score.identified, score.supported, score.reached, strict=True
                 )
             ],
-            "judge": {name: one.evidence.decode() for name, one in replies.verdicts.items()},
+            "judge": {name: rubric.evidence.decode() for name, rubric in replies.verdicts.items()},
         },
     )
 

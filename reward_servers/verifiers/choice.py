@@ -58,8 +58,8 @@ class ChoiceReference(Reference):
         label = self.answer.strip().strip("()[]. ").upper()
         if len(label) == 1 and label in (self.choices or ascii_uppercase):
             return label
-        found = [key for key, text in self.choices.items() if text.strip() == self.answer.strip()]
-        return found[0] if len(found) == 1 else None
+        labels = [key for key, text in self.choices.items() if text.strip() == self.answer.strip()]
+        return labels[0] if len(labels) == 1 else None
 
 
 class ChoiceOptions(Options):
@@ -79,9 +79,9 @@ async def choice(rollout: Rollout, ref: ChoiceReference, options: ChoiceOptions)
     choices = ref.choices or dict.fromkeys(ascii_uppercase[: options.count], "")
     if ref.label not in choices:
         raise DatasetError(f"reference.answer: {ref.answer!r} is beyond the {options.count} choices of option `count`")
-    stated = stated_choice(visible(rollout.response, rollout.reasoning_marks).text, choices)
-    evidence = {"statement": stated.quote, "stated": stated.label, "answer": ref.label}
-    if stated.label is None:
-        code = "ambiguous" if stated.status == "ambiguous" else "no_answer"
+    statement = stated_choice(visible(rollout.response, rollout.reasoning_marks).text, choices)
+    evidence = {"statement": statement.quote, "stated": statement.label, "answer": ref.label}
+    if statement.label is None:
+        code = "ambiguous" if statement.status == "ambiguous" else "no_answer"
         return Score.floor(code, "the response states no single choice", evidence)
-    return Score(float(stated.label == ref.label), evidence=evidence)
+    return Score(float(statement.label == ref.label), evidence=evidence)

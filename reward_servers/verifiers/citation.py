@@ -57,27 +57,27 @@ class CitationOptions(Options):
     )
 
 
-def completeness(said: str, ref: CitationReference) -> float | None:
+def completeness(prose: str, ref: CitationReference) -> float | None:
     """Share of the points of a complete response that are named (ALCE's STR-EM); None where none are given."""
     if not ref.short_answers:
         return None
-    named = named_in(ref.short_answers, said)
-    return sum(one is not None for one in named) / len(named)
+    names = named_in(ref.short_answers, prose)
+    return sum(name is not None for name in names) / len(names)
 
 
 def sources_of(rollout: Rollout) -> list[Source]:
     """The rollout's documents as the engine takes them, without what they say because their addresses do."""
-    found = []
-    for one in rollout.documents:
-        address = one.uri or one.id
-        text, title = without_echo(one.text, address), without_echo(one.title, address)
-        found.append(Source(one.id, text, one.uri, title))
-    return found
+    sources = []
+    for document in rollout.documents:
+        address = document.uri or document.id
+        text, title = without_echo(document.text, address), without_echo(document.title, address)
+        sources.append(Source(document.id, text, document.uri, title))
+    return sources
 
 
 def texts_of(sources: Iterable[Source]) -> dict[str, str]:
     """Titles and texts of documents as what supports statements, by id."""
-    return {one.id: f"{one.title}\n{one.text}".strip() for one in sources}
+    return {source.id: f"{source.title}\n{source.text}".strip() for source in sources}
 
 
 def _aspects(report: Report, measures: Measures, refuted: int, complete: float | None) -> dict[str, float | None]:
@@ -103,37 +103,37 @@ def _aspects(report: Report, measures: Measures, refuted: int, complete: float |
     }
 
 
-def flags_of(told: Iterable[str], measures: Measures) -> list[str]:
+def flags_of(labels: Iterable[str], measures: Measures) -> list[str]:
     """What stands out, in alphabetical order.
 
     Args:
-        told: The flags of the report.
+        labels: The flags of the report.
         measures: Its figures.
     """
-    found = set(told) - {"unneeded_citation", "citation_stuffing", "misattribution"}
-    found |= {"unneeded_citation"} if measures.unneeded_citation else set()
-    found |= {"citation_stuffing"} if measures.stuffed else set()
-    found |= {"misattribution"} if measures.misattributed else set()
-    return sorted(found)
+    flags = set(labels) - {"unneeded_citation", "citation_stuffing", "misattribution"}
+    flags |= {"unneeded_citation"} if measures.unneeded_citation else set()
+    flags |= {"citation_stuffing"} if measures.stuffed else set()
+    flags |= {"misattribution"} if measures.misattributed else set()
+    return sorted(flags)
 
 
 def _evidence(
     report: Report, evidence: Evidence, against: list[str], flags: list[str], options: CitationOptions
 ) -> dict[str, Any]:
-    shown = None if options.full_evidence else _SHOWN
+    length = None if options.full_evidence else _SHOWN
     statements = []
     for claim, refuted in zip(report.claims, against, strict=True):
-        said: dict[str, Any] = {
-            "text": claim.text[:shown],
+        entry: dict[str, Any] = {
+            "text": claim.text[:length],
             "citations": claim.citations,
             "unresolved": claim.unresolved,
         }
         if refuted and claim.citations:
-            said["refuted"] = refuted
+            entry["refuted"] = refuted
         if options.full_evidence:
-            said["prose"] = claim.prose
-            said["elsewhere"] = [name for name in evidence.holders(claim.prose) if name not in claim.citations][:3]
-        statements.append(said)
+            entry["prose"] = claim.prose
+            entry["elsewhere"] = [name for name in evidence.holders(claim.prose) if name not in claim.citations][:3]
+        statements.append(entry)
     return {
         "support": "by words",
         "meaning": "not checked",
@@ -194,7 +194,7 @@ def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions)
 
     measures = measured_by(report, supports, texts)
     # What an address holds, or the title of a source in a list, is not said.
-    complete = completeness("\n".join(one.prose for one in report.statements), ref)
+    complete = completeness("\n".join(statement.prose for statement in report.statements), ref)
     against = [evidence.refutes(claim.citations, claim.prose) if claim.citations else "" for claim in report.claims]
     flags = flags_of(report.flags, measures)
     stopped = [gate for gate in options.gates if gate in flags]

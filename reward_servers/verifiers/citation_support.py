@@ -51,26 +51,26 @@ async def citation_support(rollout: Rollout, ref: CitationReference, options: Su
     Source: citation recall and precision of ALCE (arXiv 2305.14627), `precision_strict` after Liu et al. (arXiv
     2304.09848).
     """
-    asked = {"by_position": options.by_position, "gates": [], "full_evidence": True}
-    words = await ctx.score("citation", rollout, options=asked)
+    citation_options = {"by_position": options.by_position, "gates": [], "full_evidence": True}
+    words = await ctx.score("citation", rollout, options=citation_options)
     if words.code in _FINAL:
         return Score.floor(words.code, words.note)
-    said = said_of(words)
-    if isinstance(said, Score):
-        return said
-    report = report_of(said)
+    evidence = said_of(words)
+    if isinstance(evidence, Score):
+        return evidence
+    report = report_of(evidence)
     asking = Asking(rollout, options, ctx, report.claims)
     floor = await asking.settle(first_questions(report))
     floor = floor or await asking.settle(further_questions(report, asking.known))
     if floor is not None:
         return floor
-    others = _elsewhere(said, report, asking.known) if options.elsewhere else {}
+    others = _elsewhere(evidence, report, asking.known) if options.elsewhere else {}
     floor = await asking.settle(others.values())
     if floor is not None:
         return floor
-    found = {place for place, question in others.items() if asking.known[question]}
-    measures = measure(report, asking.known, found, len(rollout.documents))
-    flags = flags_of(said["flags"], measures)
+    misplaced = {place for place, question in others.items() if asking.known[question]}
+    measures = measure(report, asking.known, misplaced, len(rollout.documents))
+    flags = flags_of(evidence["flags"], measures)
     aspects = {
         **dict(words.aspects),
         "recall": measures.recall,
@@ -91,20 +91,20 @@ async def citation_support(rollout: Rollout, ref: CitationReference, options: Su
         evidence=_evidence(options, flags, report, asking),
         feedback={
             "fabricated": report.fabricated,
-            "without_citation": [one.text for one in report.claims if not one.citations],
+            "without_citation": [claim.text for claim in report.claims if not claim.citations],
             "not_supported": [
-                one.text for place, one in enumerate(report.claims) if not _supported(place, one, asking)
+                claim.text for place, claim in enumerate(report.claims) if not _supported(place, claim, asking)
             ],
         },
     )
 
 
-def _elsewhere(said: Mapping[str, Any], report: Report, known: Mapping[Question, bool]) -> dict[int, Question]:
+def _elsewhere(evidence: Mapping[str, Any], report: Report, holds: Mapping[Question, bool]) -> dict[int, Question]:
     """For each claim that its citations do not support, the document that comes nearest to it, if any."""
     return {
-        place: (place, frozenset(one["elsewhere"][:1]))
-        for place, (claim, one) in enumerate(zip(report.claims, said["statements"], strict=True))
-        if claim.citations and not known[place, frozenset(claim.citations)] and one["elsewhere"]
+        place: (place, frozenset(statement["elsewhere"][:1]))
+        for place, (claim, statement) in enumerate(zip(report.claims, evidence["statements"], strict=True))
+        if claim.citations and not holds[place, frozenset(claim.citations)] and statement["elsewhere"]
     }
 
 

@@ -55,8 +55,8 @@ class Tests(Reference):
 
     def fields(self) -> Mapping[str, Any]:
         """The reference as it was given."""
-        given: Mapping[str, Any] = self.model_dump(exclude_unset=True)
-        return given
+        fields_set: Mapping[str, Any] = self.model_dump(exclude_unset=True)
+        return fields_set
 
 
 class CodeOptions(TurnOptions):
@@ -160,8 +160,8 @@ class Code:
             raise ServiceError(str(error), code="unsupported_language") from None
         except SandboxError as error:
             raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None
-        share, answered = judgement.passed / judgement.total, judgement.verdict is not Verdict.NO_CODE
-        return _score(judgement, turn_aspects(rollout, options, share, answered=answered))
+        share, has_code = judgement.passed / judgement.total, judgement.verdict is not Verdict.NO_CODE
+        return _score(judgement, turn_aspects(rollout, options, share, answered=has_code))
 
     def facts(self) -> Mapping[str, object]:
         """How programs are isolated here, and what bounds their memory, processes and time."""

@@ -57,8 +57,10 @@ async def _relevant(
 
     async def ask(place: int, claim: Statement) -> Verdict:
         about = PromptContext(rollout.prompt_context.group_id, rollout.prompt)
-        one = Rollout(" ".join(claim.prose.split()), about, f"{rollout.rollout_id}#relevance{place}")
-        return await ctx.score("judge", one, options={"criteria": _RELEVANT, "show_reference": False, **options.ask})
+        claim_rollout = Rollout(" ".join(claim.prose.split()), about, f"{rollout.rollout_id}#relevance{place}")
+        return await ctx.score(
+            "judge", claim_rollout, options={"criteria": _RELEVANT, "show_reference": False, **options.ask}
+        )
 
     replies = await replies_to({str(place + 1): ask(place, claim) for place, claim in enumerate(claims)})
     stopped = replies.stop("questions about relevance")
@@ -85,14 +87,14 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     if not rollout.documents and options.no_documents == "fault":
         raise DatasetError("documents: there are none; give them, or set the option no_documents = 'unsupported'")
     words = await ctx.score("citation", rollout, options={"gates": [], "full_evidence": True})
-    said = said_of(words)
-    if isinstance(said, Score):
-        return said
-    report = report_of(said)
+    evidence = said_of(words)
+    if isinstance(evidence, Score):
+        return evidence
+    report = report_of(evidence)
     claims = report.claims
     if not claims:
         floor = Score.floor("no_statements", "it states nothing that could be supported")
-        return replace(floor, aspects={**_NOTHING, "attempted": float(not said["abstains"])})
+        return replace(floor, aspects={**_NOTHING, "attempted": float(not evidence["abstains"])})
     asking = Asking(rollout, options, ctx, claims)
     everything = frozenset(one.id for one in rollout.documents)
     questions = [(place, everything) for place in range(len(claims))]

@@ -64,8 +64,8 @@ class FormatOptions(Options):
 def _find_json(text: str, options: FormatOptions) -> str | None:
     if options.json_in == "response":
         return text
-    found = fenced(text) if options.json_in == "fence" else tagged(text, options.json_tag)
-    return found[-1] if found else None
+    texts = fenced(text) if options.json_in == "fence" else tagged(text, options.json_tag)
+    return texts[-1] if texts else None
 
 
 def _json_rules(
@@ -88,10 +88,10 @@ def _json_rules(
             try:
                 errors = list(islice(compiled(schema).iter_errors(decoded), _SHOWN_ERRORS))
             except Unresolvable as error:
-                what = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
+                problem = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
                 if ref.json_schema is not None:
-                    raise DatasetError(f"reference.json_schema: {what}") from None
-                raise CallerError(f"options.json_schema: {what}", code="invalid_options") from None
+                    raise DatasetError(f"reference.json_schema: {problem}") from None
+                raise CallerError(f"options.json_schema: {problem}", code="invalid_options") from None
             problems += [f"{error.json_path}: {error.message}"[:300] for error in errors]
         yield "schema", valid and not errors
 
@@ -107,18 +107,18 @@ def format(rollout: Rollout, ref: FormatReference, options: FormatOptions) -> Sc
     rules: dict[str, bool] = {}
     if options.tags:
         tags = check_tags(rollout.response, options.tags)
-        rules.update({f"tags_{rule}": held for rule, held in tags.items() if rule != "only" or options.only_tags})
+        rules.update({f"tags_{rule}": holds for rule, holds in tags.items() if rule != "only" or options.only_tags})
     text = visible(rollout.response, rollout.reasoning_marks).text
     if options.boxed:
         boxes = boxed(text)
         rules["boxed"] = len(boxes) == 1 and bool((boxes[0] or "").strip())
     if options.json_in != "none":
         rules.update(_json_rules(text, options, ref, problems))
-    held = sum(rules.values())
-    value = held / len(rules) if options.grade == "share" else float(held == len(rules))
+    satisfied = sum(rules.values())
+    value = satisfied / len(rules) if options.grade == "share" else float(satisfied == len(rules))
     return Score(
         value,
-        "accepted" if held == len(rules) else "" if value else "malformed",
+        "accepted" if satisfied == len(rules) else "" if value else "malformed",
         aspects={rule: float(passed) for rule, passed in rules.items()},
         note="; ".join(rule for rule, passed in rules.items() if not passed),
         evidence={"problems": problems} if problems else {},

@@ -49,21 +49,21 @@ class Judge:
         """Open the connection pools, or load the model."""
         self._settings = settings
         self._models = settings.all_models()
-        if any(one.images for one in self._models.values()):
+        if any(model.images for model in self._models.values()):
             check_reader()
         self._backends = open_models(settings)
-        self._templates = {name: Template(one.text) for name, one in settings.templates.items()}
+        self._templates = {name: Template(model.text) for name, model in settings.templates.items()}
         self._controls = Controls()
         # Items that wait for a place, or for their next attempt, are no requests in flight.
-        places = sum(one.concurrency * max(1, len(one.urls)) for one in self._models.values())
+        places = sum(model.concurrency * max(1, len(model.urls)) for model in self._models.values())
         self.concurrency = max(_ITEMS, 2 * places)
 
     def facts(self) -> dict[str, str]:
         """What each model can do, as was found at start."""
-        told: dict[str, str] = {}
+        facts: dict[str, str] = {}
         for name, backend in self._backends.items():
-            told |= {" ".join(filter(None, (name, where))): said for where, said in backend.facts().items()}
-        return told
+            facts |= {" ".join(filter(None, (name, where))): value for where, value in backend.facts().items()}
+        return facts
 
     async def close(self) -> None:
         """Close the connections."""
@@ -83,12 +83,12 @@ class Judge:
             return Score.floor("no_answer", "the response is empty")
         name = options.model or self._drawn(ctx.seed)
         if name not in self._models:
-            named = ", ".join(filter(None, self._models)) or "none by name: leave the option out"
-            raise CallerError(f"options.model: there is no {name!r}; this judge has {named}", code="unknown_model")
+            names = ", ".join(filter(None, self._models)) or "none by name: leave the option out"
+            raise CallerError(f"options.model: there is no {name!r}; this judge has {names}", code="unknown_model")
         if options.template and options.template not in self._templates:
-            named = ", ".join(self._templates) or "none: the operator sets [verifiers.judge.templates.NAME]"
+            names = ", ".join(self._templates) or "none: the operator sets [verifiers.judge.templates.NAME]"
             raise CallerError(
-                f"options.template: there is no {options.template!r}; this judge has {named}", code="invalid_template"
+                f"options.template: there is no {options.template!r}; this judge has {names}", code="invalid_template"
             )
         question = question_of(rollout, response, ref, options, ctx.seed, self._templates.get(options.template))
         question = replace(question, reasoning_marks=self._models[name].reasoning_marks)
@@ -136,9 +136,9 @@ class Judge:
         argued: Mapping[str, Exchange] | None = None,
     ) -> Score:
         exchange = Exchange(question, expected=options.expected, min_mass=options.min_mass, argued=argued or {})
-        failure, said = await self._hold(exchange, name, options, ctx)
+        failure, message = await self._hold(exchange, name, options, ctx)
         if failure:
-            return await self._without_verdict(failure, said, exchange, name, options, ctx)
+            return await self._without_verdict(failure, message, exchange, name, options, ctx)
         return score_of(exchange, rollout, options)
 
     async def _argued(
@@ -154,19 +154,19 @@ class Judge:
             sides[side] = Exchange(replace(question, argues=side), argued=sides)
         # An argument is asked for once: what is said again to a reply speaks of the form of a verdict.
         once = options.model_copy(update={"max_reasks": 0})
-        held = {asyncio.create_task(self._hold(one, name, once, ctx)): one for one in sides.values()}
-        waiting = set(held)
+        tasks = {asyncio.create_task(self._hold(exchange, name, once, ctx)): exchange for exchange in sides.values()}
+        waiting = set(tasks)
         try:
             while waiting:
                 _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 # Without one of the two the other is of no use. A fault is raised here.
-                if any(task.done() and task.result()[0] for task in held):
+                if any(task.done() and task.result()[0] for task in tasks):
                     break
         finally:
-            for task in held:
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*held, return_exceptions=True)
-        for task, exchange in held.items():
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task, exchange in tasks.items():
             if not task.cancelled() and task.exception() is None and task.result()[0]:
                 return await self._without_verdict(*task.result(), exchange, name, options, ctx)
         return sides
@@ -205,7 +205,7 @@ class Judge:
         return exchange.failure, exchange.reason
 
     async def _without_verdict(
-        self, failure: str, said: str, exchange: Exchange, name: str, options: JudgeOptions, ctx: Context
+        self, failure: str, message: str, exchange: Exchange, name: str, options: JudgeOptions, ctx: Context
     ) -> Score:
         """The floor for a failure that the response provably caused, a fault for every other."""
         backend: Backend = self._backends[name]
@@ -222,23 +222,23 @@ class Judge:
                     blame = tuple(proved and held for proved, held in zip(blame, holders, strict=True))
         except ChatError as error:
             # Whether the response caused it cannot be told as long as the judge is away.
-            raise _fault("unavailable", f"{said}; control call: {error}", exchange, retryable=True) from None
+            raise _fault("unavailable", f"{message}; control call: {error}", exchange, retryable=True) from None
         exchange.blamed = tuple(place for place, to_blame in enumerate(blame) if to_blame)
         own = options.place in exchange.blamed
         if not exchange.blamed or options.on_provoked == "fault" or not (own or options.protocol != "best_of"):
-            raise _fault(f"provoked_{code}" if exchange.blamed else failure, said, exchange)
+            raise _fault(f"provoked_{code}" if exchange.blamed else failure, message, exchange)
         if not own:
-            note = f"the other response caused it: {said}"
+            note = f"the other response caused it: {message}"
             return Score(1.0, OPPONENT_PROVOKED, note=note, evidence=exchange.evidence())
-        floor = Score.floor(f"provoked_{code}", f"the response caused it: {said}", exchange.evidence())
+        floor = Score.floor(f"provoked_{code}", f"the response caused it: {message}", exchange.evidence())
         return replace(floor, aspects={"rating": None, OPPONENT_PROVOKED: 1.0}) if len(exchange.blamed) > 1 else floor
 
 
 def _fault(
-    reason: str, said: str, exchange: Exchange, *, retryable: bool = False, retry_after: float | None = None
+    reason: str, message: str, exchange: Exchange, *, retryable: bool = False, retry_after: float | None = None
 ) -> UpstreamError:
     return UpstreamError(
-        said, code=f"judge_{reason}", retryable=retryable, retry_after=retry_after, evidence=exchange.evidence()
+        message, code=f"judge_{reason}", retryable=retryable, retry_after=retry_after, evidence=exchange.evidence()
     )
 
 

@@ -93,21 +93,24 @@ _FOR_JUDGES = frozenset(
 
 async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
     """The shares that the two win; both orders are halves of one comparison."""
-    asked = options.for_judge()
+    judge_options = options.for_judge()
     reference = with_reference(first.rollout, opponent=second.told)
     places = (0, 1) if options.both_orders else (0,)
     verdicts = await asyncio.gather(
-        *(ctx.score("judge", first.rollout, reference=reference, options={**asked, "place": place}) for place in places)
+        *(
+            ctx.score("judge", first.rollout, reference=reference, options={**judge_options, "place": place})
+            for place in places
+        )
     )
     # A response that provoked a failure of the judge loses, and so does the other one if it did as well.
     won = sum(verdict.score for verdict in verdicts) / len(verdicts)
     lost = sum(1.0 - verdict.score for verdict in verdicts if not dict(verdict.aspects).get(OPPONENT_PROVOKED))
     ids = first.rollout.rollout_id, second.rollout.rollout_id
-    told = [
-        {"shown": [ids[place], ids[1 - place]], "about": ids[0], **evidence_of(one)}
-        for place, one in zip(places, verdicts, strict=True)
+    records = [
+        {"shown": [ids[place], ids[1 - place]], "about": ids[0], **evidence_of(verdict)}
+        for place, verdict in zip(places, verdicts, strict=True)
     ]
-    return Decided(won, lost / len(verdicts), tuple(told))
+    return Decided(won, lost / len(verdicts), tuple(records))
 
 
 async def _ask_pair_model(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
@@ -133,8 +136,8 @@ async def _ask_pair_model(first: Contestant, second: Contestant, options: Pairwi
     return Decided(verdict.score, lost, (evidence_of(verdict),))
 
 
-async def _score_of(one: Contestant, ctx: Context) -> float:
-    return (await ctx.score("preference", one.rollout)).score
+async def _score_of(contestant: Contestant, ctx: Context) -> float:
+    return (await ctx.score("preference", contestant.rollout)).score
 
 
 class _Contest:
@@ -142,8 +145,8 @@ class _Contest:
 
     def __init__(self, members: Sequence[Contestant], options: PairwiseOptions, ctx: Context) -> None:
         self.members = members
-        self.names = [one.rollout.rollout_id for one in members]
-        self.out = [one.out for one in members]
+        self.names = [member.rollout.rollout_id for member in members]
+        self.out = [member.out for member in members]
         self._options = options
         self._ctx = ctx
         self._scores: dict[int, float | FaultError] = {}
@@ -173,8 +176,8 @@ class _Contest:
 
     async def _by_preference(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
         new = sorted({place for pair in pairs for place in pair} - set(self._scores))
-        found = await settled([_score_of(self.members[place], self._ctx) for place in new])
-        self._scores.update(zip(new, found, strict=True))
+        scores = await settled([_score_of(self.members[place], self._ctx) for place in new])
+        self._scores.update(zip(new, scores, strict=True))
         shares: list[Decided | FaultError] = []
         for a, b in pairs:
             first, second = self._scores[a], self._scores[b]
@@ -184,8 +187,8 @@ class _Contest:
                 shares.append(second)
             else:
                 won = 0.5 if abs(first - second) <= self._options.tie_margin else float(first > second)
-                told = {"scores": {self.names[a]: first, self.names[b]: second}}
-                shares.append(Decided(won, 1.0 - won, (told,)))
+                record = {"scores": {self.names[a]: first, self.names[b]: second}}
+                shares.append(Decided(won, 1.0 - won, (record,)))
         return shares
 
     async def play(self) -> list[tuple[Pair, Decided | FaultError]]:
@@ -195,19 +198,19 @@ class _Contest:
             pairs = spread_pairs(self.names, seed, options.max_pairs)
             return list(zip(pairs, await self.compare(pairs), strict=True))
         played: list[tuple[Pair, Decided | FaultError]] = []
-        points, met = [0.0] * len(self.names), set[frozenset[int]]()
+        points, met_pairs = [0.0] * len(self.names), set[frozenset[int]]()
         for _ in range(options.rounds):
-            pairs = swiss_round(self.names, seed, points, met)
+            pairs = swiss_round(self.names, seed, points, met_pairs)
             outcomes = await self.compare(pairs)
             played += zip(pairs, outcomes, strict=True)
-            if any(isinstance(one, FaultError) for one in outcomes):
+            if any(isinstance(outcome, FaultError) for outcome in outcomes):
                 # Who meets whom next would depend on which judge was away.
                 break
-            for (a, b), one in zip(pairs, outcomes, strict=True):
-                assert isinstance(one, Decided)
-                points[a] += one.won
-                points[b] += one.lost
-                met.add(frozenset((a, b)))
+            for (a, b), outcome in zip(pairs, outcomes, strict=True):
+                assert isinstance(outcome, Decided)
+                points[a] += outcome.won
+                points[b] += outcome.lost
+                met_pairs.add(frozenset((a, b)))
         return played
 
 

@@ -47,8 +47,8 @@ class PanelOptions(Options):
 
     @model_validator(mode="after")
     def _check(self) -> PanelOptions:
-        if taken := sorted({"model", "sample"} & set(self.ask)):
-            raise ValueError(f"ask.{taken[0]}: the panel sets it; name the models under judges")
+        if reserved := sorted({"model", "sample"} & set(self.ask)):
+            raise ValueError(f"ask.{reserved[0]}: the panel sets it; name the models under judges")
         if self.quorum is not None and self.quorum > len(self.seats()):
             raise ValueError(f"quorum {self.quorum} is more than the {len(self.seats())} votes")
         if self.quorum is not None and self.combine == "bayes":
@@ -59,7 +59,7 @@ class PanelOptions(Options):
     def seats(self) -> list[_Seat]:
         """Every vote that may be asked for, the weightiest first."""
         judges = self.judges or {"": PanelJudge.model_validate({"votes": self.votes})}
-        seats = [_Seat(name, number, one) for name, one in judges.items() for number in range(one.votes)]
+        seats = [_Seat(name, number, judge) for name, judge in judges.items() for number in range(judge.votes)]
         return sorted(seats, key=lambda seat: -seat.judge.weight)
 
 
@@ -88,16 +88,16 @@ class _Panel:
     async def ask(self, seats: Sequence[_Seat]) -> list[float | FaultError]:
         """The votes of some seats, asked side by side."""
         self.asked += len(seats)
-        found = await settled([self._vote(seat) for seat in seats])
-        for seat, one in zip(seats, found, strict=True):
-            said = {"judge": seat.label, "weight": seat.judge.weight, **evidence_of(one)}
-            if isinstance(one, FaultError):
-                self.faults.append(one)
-                self._failed.append(said)
+        replies = await settled([self._vote(seat) for seat in seats])
+        for seat, reply in zip(seats, replies, strict=True):
+            record = {"judge": seat.label, "weight": seat.judge.weight, **evidence_of(reply)}
+            if isinstance(reply, FaultError):
+                self.faults.append(reply)
+                self._failed.append(record)
             else:
-                self.votes.append(Vote(seat.label, one.score, seat.judge.weight))
-                self._told.append(said)
-        return [one if isinstance(one, FaultError) else one.score for one in found]
+                self.votes.append(Vote(seat.label, reply.score, seat.judge.weight))
+                self._told.append(record)
+        return [reply if isinstance(reply, FaultError) else reply.score for reply in replies]
 
     async def _vote(self, seat: _Seat) -> Verdict:
         options = {**self._options.ask, "model": seat.name, "sample": seat.sample}
@@ -123,9 +123,9 @@ async def _majority(panel: _Panel, seats: list[_Seat], quorum: int | None) -> bo
     waiting = seats[first:]
     missing: list[float] = []
 
-    async def ask(some: Sequence[_Seat]) -> None:
-        found = zip(some, await panel.ask(some), strict=True)
-        lost = [seat.judge.weight for seat, one in found if isinstance(one, FaultError)]
+    async def ask(asked_seats: Sequence[_Seat]) -> None:
+        replies = zip(asked_seats, await panel.ask(asked_seats), strict=True)
+        lost = [seat.judge.weight for seat, reply in replies if isinstance(reply, FaultError)]
         # With a quorum a vote that fails is left out; without one it might have been any.
         missing.extend(lost if quorum is None else ())
 
@@ -148,8 +148,10 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
     """
     belief, left = Belief(options.prior), {seat.label: seat for seat in options.seats()}
     while left and belief.certainty < options.certainty:
-        told = {name: (one.judge.right_yes, one.judge.wrong_yes, one.judge.cost) for name, one in left.items()}
-        name = belief.next_judge(told, options.bits_per_cost)
+        judges = {
+            name: (judge.judge.right_yes, judge.judge.wrong_yes, judge.judge.cost) for name, judge in left.items()
+        }
+        name = belief.next_judge(judges, options.bits_per_cost)
         if name is None:
             break
         seat = left.pop(name)
@@ -178,14 +180,14 @@ async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
     text = shown(rollout, transcript=transcript, reasoning=reasoning)
     if is_empty(rollout, text, transcript=transcript, images=bool(ask.get("show_images", True))):
         return Score.floor("no_answer", "the response is empty")
-    held, seats = _Panel(rollout, options, ctx), options.seats()
+    panel_of_judges, seats = _Panel(rollout, options, ctx), options.seats()
     if options.combine == "bayes":
-        return held.score(await _bayes(held, options))
+        return panel_of_judges.score(await _bayes(panel_of_judges, options))
     if options.combine == "majority":
-        if not await _majority(held, seats, options.quorum):
-            raise held.refuse()
-        return held.score(combine(held.votes, "majority"))
-    await held.ask(seats)
-    if len(held.votes) < (len(seats) if options.quorum is None else options.quorum):
-        raise held.refuse()
-    return held.score(combine(held.votes, options.combine))
+        if not await _majority(panel_of_judges, seats, options.quorum):
+            raise panel_of_judges.refuse()
+        return panel_of_judges.score(combine(panel_of_judges.votes, "majority"))
+    await panel_of_judges.ask(seats)
+    if len(panel_of_judges.votes) < (len(seats) if options.quorum is None else options.quorum):
+        raise panel_of_judges.refuse()
+    return panel_of_judges.score(combine(panel_of_judges.votes, options.combine))

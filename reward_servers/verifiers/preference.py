@@ -139,7 +139,7 @@ class Preference:
                 heads=declared,
                 mean=settings.mean,
                 std=settings.std,
-                golden=[Golden(one.prompt, one.response, one.logit, one.tolerance) for one in settings.golden],
+                golden=[Golden(pair.prompt, pair.response, pair.logit, pair.tolerance) for pair in settings.golden],
             )
         self._settings = settings
         self._heads = self._model.heads
@@ -155,19 +155,21 @@ class Preference:
         """Score encoded conversations."""
         with computing():
             outputs = self._model.run([item.prepared for item in items])
-        return [self._scored(item.prepared, one, item.options) for item, one in zip(items, outputs, strict=True)]
+        return [self._scored(item.prepared, output, item.options) for item, output in zip(items, outputs, strict=True)]
 
     def _encoded(self, rollout: Rollout, options: PreferenceOptions) -> Encoded | Score | Fault:
         if unknown := sorted(set(options.weights or ()) - set(self._heads)):
-            what = f"options.weights: the model has no head {unknown[0]!r}; it has {', '.join(self._heads)}"
-            return CallerError(what, code="unknown_head").to_fault()
+            message = f"options.weights: the model has no head {unknown[0]!r}; it has {', '.join(self._heads)}"
+            return CallerError(message, code="unknown_head").to_fault()
         if options.adapter and options.adapter not in self._settings.adapters:
-            what = f"options.adapter: there is no {options.adapter!r}; declared: {', '.join(self._settings.adapters)}"
-            return CallerError(what, code="unknown_adapter").to_fault()
+            message = (
+                f"options.adapter: there is no {options.adapter!r}; declared: {', '.join(self._settings.adapters)}"
+            )
+            return CallerError(message, code="unknown_adapter").to_fault()
         weights = self._weights(options).values()
         if not any(weights) or (options.scale == "probabilities" and min(weights) < 0):
-            what = "options.weights: some weight is not 0, and with scale 'probabilities' none is below it"
-            return CallerError(what, code="bad_weights").to_fault()
+            message = "options.weights: some weight is not 0, and with scale 'probabilities' none is below it"
+            return CallerError(message, code="bad_weights").to_fault()
         response = turns(rollout.content, "assistant")
         if not options.show_reasoning:
             response = tuple((role, visible(text, rollout.reasoning_marks).text) for role, text in response)
@@ -192,8 +194,8 @@ class Preference:
 
     def _scored(self, encoded: Encoded, outputs: Outputs, options: PreferenceOptions) -> Score | Fault:
         if outputs.out_of_memory:
-            what = f"the device has no memory for {len(encoded.ids)} tokens; lower max_length or free memory"
-            return ServiceError(what, code="out_of_memory").to_fault()
+            message = f"the device has no memory for {len(encoded.ids)} tokens; lower max_length or free memory"
+            return ServiceError(message, code="out_of_memory").to_fault()
         standard = combine(self._heads, outputs.values, options.weights)
         if not math.isfinite(standard):
             return ServiceError(f"the model gave {list(outputs.values)}", code="not_finite").to_fault()
@@ -210,8 +212,8 @@ class Preference:
         if self._settings.normaliser:
             evidence["normaliser"] = self._settings.normaliser
         if self._settings.heads:
-            found = {name: head.standard(outputs.values[head.output]) for name, head in self._heads.items()}
-            aspects: dict[str, float | None] = {"logit": None, **found}
+            standardised = {name: head.standard(outputs.values[head.output]) for name, head in self._heads.items()}
+            aspects: dict[str, float | None] = {"logit": None, **standardised}
         else:
             aspects = {name: outputs.values[head.output] for name, head in self._heads.items()}
         return Score(value, aspects=aspects, evidence=evidence)

@@ -107,48 +107,52 @@ class _Asking:
 
     async def decide(self, criteria: Sequence[Criterion]) -> None:
         """Decide criteria that wait for no other."""
-        judged = [one for one in criteria if one.is_judged]
-        together = [one for one in judged if not one.choices and not one.quote]
-        alone = [one for one in judged if one.choices or one.quote]
+        judged = [criterion for criterion in criteria if criterion.is_judged]
+        together = [criterion for criterion in judged if not criterion.choices and not criterion.quote]
+        alone = [criterion for criterion in judged if criterion.choices or criterion.quote]
         size = {"each": 1, "batches": 10, "one": _IN_ONE_CALL}[self._options.calls]
-        batches = [together[at : at + size] for at in range(0, len(together), size)] + [[one] for one in alone]
-        asked = [(batch, self._judge(batch)) for batch in batches]
-        asked += [([one], self._check(one)) for one in criteria if not one.is_judged]
+        batches = [together[at : at + size] for at in range(0, len(together), size)] + [
+            [criterion] for criterion in alone
+        ]
+        questions_asked = [(batch, self._judge(batch)) for batch in batches]
+        questions_asked += [([criterion], self._check(criterion)) for criterion in criteria if not criterion.is_judged]
         questions: dict[str, tuple[list[Criterion], Awaitable[Verdict]]] = {}
-        for place, question in enumerate(asked):
-            name = ", ".join(one.id for one in question[0])
+        for place, question in enumerate(questions_asked):
+            name = ", ".join(criterion.id for criterion in question[0])
             # An id may hold a comma.
             questions[name if name not in questions else f"{name} ({place})"] = question
-        found = await replies_to({name: question for name, (_, question) in questions.items()})
-        for name, fault in found.faults.items():
+        replies = await replies_to({name: question for name, (_, question) in questions.items()})
+        for name, fault in replies.faults.items():
             self.replies.faults[name] = fault
-            self.failed |= {one.id for one in questions[name][0]}
-        for name, verdict in found.verdicts.items():
+            self.failed |= {criterion.id for criterion in questions[name][0]}
+        for name, verdict in replies.verdicts.items():
             if self._take(questions[name][0], verdict):
                 self.replies.verdicts[name] = verdict
 
     async def _judge(self, batch: list[Criterion]) -> Verdict:
-        asked = self._options.for_judge()
-        one = batch[0]
+        judge_options = self._options.for_judge()
+        criterion = batch[0]
         if len(batch) > 1:
             # One line for each: what is listed under another name is another criterion.
             dimensions = {f"c{at}": " ".join(each.text.split()) for at, each in enumerate(batch, 1)}
             rated = self._options.protocol.removeprefix("likert_")
-            asked["protocol"] = "rubric" if rated == "binary" else f"ratings_{rated}"
-            asked |= {"criteria": _EACH_OF, "dimensions": dimensions}
-        elif one.choices:
-            asked |= {"protocol": "grade", "criteria": one.text, "grades": dict(one.choices)}
+            judge_options["protocol"] = "rubric" if rated == "binary" else f"ratings_{rated}"
+            judge_options |= {"criteria": _EACH_OF, "dimensions": dimensions}
+        elif criterion.choices:
+            judge_options |= {"protocol": "grade", "criteria": criterion.text, "grades": dict(criterion.choices)}
         else:
-            text = _QUOTE.replace("{text}", one.text) if one.quote else one.text
-            asked |= {"protocol": self._options.protocol, "criteria": text}
-        return await self._ctx.score("judge", self._rollout, options=asked)
+            text = _QUOTE.replace("{text}", criterion.text) if criterion.quote else criterion.text
+            judge_options |= {"protocol": self._options.protocol, "criteria": text}
+        return await self._ctx.score("judge", self._rollout, options=judge_options)
 
-    async def _check(self, one: Criterion) -> Verdict:
-        if one.check is None:
+    async def _check(self, criterion: Criterion) -> Verdict:
+        if criterion.check is None:
             # In a worker process, for the time that a pattern may take.
-            return await self._ctx.score("pattern", self._rollout, options={"pattern": one.pattern})
-        reference = None if one.check.reference is None else json.dumps(one.check.reference).encode()
-        return await self._ctx.score(one.check.verifier, self._rollout, reference=reference, options=one.check.options)
+            return await self._ctx.score("pattern", self._rollout, options={"pattern": criterion.pattern})
+        reference = None if criterion.check.reference is None else json.dumps(criterion.check.reference).encode()
+        return await self._ctx.score(
+            criterion.check.verifier, self._rollout, reference=reference, options=criterion.check.options
+        )
 
     def _take(self, batch: list[Criterion], verdict: Verdict) -> bool:
         """Note what a verdict says of its criteria; whether it is one."""
@@ -162,39 +166,39 @@ class _Asking:
             self.refused = Score.floor(verdict.code, f"{batch[0].id}: {verdict.note}")
             return False
         if len(batch) > 1 and not verdict.code.startswith("provoked_"):
-            told = dict(verdict.aspects)
-            for at, one in enumerate(batch, 1):
-                self._note(one, self._unit(float(told[f"c{at}"] or 0.0)), evidence)
+            scores = dict(verdict.aspects)
+            for at, criterion in enumerate(batch, 1):
+                self._note(criterion, self._unit(float(scores[f"c{at}"] or 0.0)), evidence)
                 evidence = {"judge": f"see {batch[0].id}"}
             return True
-        one = batch[0]
+        criterion = batch[0]
         if not 0.0 <= verdict.score <= 1.0:
-            said = f"{one.check.verifier if one.check else 'the judge'} gives {verdict.score:g}"
-            self.failed.add(one.id)
-            self.replies.faults[one.id] = DatasetError(
-                f"reference.rubric: criterion {one.id}: {said}, and a criterion has a score from 0 to 1"
+            problem = f"{criterion.check.verifier if criterion.check else 'the judge'} gives {verdict.score:g}"
+            self.failed.add(criterion.id)
+            self.replies.faults[criterion.id] = DatasetError(
+                f"reference.rubric: criterion {criterion.id}: {problem}, and a criterion has a score from 0 to 1"
             )
             return False
-        if one.quote and one.is_met(verdict.score) and not self._quotes(verdict):
-            self.failed.add(one.id)
-            self.replies.faults[one.id] = UpstreamError(
+        if criterion.quote and criterion.is_met(verdict.score) and not self._quotes(verdict):
+            self.failed.add(criterion.id)
+            self.replies.faults[criterion.id] = UpstreamError(
                 "the judge quotes no words of the response", code="judge_no_quote", evidence=evidence
             )
             return False
-        if one.is_judged and self._options.guidance == "reasons":
-            self.reasons[one.id] = json.loads(verdict.evidence)["replies"][-1]["text"]
-        self._note(one, verdict.score, evidence)
+        if criterion.is_judged and self._options.guidance == "reasons":
+            self.reasons[criterion.id] = json.loads(verdict.evidence)["replies"][-1]["text"]
+        self._note(criterion, verdict.score, evidence)
         return True
 
-    def _note(self, one: Criterion, value: float, evidence: Mapping[str, Any]) -> None:
-        self.values[one.id] = value
-        self.evidence.append({"id": one.id, "weight": one.points, "value": value, **evidence})
+    def _note(self, criterion: Criterion, value: float, evidence: Mapping[str, Any]) -> None:
+        self.values[criterion.id] = value
+        self.evidence.append({"id": criterion.id, "weight": criterion.points, "value": value, **evidence})
 
-    def _unit(self, said: float) -> float:
+    def _unit(self, score: float) -> float:
         if self._options.protocol == "binary":
-            return said
+            return score
         low, high = map(int, self._options.protocol.removeprefix("likert_").split("_"))
-        return (said - low) / (high - low)
+        return (score - low) / (high - low)
 
     def _quotes(self, verdict: Verdict) -> bool:
         """Whether the judge's last reply quotes words of the response."""
@@ -219,35 +223,37 @@ class Rubric:
 
     def setup(self, settings: RubricSettings) -> None:
         """Take the sets."""
-        self._sets = {name: one.rubric for name, one in settings.sets.items() if one.rubric is not None}
+        self._sets = {
+            name: rubric_set.rubric for name, rubric_set in settings.sets.items() if rubric_set.rubric is not None
+        }
 
     async def score(self, rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
         """Decide each criterion, and make one score of them."""
         text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if is_empty(rollout, text, transcript=options.show_transcript, images=options.show_images):
             return Score.floor("no_answer", "the response is empty")
-        criteria, named = self._criteria(rollout.prompt, ref, options)
+        criteria, set_name = self._criteria(rollout.prompt, ref, options)
         if 0 < options.by_place < len(criteria):
             raise CallerError(
                 f"options.by_place: {options.by_place} places for {len(criteria)} criteria; raise it",
                 code="invalid_options",
             )
-        known = {one.id: one for one in criteria}
-        needed = {other for one in criteria for other in one.requires}
+        by_id = {criterion.id: criterion for criterion in criteria}
+        needed = {required for criterion in criteria for required in criterion.requires}
         asking = _Asking(rollout, text, options, ctx)
         for level in levels_of(criteria):
-            wanted = [one for one in level if one.counts or one.id in needed]
+            askable = [criterion for criterion in level if criterion.counts or criterion.id in needed]
             # A pitfall costs whatever else is met; what counts for the response waits for what it requires.
             await asking.decide(
                 [
-                    one
-                    for one in wanted
-                    if one.points < 0
-                    or all(known[other].is_met(asking.values.get(other, 0.0)) for other in one.requires)
+                    criterion
+                    for criterion in askable
+                    if criterion.points < 0
+                    or all(by_id[required].is_met(asking.values.get(required, 0.0)) for required in criterion.requires)
                 ]
             )
         floor = asking.replies.provoked or asking.refused
-        return floor or _total(rollout, criteria, named, asking, options, text)
+        return floor or _total(rollout, criteria, set_name, asking, options, text)
 
     def _criteria(
         self, prompt: str, ref: RubricReference, options: RubricOptions
@@ -258,32 +264,32 @@ class Rubric:
             CallerError: The recipe names a set that is not there.
             DatasetError: The data set does, or gives no criteria at all.
         """
-        given = options.rubric or ref.rubric
-        if isinstance(given, tuple):
-            return given, {}
-        if not given:
+        rubric = options.rubric or ref.rubric
+        if isinstance(rubric, tuple):
+            return rubric, {}
+        if not rubric:
             raise DatasetError("reference.rubric: give the criteria, or name a set; or set the option rubric")
-        name, _, version = given.partition("@")
-        found = self._sets.get(name)
+        name, _, version = rubric.partition("@")
+        rubric_set = self._sets.get(name)
         problem = ""
-        if found is None:
+        if rubric_set is None:
             problem = f"there is no set {name!r}; this server has {', '.join(self._sets) or 'none'}"
-        elif version and version != found.version:
-            problem = f"set {name} is of version {found.version}, not {version}"
+        elif version and version != rubric_set.version:
+            problem = f"set {name} is of version {rubric_set.version}, not {version}"
         if problem and options.rubric:
             raise CallerError(f"options.rubric: {problem}", code="unknown_rubric")
-        if problem or found is None:
+        if problem or rubric_set is None:
             raise DatasetError(f"reference.rubric: {problem}")
-        criteria = found.by_prompt.get(prompt, found.criteria)
+        criteria = rubric_set.by_prompt.get(prompt, rubric_set.criteria)
         if not criteria:
             raise DatasetError(f"reference.rubric: set {name} has criteria for single prompts, and none for this one")
-        return criteria, {"rubric": f"{name}@{found.version}"}
+        return criteria, {"rubric": f"{name}@{rubric_set.version}"}
 
 
 def _total(
     rollout: Rollout,
     criteria: tuple[Criterion, ...],
-    named: Mapping[str, str],
+    set_name: Mapping[str, str],
     asking: _Asking,
     options: RubricOptions,
     text: str,
@@ -295,46 +301,58 @@ def _total(
     """
     faults, values = asking.replies.faults, asking.values
     missing = set(asking.failed)
-    for one in (one for level in levels_of(criteria) for one in level):
-        if one.id not in values and not missing.isdisjoint(one.requires):
-            missing.add(one.id)
-    lost = sum(abs(one.weight) for one in criteria if one.id in missing) / sum(abs(one.weight) for one in criteria)
-    unasked = {one.id: 0.0 for one in criteria if one.id not in values and one.id not in missing and one.counts}
-    found = counted({**values, **unasked}, criteria)
+    for criterion in (criterion for level in levels_of(criteria) for criterion in level):
+        if criterion.id not in values and not missing.isdisjoint(criterion.requires):
+            missing.add(criterion.id)
+    lost = sum(abs(criterion.weight) for criterion in criteria if criterion.id in missing) / sum(
+        abs(criterion.weight) for criterion in criteria
+    )
+    unasked = {
+        criterion.id: 0.0
+        for criterion in criteria
+        if criterion.id not in values and criterion.id not in missing and criterion.counts
+    }
+    values_counted = counted({**values, **unasked}, criteria)
     # What requires a criterion without a verdict has none either, whatever was asked of it.
-    found = {name: value for name, value in found.items() if name not in missing}
+    values_counted = {name: value for name, value in values_counted.items() if name not in missing}
     if faults and (
         lost > 1.0 - options.min_judged + 1e-9
-        or gate_without_verdict(found, criteria, options.aggregate)
-        or without_positive(found, criteria, options.aggregate)
+        or gate_without_verdict(values_counted, criteria, options.aggregate)
+        or without_positive(values_counted, criteria, options.aggregate)
     ):
         raise asking.replies.fault("criteria", f"{lost:.0%} of the weight is missing")
-    total = total_of(found, criteria, options.aggregate)
+    total = total_of(values_counted, criteria, options.aggregate)
     beyond = (len(text) - options.length_center) / _PER_CHARACTERS
     total -= options.length_penalty * (beyond if options.length_gain else max(0.0, beyond))
     aspects: dict[str, float | None] = {
-        one.id: found.get(one.id) for one in criteria if one.id in found or one.id in missing
+        criterion.id: values_counted.get(criterion.id)
+        for criterion in criteria
+        if criterion.id in values_counted or criterion.id in missing
     }
     for place in range(options.by_place):
-        one_there = criteria[place] if place < len(criteria) else None
-        aspects[f"criterion_{place + 1}"] = 0.0 if one_there is None else found.get(one_there.id)
-        aspects[f"weight_{place + 1}"] = 0.0 if one_there is None else one_there.points
+        criterion_there = criteria[place] if place < len(criteria) else None
+        aspects[f"criterion_{place + 1}"] = 0.0 if criterion_there is None else values_counted.get(criterion_there.id)
+        aspects[f"weight_{place + 1}"] = 0.0 if criterion_there is None else criterion_there.points
     aspects["unclipped"] = total
     if options.min_judged < 1.0:
         aspects["missing_weight"] = lost
     evidence = {
-        **named,
+        **set_name,
         "criteria": asking.evidence,
         "not_asked": sorted(unasked),
         "missing": sorted(missing),
-        "closed_at": closed_at(found, criteria, options.aggregate),
+        "closed_at": closed_at(values_counted, criteria, options.aggregate),
     }
     feedback: dict[str, Any] = {}
     if options.guidance != "none":
         unmet = [
-            Unmet(one.id, one.text or one.id, one.points < 0, asking.reasons.get(one.id, ""))
-            for one in criteria
-            if one.id in found and one.counts and one.is_met(found[one.id]) != (one.points > 0)
+            Unmet(
+                criterion.id, criterion.text or criterion.id, criterion.points < 0, asking.reasons.get(criterion.id, "")
+            )
+            for criterion in criteria
+            if criterion.id in values_counted
+            and criterion.counts
+            and criterion.is_met(values_counted[criterion.id]) != (criterion.points > 0)
         ]
         feedback = guidance_of(rollout.prompt, text, unmet)
     return Score(min(1.0, max(0.0, total)), aspects=aspects, evidence=evidence, feedback=feedback)

@@ -123,8 +123,8 @@ class Sql:
             raise StartupError(f"databases: {self._folder} is no folder")
         if self._folder is not None and self._folder.is_relative_to(_HIDDEN):
             raise StartupError(f"databases: queries have a {_HIDDEN} of their own; put the folder elsewhere")
-        shown = () if self._folder is None else (str(self._folder),)
-        config = SandboxConfig(cgroup=settings.cgroup, cgroup_parent=settings.cgroup_parent, read_only=shown)
+        read_only = () if self._folder is None else (str(self._folder),)
+        config = SandboxConfig(cgroup=settings.cgroup, cgroup_parent=settings.cgroup_parent, read_only=read_only)
         self._runner = Runner(lambda: open_sandbox(config=config))
         self._right: OrderedDict[tuple[Database, str], Table] = OrderedDict()
         _ = self._runner.slot

@@ -55,15 +55,15 @@ def compared(rollout: Rollout, options: ValueOptions, reader: Callable[[str], An
     except _TooMuchError:
         return Score.floor("limit", f"deeper than {_DEEPEST} levels or more than {_MOST} values")
     try:
-        wanted = _leaves(right, options)
+        right_leaves = _leaves(right, options)
     except _TooMuchError:
         raise DatasetError(f"reference.answer: deeper than {_DEEPEST} levels or over {_MOST} values") from None
-    shared = _shared(leaves, wanted, options.relative)
+    shared = _shared(leaves, right_leaves, options.relative)
     aspects = {
-        "f1": 2 * shared / (len(leaves) + len(wanted)),
+        "f1": 2 * shared / (len(leaves) + len(right_leaves)),
         "precision": shared / len(leaves),
-        "recall": shared / len(wanted),
-        "exact": float(shared == len(leaves) == len(wanted)),
+        "recall": shared / len(right_leaves),
+        "exact": float(shared == len(leaves) == len(right_leaves)),
     }
     return Score(aspects[options.metric], aspects=aspects)
 

@@ -61,18 +61,18 @@ def language(rollout: Rollout, ref: LanguageReference, options: LanguageOptions)
     A sentence is too short to be told by itself below 20 letters and is read with the next. Source: the language
     consistency reward of DeepSeek-R1 (arXiv 2501.12948, section 2.3.2), with letters in place of words.
     """
-    wanted = ref.language or options.language
-    if wanted is None:
+    target = ref.language or options.language
+    if target is None:
         raise DatasetError("reference.language: missing, and the options name no `language` either")
-    among = frozenset(options.among or COMMON) | {wanted}
+    among = frozenset(options.among or COMMON) | {target}
     text = rollout.response if options.reasoning else visible(rollout.response, rollout.reasoning_marks).text
-    share = share_in(text, wanted, among)
+    share = share_in(text, target, among)
     if share is None:
         return Score.floor("no_answer", "there are no letters")
     identified = identify(text, among)
     aspects = {
         "share": share,
-        "probability": identified[1] if identified is not None and identified[0] == wanted else 0.0,
+        "probability": identified[1] if identified is not None and identified[0] == target else 0.0,
     }
     value = share if options.metric == "share" else float(share >= options.enough)
     return Score(value, aspects=aspects, evidence={"whole": identified})

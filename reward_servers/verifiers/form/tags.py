@@ -106,8 +106,8 @@ def tags(rollout: Rollout, options: TagsOptions) -> Score:
             [*(block.start for block in blocks or ()), len(text)],
         )
         rules["only"] = bool(blocks) and not any(text[a:b].strip() for a, b in zip(ends, starts, strict=True))
-    held = sum(rules.values())
-    value = held / len(rules) if options.grade == "share" and blocks else float(held == len(rules))
+    satisfied = sum(rules.values())
+    value = satisfied / len(rules) if options.grade == "share" and blocks else float(satisfied == len(rules))
     failed = [rule for rule, passed in rules.items() if not passed]
     aspects = {rule: float(rules[rule]) if rule in rules else None for rule in _RULES}
     return Score(value, "" if value else "malformed", aspects=aspects, feedback={"failed": failed})

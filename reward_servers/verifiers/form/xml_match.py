@@ -33,9 +33,9 @@ class _Builder:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if len(self.open) > _DEEPEST:
             raise ValueError(f"elements in more than {_DEEPEST} others")
-        made: dict[str, Any] = {f"@{key}": value for key, value in attributes.items()}
-        self.open[-1].setdefault(name, []).append(made)
-        self.open.append(made)
+        element: dict[str, Any] = {f"@{key}": value for key, value in attributes.items()}
+        self.open[-1].setdefault(name, []).append(element)
+        self.open.append(element)
 
     def end(self, _: str) -> None:
         closed = self.open.pop()

@@ -41,24 +41,24 @@ def _read(text: str) -> Any:
     return _value(node, {}) if node is not None else None
 
 
-def _value(node: yaml.Node, known: dict[int, Any]) -> Any:
+def _value(node: yaml.Node, values_by_node: dict[int, Any]) -> Any:
     """The value of a node; one that is named again is the same object, so that names cost nothing."""
-    if id(node) in known:
-        return known[id(node)]
+    if id(node) in values_by_node:
+        return values_by_node[id(node)]
     if node.tag not in _PLAIN:
         raise ValueError(f"the tag {node.tag}")
     value: Any
     if isinstance(node, yaml.MappingNode):
-        pairs = [(_key(key), _value(one, known)) for key, one in node.value]
+        pairs = [(_key(key), _value(child, values_by_node)) for key, child in node.value]
         value = dict(pairs)
         if len(value) != len(pairs):
             raise ValueError("an object names a key twice")
     elif isinstance(node, yaml.SequenceNode):
-        value = [_value(one, known) for one in node.value]
+        value = [_value(child, values_by_node) for child in node.value]
     else:
         assert isinstance(node, yaml.ScalarNode)
         value = node.value if node.style is not None else _scalar(node.value)
-    known[id(node)] = value
+    values_by_node[id(node)] = value
     return value
 
 

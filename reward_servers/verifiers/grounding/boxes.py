@@ -33,9 +33,9 @@ class BoxesReference(Reference):
         """``answer`` is read as well, and a single box as a list of one."""
         if not isinstance(data, dict):
             return data
-        given = data.get("boxes", data.get("answer"))
-        alone = isinstance(given, list) and len(given) == 4 and not any(isinstance(one, list) for one in given)
-        return {**data, "boxes": [given] if alone else given}
+        boxes = data.get("boxes", data.get("answer"))
+        alone = isinstance(boxes, list) and len(boxes) == 4 and not any(isinstance(item, list) for item in boxes)
+        return {**data, "boxes": [boxes] if alone else boxes}
 
 
 class BoxesOptions(AnswerOptions):
@@ -49,19 +49,19 @@ class BoxesOptions(AnswerOptions):
     form: Form = Field("xyxy", description="Two corners, or a corner with width and height.")
 
 
-def _corners(found: Sequence[Sequence[float]], form: Form) -> NDArray[np.float64]:
-    array = np.array(found, dtype=np.float64).reshape(-1, 4)
+def _corners(boxes: Sequence[Sequence[float]], form: Form) -> NDArray[np.float64]:
+    array = np.array(boxes, dtype=np.float64).reshape(-1, 4)
     if form == "xywh":
         array[:, 2:] += array[:, :2]
     return array
 
 
-def _overlaps(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+def _overlaps(answered: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Intersection over union of each of ours ``[N, 4]`` with each of theirs ``[M, 4]``; an empty box meets nothing."""
-    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
-    high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
+    low = np.maximum(answered[:, None, :2], right[None, :, :2])
+    high = np.minimum(answered[:, None, 2:], right[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)
-    areas = [np.clip(one[:, 2:] - one[:, :2], 0, None).prod(axis=1) for one in (ours, theirs)]
+    areas = [np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(axis=1) for boxes in (answered, right)]
     union = areas[0][:, None] + areas[1][None, :] - shared
     overlaps: NDArray[np.float64] = np.where(shared > 0, shared / np.where(union > 0, union, 1.0), 0.0)
     return overlaps
@@ -81,23 +81,23 @@ def boxes(rollout: Rollout, ref: BoxesReference, options: BoxesOptions) -> Score
     for referred objects in RefCOCO (arXiv 1608.00272).
     """
     answer = taken(rollout, options)
-    found = [[float(number) for number in match.groups()] for match in _BOX.finditer(answer or "")]
-    if not found:
+    stated = [[float(number) for number in match.groups()] for match in _BOX.finditer(answer or "")]
+    if not stated:
         return Score.floor("no_answer", "no box [x, y, x, y]")
-    if len(found) > _MOST:
-        return Score.floor("limit", f"{len(found)} boxes")
+    if len(stated) > _MOST:
+        return Score.floor("limit", f"{len(stated)} boxes")
     right = _corners(ref.boxes, options.form)
     if not (right[:, 2:] > right[:, :2]).all():
         raise DatasetError(f"reference.boxes: a box has no area in the form {options.form!r}")
-    overlaps = _overlaps(_corners(found, options.form), right)
+    overlaps = _overlaps(_corners(stated, options.form), right)
     assigned = overlaps[linear_sum_assignment(overlaps, maximize=True)]
     hits = int((assigned >= options.threshold).sum())
-    precision, recall = hits / len(found), hits / len(right)
+    precision, recall = hits / len(stated), hits / len(right)
     aspects = {
-        "f1": 2 * hits / (len(found) + len(right)),
+        "f1": 2 * hits / (len(stated) + len(right)),
         "precision": precision,
         "recall": recall,
-        "iou": float(assigned.sum()) / max(len(found), len(right)),
-        "count": float(len(found)),
+        "iou": float(assigned.sum()) / max(len(stated), len(right)),
+        "count": float(len(stated)),
     }
-    return Score(aspects[options.metric], aspects=aspects, evidence={"boxes": found[:20]})
+    return Score(aspects[options.metric], aspects=aspects, evidence={"boxes": stated[:20]})

@@ -35,8 +35,8 @@ class EvidenceOptions(Options):
     )
 
 
-def _is(document: Source, wanted: str) -> bool:
-    return document.id == wanted or (bool(document.uri) and same_page(document.uri) == same_page(wanted))
+def _is(document: Source, name: str) -> bool:
+    return document.id == name or (bool(document.uri) and same_page(document.uri) == same_page(name))
 
 
 @verifier(
@@ -66,23 +66,23 @@ def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions)
     invented = {name for claim in report.claims for name in claim.unresolved}
     chosen = [source for source in sources if options.of == "found" or source.id in cited]
     hits = [any(_is(c, way) for c in chosen for way in ways_of(point)) for point in ref.evidence]
-    there = [any(_is(source, way) for source in sources for way in ways_of(point)) for point in ref.evidence]
+    available = [any(_is(source, way) for source in sources for way in ways_of(point)) for point in ref.evidence]
     ways = [way for point in ref.evidence for way in ways_of(point)]
     wrong = sum(not any(_is(c, way) for way in ways) for c in chosen)
     # What names no document selects one that is not there.
     wrong += len(invented) if options.of == "cited" else 0
-    hit, wanted = sum(hits), len(ref.evidence)
+    hit, total = sum(hits), len(ref.evidence)
     measures = {
-        "iou": hit / (wanted + wrong) if wanted + wrong else 1.0,
-        "recall": hit / wanted if wanted else 1.0,
-        "precision": hit / (hit + wrong) if hit + wrong else float(not wanted),
+        "iou": hit / (total + wrong) if total + wrong else 1.0,
+        "recall": hit / total if total else 1.0,
+        "precision": hit / (hit + wrong) if hit + wrong else float(not total),
     }
     aspects = {
         **measures,
-        "found": sum(there) / wanted if wanted else 1.0,
-        "sufficient": float(all(there)),
+        "found": sum(available) / total if total else 1.0,
+        "sufficient": float(all(available)),
         "cited": float(len(cited)),
         "attempted": float(not report.abstains),
     }
-    missing = [point for point, is_there in zip(ref.evidence, there, strict=True) if not is_there]
+    missing = [point for point, is_there in zip(ref.evidence, available, strict=True) if not is_there]
     return Score(measures[options.measure], aspects=aspects, evidence={"cited": sorted(cited), "not_found": missing})

@@ -37,12 +37,12 @@ class FactsOptions(Options):
 
 def _replies(rollout: Rollout) -> Iterator[tuple[str, str]]:
     """What each call of a tool returned, and what all calls up to it said, as words."""
-    asked = ""
+    arguments = ""
     for message in rollout.messages:
         for call in message.tool_calls:
-            asked += f" {_said(call.arguments)} "
+            arguments += f" {_said(call.arguments)} "
         if message.role == "tool":
-            yield f" {folded(message.text)} ", asked
+            yield f" {folded(message.text)} ", arguments
 
 
 def _said(arguments: str) -> str:
@@ -66,20 +66,20 @@ def fact_coverage(rollout: Rollout, ref: FactsReference, options: FactsOptions) 
     it writes is no evidence. A rollout without calls covers nothing.
     """
     ways = [[f" {folded(way)} " for way in ways_of(point)] for point in ref.facts]
-    seen: set[int] = set()
+    covered: set[int] = set()
     curve: list[float] = []
     hits = 0
-    for text, asked in _replies(rollout):
+    for text, arguments in _replies(rollout):
         # A tool may repeat what it was asked: what the policy wrote first was not brought to light.
         supported = {
             place
-            for place, written in enumerate(ways)
-            if any(way in text and (place in seen or way not in asked) for way in written)
+            for place, wordings in enumerate(ways)
+            if any(way in text and (place in covered or way not in arguments) for way in wordings)
         }
         hits += bool(supported)
-        seen |= supported
-        curve.append(len(seen) / len(ways))
-    calls, coverage = len(curve), len(seen) / len(ways)
+        covered |= supported
+        curve.append(len(covered) / len(ways))
+    calls, coverage = len(curve), len(covered) / len(ways)
     answer = visible(rollout.response, rollout.reasoning_marks).text
     report = check_citations(rollout.response, [], marks=rollout.reasoning_marks, question=rollout.prompt)
     attempted = any(map(str.isalnum, answer)) and not report.abstains
@@ -91,6 +91,6 @@ def fact_coverage(rollout: Rollout, ref: FactsReference, options: FactsOptions) 
         "attempted": float(attempted),
         "premature": float(attempted and coverage < 1.0),
     }
-    missing = [point for place, point in enumerate(ref.facts) if place not in seen]
+    missing = [point for place, point in enumerate(ref.facts) if place not in covered]
     value = coverage if options.measure == "coverage" else precision or 0.0
     return Score(value, "" if calls else "no_calls", aspects=aspects, evidence={"curve": curve, "not_seen": missing})

@@ -58,38 +58,38 @@ def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOp
     unnamed = {"wmse": _error(right, {})}
     if text is None:
         return replace(nothing_taken(options), aspects=unnamed)
-    named = _graded(text)
-    if named is None:
+    grades = _graded(text)
+    if grades is None:
         note = "the answer is one JSON object of clips with grades from 0"
         return Score(None, "malformed", aspects=unnamed, note=note)
-    if not named:
+    if not grades:
         return Score(None, "no_answer", aspects=unnamed, note="no clip is named")
-    hits = len(named.keys() & right.keys())
-    precision, recall = hits / len(named), hits / len(right)
+    hits = len(grades.keys() & right.keys())
+    precision, recall = hits / len(grades), hits / len(right)
     f2 = 5 * precision * recall / (4 * precision + recall) if hits else 0.0
-    error = _error(right, named)
+    error = _error(right, grades)
     value = (1 - options.grades) * f2 + options.grades / (1 + error) if hits else 0.0
     aspects = {"f2": f2, "precision": precision, "recall": recall, "wmse": error}
     return Score(min(1.0, value), aspects=aspects)
 
 
-def _error(right: Mapping[str, float], named: Mapping[str, float]) -> float:
+def _error(right: Mapping[str, float], grades: Mapping[str, float]) -> float:
     """Mean squared error of the grades, weighted by the right ones."""
     total = math.fsum(right.values())
-    return min(1e300, math.fsum(grade / total * min(abs(grade - named.get(name, 0.0)), 1e150) ** 2
+    return min(1e300, math.fsum(grade / total * min(abs(grade - grades.get(name, 0.0)), 1e150) ** 2
                                 for name, grade in right.items()))  # fmt: skip
 
 
 def _graded(text: str) -> dict[str, float] | None:
     """Clips with grades above 0; None for what is no such object."""
     try:
-        read: Any = strict_json(text)
+        value: Any = strict_json(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(read, dict) or len(read) > _MOST:
+    if not isinstance(value, dict) or len(value) > _MOST:
         return None
     grades: dict[str, float] = {}
-    for name, grade in read.items():
+    for name, grade in value.items():
         if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade < math.inf:
             return None
         if name.strip() in grades:

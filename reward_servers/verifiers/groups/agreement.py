@@ -39,7 +39,7 @@ def _answers(group: Group, options: AgreementOptions) -> list[str]:
     return [_FORM.of(taken(rollout, options) or "") for rollout in group]
 
 
-def _clusters(answers: Sequence[str], same: Same) -> list[list[int]]:
+def _clusters(answers: Sequence[str], is_same: Same) -> list[list[int]]:
     """Members of each cluster, greedily: an answer joins the first cluster whose first member it equals.
 
     Empty answers are clusters of their own.
@@ -47,7 +47,7 @@ def _clusters(answers: Sequence[str], same: Same) -> list[list[int]]:
     clusters: list[list[int]] = []
     for place, answer in enumerate(answers):
         joined = next(
-            (cluster for cluster in clusters if answer and answers[cluster[0]] and same(cluster[0], place)), None
+            (cluster for cluster in clusters if answer and answers[cluster[0]] and is_same(cluster[0], place)), None
         )
         if joined is None:
             clusters.append([place])

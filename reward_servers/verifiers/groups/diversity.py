@@ -41,13 +41,15 @@ def diversity(group: Group, options: DiversityOptions) -> Sequence[Score]:
     """
     if (refused := too_large(group, _MOST)) is not None:
         return refused
-    texts = [similarity.words(visible(one.response, one.reasoning_marks).text)[:_WORDS] for one in group]
+    texts = [similarity.words(visible(member.response, member.reasoning_marks).text)[:_WORDS] for member in group]
     size = len(texts)
     alike = [[0.0] * size for _ in range(size)]
-    for one in range(size):
-        for other in range(one):
-            if texts[one] and texts[other]:
-                alike[one][other] = alike[other][one] = similarity.rouge(texts[one], texts[other])[options.metric]
+    for later in range(size):
+        for earlier in range(later):
+            if texts[later] and texts[earlier]:
+                alike[later][earlier] = alike[earlier][later] = similarity.rouge(texts[later], texts[earlier])[
+                    options.metric
+                ]
     scores = []
     for place, text in enumerate(texts):
         others = [alike[place][other] for other in range(size) if other != place and texts[other]]

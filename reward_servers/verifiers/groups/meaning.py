@@ -50,10 +50,10 @@ class _Answers:
             FaultError: The judge gave no verdict.
         """
         clusters: list[list[int]] = []
-        known: dict[str, int] = {}
+        numbers: dict[str, int] = {}
         for place, text in enumerate(self.texts):
             form = _FORM.of(text)
-            number = known.get(form) if form else None
+            number = numbers.get(form) if form else None
             number = await self._joined(place, clusters) if form and number is None else number
             if number is None:
                 number = len(clusters)
@@ -62,7 +62,7 @@ class _Answers:
             if place in self.provoked:
                 self.texts[place] = ""
             elif form:
-                known[form] = number
+                numbers[form] = number
         return clusters
 
     async def _joined(self, place: int, clusters: Sequence[Sequence[int]]) -> int | None:
@@ -88,10 +88,12 @@ class _Answers:
             raise replies.fault("questions about meaning")
         return len(replies.verdicts) == 2 and all(verdict.score >= 0.5 for verdict in replies.verdicts.values())
 
-    async def _says(self, rollout: Rollout, text: str, other: str) -> Any:
-        asked = {**self._ask, "protocol": "equivalence"}
-        reference = json.dumps({"answer": other}).encode()
-        return await self._ctx.score("judge", replace(rollout, content=text), reference=reference, options=asked)
+    async def _says(self, rollout: Rollout, text: str, answer: str) -> Any:
+        judge_options = {**self._ask, "protocol": "equivalence"}
+        reference = json.dumps({"answer": answer}).encode()
+        return await self._ctx.score(
+            "judge", replace(rollout, content=text), reference=reference, options=judge_options
+        )
 
 
 @verifier(

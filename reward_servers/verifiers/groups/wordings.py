@@ -51,22 +51,22 @@ def wordings(group: Group, options: WordingsOptions) -> Sequence[Score]:
     if (refused := too_large(group, _MOST)) is not None:
         return refused
     rollouts = list(group)
-    named = [_field(rollout, options.field) for rollout in rollouts]
-    if len(set(map(repr, named))) < 2:
+    wordings_of = [_field(rollout, options.field) for rollout in rollouts]
+    if len(set(map(repr, wordings_of))) < 2:
         reason = f"metadata.{options.field}: the group has one wording; give rollouts of two or more"
         raise CallerError(reason, code="one_wording")
-    overlap = _overlap(rollouts, named, options.retrieved) if options.retrieved else None
+    overlap = _overlap(rollouts, wordings_of, options.retrieved) if options.retrieved else None
     answers = [similarity.words(taken(rollout, options) or "")[:_WORDS] for rollout in rollouts]
     scores = []
-    for words, own in zip(answers, named, strict=True):
-        other_texts = [text for text, name in zip(answers, named, strict=True) if text and name != own]
+    for words, own in zip(answers, wordings_of, strict=True):
+        other_texts = [text for text, name in zip(answers, wordings_of, strict=True) if text and name != own]
         aspects = {"compared": float(len(other_texts)), "retrieved": overlap}
         if not words:
             scores.append(Score(None, "no_answer", aspects={**aspects, "compared": 0.0}))
         elif not other_texts:
             scores.append(Score(0.0, "undecided", aspects=aspects, note="no other wording has an answer"))
         else:
-            alike = [_likeness(words, other, options) for other in other_texts]
+            alike = [_likeness(words, other_text, options) for other_text in other_texts]
             scores.append(Score(min(1.0, sum(alike) / len(alike)), aspects=aspects))
     return scores
 
@@ -78,9 +78,9 @@ def _field(rollout: Rollout, name: str) -> Any:
     return value
 
 
-def _overlap(rollouts: Sequence[Rollout], named: Sequence[Any], name: str) -> float:
+def _overlap(rollouts: Sequence[Rollout], wording_names: Sequence[Any], name: str) -> float:
     """Overlap of what was retrieved for the wordings: of each, what its first rollout says."""
-    first = {repr(own): rollout for rollout, own in reversed(list(zip(rollouts, named, strict=True)))}
+    first = {repr(own): rollout for rollout, own in reversed(list(zip(rollouts, wording_names, strict=True)))}
     sets = []
     for rollout in first.values():
         documents = _field(rollout, name)
@@ -90,7 +90,7 @@ def _overlap(rollouts: Sequence[Rollout], named: Sequence[Any], name: str) -> fl
     return set_overlap(sets)
 
 
-def _likeness(words: list[str], other: list[str], options: WordingsOptions) -> float:
+def _likeness(words: list[str], other_words: list[str], options: WordingsOptions) -> float:
     if options.metric == "bleu":
-        return similarity.bleu(words, other, smoothing=options.smoothing)
-    return similarity.rouge(words, other)[options.metric]
+        return similarity.bleu(words, other_words, smoothing=options.smoothing)
+    return similarity.rouge(words, other_words)[options.metric]

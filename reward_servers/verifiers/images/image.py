@@ -85,32 +85,32 @@ def _reference(text: str) -> Image:
 
 def _asked(ref: ImageReference) -> set[str]:
     """The checks that a reference asks for."""
-    asked = {"size"} if ref.width is not None or ref.height is not None else set()
-    asked |= {"aspect"} if ref.aspect is not None else set()
-    asked |= {"palette", "colours"} if ref.colours else set()
-    return asked | ({"similarity"} if ref.image is not None else set())
+    names = {"size"} if ref.width is not None or ref.height is not None else set()
+    names |= {"aspect"} if ref.aspect is not None else set()
+    names |= {"palette", "colours"} if ref.colours else set()
+    return names | ({"similarity"} if ref.image is not None else set())
 
 
 def _checks(picture: Image, ref: ImageReference, options: ImageOptions) -> dict[str, float]:
-    found: dict[str, float] = {}
-    wanted = [(picture.width, ref.width), (picture.height, ref.height)]
+    values: dict[str, float] = {}
+    sides = [(picture.width, ref.width), (picture.height, ref.height)]
     if ref.width is not None or ref.height is not None:
-        found["size"] = float(all(side is None or abs(given - side) <= options.pixels for given, side in wanted))
+        values["size"] = float(all(side is None or abs(actual - side) <= options.pixels for actual, side in sides))
     if ref.aspect is not None:
         match = _ASPECT.fullmatch(ref.aspect)
         assert match is not None
         right = float(match[1]) / float(match[2])
-        found["aspect"] = float(abs(picture.width / picture.height / right - 1) <= options.aspect_error)
+        values["aspect"] = float(abs(picture.width / picture.height / right - 1) <= options.aspect_error)
     if ref.colours:
-        colours = [(int(one[-6:-4], 16), int(one[-4:-2], 16), int(one[-2:], 16)) for one in ref.colours]
-        found["palette"], found["colours"] = colour_share(picture, colours, options.distance)
+        colours = [(int(colour[-6:-4], 16), int(colour[-4:-2], 16), int(colour[-2:], 16)) for colour in ref.colours]
+        values["palette"], values["colours"] = colour_share(picture, colours, options.distance)
     if ref.image is not None:
         right_image = _reference(ref.image)
         if min(right_image.width, right_image.height) < SMALLEST:
             raise DatasetError(f"reference.image: {SMALLEST} pixels a side are needed")
-        same = (picture.width, picture.height) == (right_image.width, right_image.height)
-        found["similarity"] = max(0.0, structural_similarity(picture, right_image)) if same else 0.0
-    return found
+        same_size = (picture.width, picture.height) == (right_image.width, right_image.height)
+        values["similarity"] = max(0.0, structural_similarity(picture, right_image)) if same_size else 0.0
+    return values
 
 
 @verifier(
@@ -137,9 +137,9 @@ def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score
         picture = read_image(data, _LIMITS)
     except MediaError as error:
         return Score(None, error.reason, aspects=nothing, note=str(error))
-    found = _checks(picture, ref, options)
+    values = _checks(picture, ref, options)
     least = {"palette": options.min_palette, "similarity": options.min_similarity}
-    held = all(value >= least.get(name, 1.0) for name, value in found.items())
-    mean = sum(found.values()) / len(found) if found else 1.0
-    aspects = {"width": float(picture.width), "height": float(picture.height), **dict.fromkeys(_CHECKS), **found}
-    return Score(mean if options.grade == "mean" else float(held), aspects=aspects)
+    passes = all(value >= least.get(name, 1.0) for name, value in values.items())
+    mean = sum(values.values()) / len(values) if values else 1.0
+    aspects = {"width": float(picture.width), "height": float(picture.height), **dict.fromkeys(_CHECKS), **values}
+    return Score(mean if options.grade == "mean" else float(passes), aspects=aspects)

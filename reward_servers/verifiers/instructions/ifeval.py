@@ -65,24 +65,24 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
     `share_loose` those of its instructions, `instruction_1`, `instruction_2`, ... say of each, in the reference's
     order, whether it is followed in the mode asked for: what the method `mapl` takes apart.
     """
-    asked = _instructions(ref)
+    instructions = _instructions(ref)
     answer = visible(rollout.response, rollout.reasoning_marks).text
     if not answer.strip():
         return Score.floor("no_answer", "there is no text")
-    strictly = [instruction.followed(answer) for instruction in asked]
+    strictly = [instruction.followed(answer) for instruction in instructions]
     forms = loosely(answer)
     loose = [
         held or any(instruction.followed(form) for form in forms)
-        for instruction, held in zip(asked, strictly, strict=True)
+        for instruction, held in zip(instructions, strictly, strict=True)
     ]
     aspects = {
         "strict": float(all(strictly)),
         "loose": float(all(loose)),
-        "share_strict": sum(strictly) / len(asked),
-        "share_loose": sum(loose) / len(asked),
+        "share_strict": sum(strictly) / len(instructions),
+        "share_loose": sum(loose) / len(instructions),
     }
     held = strictly if options.mode == "strict" else loose
     aspects |= {f"instruction_{place}": float(followed) for place, followed in enumerate(held, 1)}
-    failed = [instruction.name for instruction, followed in zip(asked, held, strict=True) if not followed]
+    failed = [instruction.name for instruction, followed in zip(instructions, held, strict=True) if not followed]
     value = aspects[options.mode if options.grade == "all" else f"share_{options.mode}"]
     return Score(value, aspects=aspects, note=", ".join(failed)[:500], feedback={"failed": failed})

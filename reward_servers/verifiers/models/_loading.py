@@ -128,5 +128,5 @@ def no_room(tokens: int, most: int) -> Fault:
         tokens: Of the prompt.
         most: That the model takes.
     """
-    what = f"prompt: {tokens} tokens leave no room for a response within {most}"
-    return DatasetError(what, code="prompt_too_long").to_fault()
+    message = f"prompt: {tokens} tokens leave no room for a response within {most}"
+    return DatasetError(message, code="prompt_too_long").to_fault()

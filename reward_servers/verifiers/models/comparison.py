@@ -29,7 +29,7 @@ class ComparisonSettings(ModelSettings):
     @field_validator("layout")
     @classmethod
     def _check(cls, value: str) -> str:
-        if missing := [one for one in _PLACES if value.count(f"{{{one}}}") != 1]:
+        if missing := [place for place in _PLACES if value.count(f"{{{place}}}") != 1]:
             raise ValueError(f"needs {{{missing[0]}}} once")
         return value
 
@@ -80,28 +80,31 @@ class Comparison(OneByOne):
         own = seen(item.rollout)
         if isinstance(own, Score):
             return own
-        prompt, other = item.rollout.prompt, item.ref.opponent
-        one_way = laid_out(self._layout, prompt, own, other)
-        other_way = laid_out(self._layout, prompt, other, own)
+        prompt, opponent = item.rollout.prompt, item.ref.opponent
+        one_way = laid_out(self._layout, prompt, own, opponent)
+        other_way = laid_out(self._layout, prompt, opponent, own)
         orders = (self._model.single(one_way), self._model.single(other_way))
-        longest = max(len(one.ids) for one in orders)
+        longest = max(len(encoded.ids) for encoded in orders)
         if longest > self._model.max_length:
-            return self._too_long(prompt, own, other, longest)
-        if not min(len(one.ids) for one in orders):
+            return self._too_long(prompt, own, opponent, longest)
+        if not min(len(encoded.ids) for encoded in orders):
             return Score.floor("no_answer", "the model's tokenizer has no token for the response")
-        item.context.usage.input_tokens += sum(len(one.ids) for one in orders)
+        item.context.usage.input_tokens += sum(len(encoded.ids) for encoded in orders)
         return _Prepared(orders)
 
-    def _too_long(self, prompt: str, own: str, other: str, longest: int) -> Score | Fault:
+    def _too_long(self, prompt: str, own: str, opponent: str, longest: int) -> Score | Fault:
         """What becomes of two responses that do not fit together: the longer one is what is too long."""
         most = self._model.max_length
-        texts = ("", own, other)
-        bare, mine, theirs = (len(self._model.single(laid_out(self._layout, prompt, one, "")).ids) for one in texts)
+        texts = ("", own, opponent)
+        bare, own_count, count = (
+            len(self._model.single(laid_out(self._layout, prompt, text, "")).ids) for text in texts
+        )
         if bare >= most:
             return no_room(bare, most)
-        if theirs > mine:
-            what = f"opponent: {theirs - bare} tokens, beside {mine - bare} of the response, do not fit within {most}"
-            return DatasetError(what, code=OPPONENT_TOO_LONG).to_fault()
+        if count > own_count:
+            counts = f"{count - bare} tokens, beside {own_count - bare} of the response"
+            message = f"opponent: {counts}, do not fit within {most}"
+            return DatasetError(message, code=OPPONENT_TOO_LONG).to_fault()
         return Score.floor("limit", f"{longest} tokens, of at most {most}")
 
     def _scored(self, item: Item) -> Score | Fault:

@@ -86,31 +86,31 @@ class ImageText(OneByOne):
             image = read_image(data, _LIMITS)
         except MediaError as error:
             return Score.floor(error.reason, f"the response holds {error}")
-        asked = self._model.asked(item.rollout.prompt)
-        if asked.cut and item.options.truncation == "refuse":
-            what = f"prompt: {asked.cut + len(asked.ids)} tokens, of at most {len(asked.ids)}"
-            return DatasetError(what, code="prompt_too_long").to_fault()
-        return _Prepared(asked, image)
+        prompt = self._model.asked(item.rollout.prompt)
+        if prompt.cut and item.options.truncation == "refuse":
+            message = f"prompt: {prompt.cut + len(prompt.ids)} tokens, of at most {len(prompt.ids)}"
+            return DatasetError(message, code="prompt_too_long").to_fault()
+        return _Prepared(prompt, image)
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared
         options: ImageTextOptions = item.options
-        seen = self._model.see(prepared.asked, prepared.image)
-        if not math.isfinite(seen.raw) or (seen.cosine is not None and not math.isfinite(seen.cosine)):
-            return ServiceError(f"the model gave {seen.raw}", code="not_finite").to_fault()
+        output = self._model.see(prepared.asked, prepared.image)
+        if not math.isfinite(output.raw) or (output.cosine is not None and not math.isfinite(output.cosine)):
+            return ServiceError(f"the model gave {output.raw}", code="not_finite").to_fault()
         evidence = {
             "model": self._model.fingerprint,
             "picture": prepared.image.digest,
             "tokens": len(prepared.asked.ids),
             "cut": prepared.asked.cut,
         }
-        value = self._value(seen, options.scale)
-        return Score(value, aspects={"raw": seen.raw, "cosine": seen.cosine}, evidence=evidence)
+        value = self._value(output, options.scale)
+        return Score(value, aspects={"raw": output.raw, "cosine": output.cosine}, evidence=evidence)
 
-    def _value(self, seen: Seen, scale: str) -> float:
-        if seen.cosine is not None and scale in ("auto", "cosine"):
-            return min(1.0, max(0.0, seen.cosine))
-        standard = (seen.raw - self._settings.mean) / self._settings.std
+    def _value(self, output: Seen, scale: str) -> float:
+        if output.cosine is not None and scale in ("auto", "cosine"):
+            return min(1.0, max(0.0, output.cosine))
+        standard = (output.raw - self._settings.mean) / self._settings.std
         if scale == "linear":
             return self._settings.linear(standard)
         return 0.5 * (1.0 + math.tanh(standard / 2.0))

@@ -91,26 +91,28 @@ class Likelihood(OneByOne):
         if isinstance(text, Score):
             return text
         if options.of == "reference" and not item.ref.answers:
-            what = 'answer: is missing; of = "reference" needs it, of = "response" does not'
-            return DatasetError(what, code="missing_reference").to_fault()
+            message = 'answer: is missing; of = "reference" needs it, of = "response" does not'
+            return DatasetError(message, code="missing_reference").to_fault()
         try:
             if options.of == "response":
-                found = [self._model.after(prompt, "", text)]
+                candidates = [self._model.after(prompt, "", text)]
             else:
-                found = [self._model.after(prompt, text + options.lead, one) for one in item.ref.answers]
+                candidates = [
+                    self._model.after(prompt, text + options.lead, candidate) for candidate in item.ref.answers
+                ]
         except EncodingError as error:
             return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()
-        if any(one.start == 0 for one in found):
+        if any(candidate.start == 0 for candidate in candidates):
             return CallerError("prompt: it has no token to begin with; give a prompt", code="no_prompt").to_fault()
-        if any(one.start == len(one.ids) for one in found):
+        if any(candidate.start == len(candidate.ids) for candidate in candidates):
             if options.of == "response":
                 return Score.floor("no_answer", "the model's tokenizer has no token for the response")
             return DatasetError("answer: the model's tokenizer has no token for it", code="unusable_answer").to_fault()
-        longest = max(len(one.ids) for one in found)
+        longest = max(len(candidate.ids) for candidate in candidates)
         if longest > self._model.max_length:
             return self._too_long(item, longest)
-        item.context.usage.input_tokens += sum(len(one.ids) for one in found)
-        return _Prepared(tuple(found))
+        item.context.usage.input_tokens += sum(len(candidate.ids) for candidate in candidates)
+        return _Prepared(tuple(candidates))
 
     def _too_long(self, item: Item, longest: int) -> Score | Fault:
         """The floor of a response that does not fit; a fault where without it there is no room either."""
@@ -119,17 +121,17 @@ class Likelihood(OneByOne):
         if options.of == "response":
             without = self._model.after(prompt, "", "").start
         else:
-            without = max(len(self._model.after(prompt, options.lead, one).ids) for one in item.ref.answers)
+            without = max(len(self._model.after(prompt, options.lead, answer).ids) for answer in item.ref.answers)
         if without >= most:
-            what = f"{without} tokens without the response leave no room for it within {most}"
-            return DatasetError(what, code="prompt_too_long").to_fault()
+            message = f"{without} tokens without the response leave no room for it within {most}"
+            return DatasetError(message, code="prompt_too_long").to_fault()
         return Score.floor("limit", f"{longest} tokens, of at most {most}")
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared
         options: LikelihoodOptions = item.options
-        logs = [self._model.log_likelihoods(one) for one in prepared.candidates]
-        values = [_reduced(one, options.reduce) for one in logs]
+        logs = [self._model.log_likelihoods(candidate) for candidate in prepared.candidates]
+        values = [_reduced(log_chances, options.reduce) for log_chances in logs]
         if not all(map(math.isfinite, values)):
             return ServiceError("the model gave what is no probability", code="not_finite").to_fault()
         place = max(range(len(values)), key=values.__getitem__)

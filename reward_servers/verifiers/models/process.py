@@ -44,7 +44,7 @@ class _Prepared:
 def _last_message(rollout: Rollout) -> int:
     """The message that ``response`` is the text of."""
     messages = rollout.messages
-    places = [place for place, one in enumerate(messages) if one.role == "assistant" and one.text]
+    places = [place for place, message in enumerate(messages) if message.role == "assistant" and message.text]
     return places[-1] if places else 0
 
 
@@ -84,7 +84,7 @@ class Process(OneByOne):
         steps = split_steps(text, item.options.split)
         if not steps:
             return Score.floor("no_answer", "the response has no step")
-        laid = self._model.lay(item.rollout.prompt, [text[one.start : one.end] for one in steps])
+        laid = self._model.lay(item.rollout.prompt, [text[step.start : step.end] for step in steps])
         if laid.prompt_tokens >= self._model.max_length:
             return no_room(laid.prompt_tokens, self._model.max_length)
         if len(laid.ids) > self._model.max_length:
@@ -106,8 +106,8 @@ class Process(OneByOne):
             "steps": float(len(chances)),
         }
         steps = [
-            StepScore(one.start, one.end, chance, prepared.message)
-            for one, chance in zip(prepared.steps, chances, strict=True)
+            StepScore(step.start, step.end, chance, prepared.message)
+            for step, chance in zip(prepared.steps, chances, strict=True)
         ]
         evidence = {"model": self._model.fingerprint, "tokens": len(prepared.laid.ids)}
         return Score(aspects[options.aggregate], aspects=aspects, steps=steps, evidence=evidence)

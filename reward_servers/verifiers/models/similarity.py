@@ -91,31 +91,33 @@ class Similarity(OneByOne):
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Encode the response and what it is compared with."""
         options: SimilarityOptions = item.options
-        asked = options.against == "prompt"
-        others = (item.rollout.prompt,) if asked else item.ref.answers
-        source = "the prompt" if asked else "reference.answer"
-        if not any(one.strip() for one in others):
+        against_prompt = options.against == "prompt"
+        others = (item.rollout.prompt,) if against_prompt else item.ref.answers
+        source = "the prompt" if against_prompt else "reference.answer"
+        if not any(text.strip() for text in others):
             return DatasetError(f"{source} is missing, and is compared with", code="missing_reference").to_fault()
         text = taken(item.rollout, options)
-        wanted = options.embedding and isinstance(self._model, TextModel)
-        if text is None and not wanted:
+        with_vector = options.embedding and isinstance(self._model, TextModel)
+        if text is None and not with_vector:
             return nothing_taken(options)
         texts = tuple(self._model.encoded(text or "", others))
-        longest, most = [len(one.ids) for one in texts], self._model.max_length
+        longest, most = [len(encoded.ids) for encoded in texts], self._model.max_length
         if isinstance(self._model, TextModel):
             alone = longest[1:]
         else:
-            alone = longest if max(longest) <= most else [len(one.ids) for one in self._model.encoded("", others)]
+            alone = (
+                longest if max(longest) <= most else [len(encoded.ids) for encoded in self._model.encoded("", others)]
+            )
         if max(alone) > most:
-            what = f"{source} has {max(alone)} tokens, and the model takes {most}"
-            return DatasetError(what, code="reference_too_long").to_fault()
+            message = f"{source} has {max(alone)} tokens, and the model takes {most}"
+            return DatasetError(message, code="reference_too_long").to_fault()
         if not min(alone):
             return DatasetError(
                 f"{source}: the model's tokenizer has no token for it", code="unusable_answer"
             ).to_fault()
         if max(longest) > most:
             return Score.floor("limit", f"{max(longest)} tokens, of at most {most}")
-        if not longest[0] and not wanted:
+        if not longest[0] and not with_vector:
             return nothing_taken(options)
         item.context.usage.input_tokens += sum(longest)
         return _Prepared(texts, text is None or not longest[0])
@@ -125,16 +127,16 @@ class Similarity(OneByOne):
         options: SimilarityOptions = item.options
         if prepared.is_empty:
             return self._nothing(prepared, options)
-        found = self._model.closest(prepared.texts)
-        if not math.isfinite(found.raw):
-            return ServiceError(f"the model gave {found.raw}", code="not_finite").to_fault()
-        evidence: dict[str, Any] = {"model": self._model.fingerprint, "reference": found.place}
-        if options.embedding and found.vector:
-            evidence |= {"embedding": found.vector, "other": found.other}
-        return Score(found.value, aspects={"raw": found.raw}, evidence=evidence)
+        closest = self._model.closest(prepared.texts)
+        if not math.isfinite(closest.raw):
+            return ServiceError(f"the model gave {closest.raw}", code="not_finite").to_fault()
+        evidence: dict[str, Any] = {"model": self._model.fingerprint, "reference": closest.place}
+        if options.embedding and closest.vector:
+            evidence |= {"embedding": closest.vector, "other": closest.other}
+        return Score(closest.value, aspects={"raw": closest.raw}, evidence=evidence)
 
     def _nothing(self, prepared: _Prepared, options: SimilarityOptions) -> Score:
         """The floor of a response without text, whose vector is zero and so similar to nothing."""
         assert isinstance(self._model, TextModel)
-        other: list[float] = self._model.vector(prepared.texts[1]).tolist()
-        return replace(nothing_taken(options), evidence={"embedding": [0.0] * len(other), "other": other})
+        vector: list[float] = self._model.vector(prepared.texts[1]).tolist()
+        return replace(nothing_taken(options), evidence={"embedding": [0.0] * len(vector), "other": vector})

@@ -59,7 +59,7 @@ class Value(OneByOne):
             self._model = ValueModel(settings.path, settings.max_length, **settings.where())
 
     def _scored(self, item: Item) -> Score | Fault:
-        history = [(one.prompt, one.outcome) for one in item.ref.history]
+        history = [(attempt.prompt, attempt.outcome) for attempt in item.ref.history]
         mean, deviation, prior = self._model.value(item.rollout.prompt, history)
         if not all(map(math.isfinite, (mean, deviation, prior))):
             return ServiceError(f"the model gave {[mean, deviation, prior]}", code="not_finite").to_fault()

@@ -47,16 +47,18 @@ def agent_form(rollout: Rollout, options: AgentFormOptions) -> Score:
     parts = [_parts(turn, options) for turn in own]
     if all(part == [] for part in parts):
         return Score(None, "malformed", aspects=dict.fromkeys(_RULES, 0.0), note="there is no tag")
-    held = {
+    rules = {
         "balanced": all(part is not None for part in parts),
         "order": all(_in_order(part, turn, options) for part, turn in zip(parts, own, strict=True)),
         "turns": _by_turns(turns),
         "result": [_results(part, options) for part in parts] == [0] * (len(own) - 1) + [1],
     }
-    value = sum(held.values()) / len(_RULES) if options.grade == "share" else float(all(held.values()))
-    broken = [name for name, kept in held.items() if not kept]
+    value = sum(rules.values()) / len(_RULES) if options.grade == "share" else float(all(rules.values()))
+    broken = [name for name, holds in rules.items() if not holds]
     code = "malformed" if broken else "accepted"
-    return Score(value, code, aspects={name: float(kept) for name, kept in held.items()}, feedback={"failed": broken})
+    return Score(
+        value, code, aspects={name: float(holds) for name, holds in rules.items()}, feedback={"failed": broken}
+    )
 
 
 def _parts(turn: Message, options: AgentFormOptions) -> list[tuple[str, str]] | None:
@@ -85,16 +87,16 @@ def _parts(turn: Message, options: AgentFormOptions) -> list[tuple[str, str]] | 
 def _in_order(parts: Sequence[tuple[str, str]] | None, turn: Message, options: AgentFormOptions) -> bool:
     if not parts:
         return False
-    first, *rest = [name for name, _ in parts]
-    acts = {*rest, *([options.call] if turn.tool_calls else [])}
-    return first == options.thinking and options.thinking not in rest and len(acts) == 1 and all(w for _, w in parts)
+    first, *later = [name for name, _ in parts]
+    acts = {*later, *([options.call] if turn.tool_calls else [])}
+    return first == options.thinking and options.thinking not in later and len(acts) == 1 and all(w for _, w in parts)
 
 
 def _by_turns(turns: Sequence[Message]) -> bool:
     """Whether the agent begins, ends, and is answered between; the answers to several calls are one turn."""
     roles = ["agent" if turn.role == "assistant" else "others" for turn in turns]
     ends = roles[0] == roles[-1] == "agent"
-    return ends and not any(role == other == "agent" for role, other in pairwise(roles))
+    return ends and not any(role == following == "agent" for role, following in pairwise(roles))
 
 
 def _results(parts: Sequence[tuple[str, str]] | None, options: AgentFormOptions) -> int:

@@ -56,8 +56,10 @@ def behaviour(rollout: Rollout, options: BehaviourOptions) -> Score:
         "coded": sum(map(_does_something, fenced(text))) if options.code else 0,
         "phrased": sum(len(_whole(phrase).findall(text)) for phrase in options.phrases),
     }
-    shown = sum(counts.values()) >= options.min_places
-    return Score(float(shown), "" if shown else "not_shown", aspects={name: float(n) for name, n in counts.items()})
+    is_shown = sum(counts.values()) >= options.min_places
+    return Score(
+        float(is_shown), "" if is_shown else "not_shown", aspects={name: float(n) for name, n in counts.items()}
+    )
 
 
 def _without_comments(text: str) -> str:

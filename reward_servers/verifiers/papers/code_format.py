@@ -28,7 +28,7 @@ def code_format(rollout: Rollout, options: CodeFormatOptions) -> Score:
     @18ce6aed.
     """
     terms = form_of(rollout, options.unit)
-    answered = published.code_block(visible(rollout.response, rollout.reasoning_marks).text) is not None
-    held = terms.right > MALFORMED
-    aspects = {"right": terms.right, "wrong": terms.wrong, "answered": float(answered)}
-    return Score(float(held), "accepted" if held else "malformed", aspects=aspects)
+    has_code = published.code_block(visible(rollout.response, rollout.reasoning_marks).text) is not None
+    well_formed = terms.right > MALFORMED
+    aspects = {"right": terms.right, "wrong": terms.wrong, "answered": float(has_code)}
+    return Score(float(well_formed), "accepted" if well_formed else "malformed", aspects=aspects)

@@ -44,12 +44,12 @@ def grit(rollout: Rollout, ref: GritReference, options: GritOptions) -> Score:
     if not text.strip():
         more = {"without_repeats": 0.0} if options.repeats else {}
         return Score(None, "no_answer", aspects=more, note="the response is empty")
-    shown = visible(text, rollout.reasoning_marks).text
+    visible_text = visible(text, rollout.reasoning_marks).text
     parts = {
-        "answer_tag": published.answer_tag(shown),
+        "answer_tag": published.answer_tag(visible_text),
         "reasoning_tags": published.reasoning_tags(text),
         "grounded_boxes": published.grounded_boxes(text, count=ref.count),
-        "answer_bleu": published.answer_bleu(shown, ref.answer),
+        "answer_bleu": published.answer_bleu(visible_text, ref.answer),
     }
     if options.repeats:
         if not rollout.token_ids:

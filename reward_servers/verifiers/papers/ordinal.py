@@ -60,7 +60,7 @@ class OrdinalOptions(AnswerOptions):
 
     @model_validator(mode="after")
     def _check(self) -> OrdinalOptions:
-        if any(bound >= other for bound, other in pairwise(self.bounds)):
+        if any(bound >= following for bound, following in pairwise(self.bounds)):
             raise ValueError("bounds: each is larger than the one before")
         if self.high_class > len(self.bounds):
             raise ValueError(f"high_class: at most {len(self.bounds)}, the last class")
@@ -88,8 +88,8 @@ def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) ->
         return nothing_taken(options)
     numbers = _numbers(text)
     if numbers is None or len(numbers) != len(ref.values):
-        wanted = f"{len(ref.values)} numbers and nothing else"
-        return Score.floor("malformed", f"expected {wanted}" + (f", found {len(numbers)}" if numbers else ""))
+        expected = f"{len(ref.values)} numbers and nothing else"
+        return Score.floor("malformed", f"expected {expected}" + (f", found {len(numbers)}" if numbers else ""))
     scored = np.array(ref.values) > 0
     predicted, true = np.array(numbers)[scored], np.array(ref.values)[scored]
     guess, real = (np.searchsorted(options.bounds, values, side="right") for values in (predicted, true))

@@ -56,16 +56,16 @@ async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> 
         _ends_of_text(rollout.content, options) if isinstance(rollout.content, str) else _ends_of_turns(rollout),
         options.max_steps,
     )
-    asked: list[Content] = ["", *(_until(rollout, place) for place in places[:-1]), rollout.content]
+    contents: list[Content] = ["", *(_until(rollout, place) for place in places[:-1]), rollout.content]
     replies = await replies_to({
-        f"prefix {number}": ctx.score(options.verifier, replace(rollout, content=one), options=options.options)
-        for number, one in enumerate(asked)
+        f"prefix {number}": ctx.score(options.verifier, replace(rollout, content=content), options=options.options)
+        for number, content in enumerate(contents)
     })  # fmt: skip
     stopped = replies.stop("prefixes")
     if stopped is not None:
         return stopped
-    verdicts = [replies.verdicts[f"prefix {number}"] for number in range(len(asked))]
-    scores = [one.score for one in verdicts]
+    verdicts = [replies.verdicts[f"prefix {number}"] for number in range(len(contents))]
+    scores = [verdict.score for verdict in verdicts]
     aspects = {"steps": float(len(places))} | {f"prefix_{number}": score for number, score in enumerate(scores)}
     steps = []
     for number, (message, end) in enumerate(places, 1):
@@ -79,7 +79,7 @@ def _ends_of_text(text: str, options: PrefixesOptions) -> list[Place]:
     """Where each step ends."""
     begins, stops = len(text) - len(text.lstrip()), len(text.rstrip())
     ends = [
-        found.end() for found in _ENDS[options.cut].finditer(text) if begins < found.start() and found.end() < stops
+        match.end() for match in _ENDS[options.cut].finditer(text) if begins < match.start() and match.end() < stops
     ]
     return [(0, end) for end in (*ends, len(text))]
 
@@ -87,7 +87,7 @@ def _ends_of_text(text: str, options: PrefixesOptions) -> list[Place]:
 def _ends_of_turns(rollout: Rollout) -> list[Place]:
     """The turns of the policy, each with the length of its text."""
     turns = rollout.messages
-    return [(place, len(one.text)) for place, one in enumerate(turns) if one.role == "assistant"] or [(0, 0)]
+    return [(place, len(turn.text)) for place, turn in enumerate(turns) if turn.role == "assistant"] or [(0, 0)]
 
 
 def _until(rollout: Rollout, place: Place) -> Content:

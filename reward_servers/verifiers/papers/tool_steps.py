@@ -89,14 +89,14 @@ def tool_steps(rollout: Rollout, ref: ToolStepsReference, options: ToolStepsOpti
     if len(taken_steps) > _MOST:
         return Score.floor("limit", f"{len(taken_steps)} steps")
     pairs = list(zip(taken_steps, ref.steps, strict=False))  # either side may have more
-    rewards = [tool_step_reward(step.text, wanted, of=options.overlap) for step, wanted in pairs]
+    rewards = [tool_step_reward(step.text, right, of=options.overlap) for step, right in pairs]
     rewards += [_LOWEST] * (max(len(taken_steps), len(ref.steps)) - len(pairs))
-    compared = [(step.text, wanted) for step, wanted in pairs if wanted is not None]
-    count = sum(wanted is not None for wanted in ref.steps)
+    compared = [(step.text, right) for step, right in pairs if right is not None]
+    count = sum(right is not None for right in ref.steps)
     aspects = {
-        "called": sum((")]" in text) == (")]" in wanted) for text, wanted in compared) / count,
-        "overlap": sum(token_overlap(wanted, text, of=options.overlap) for text, wanted in compared) / count,
-        "exact": sum(_same_calls(text, wanted) for text, wanted in compared) / count,
+        "called": sum((")]" in text) == (")]" in right) for text, right in compared) / count,
+        "overlap": sum(token_overlap(right, text, of=options.overlap) for text, right in compared) / count,
+        "exact": sum(_same_calls(text, right) for text, right in compared) / count,
         "steps": float(len(taken_steps)),
     }
     steps = [
@@ -137,14 +137,14 @@ def _written(turn: Message, rollout: Rollout) -> str:
     return f"{text}\n[{', '.join(calls)}]" if calls else text
 
 
-def _same_calls(text: str, wanted: str) -> bool:
+def _same_calls(text: str, right: str) -> bool:
     """Whether two steps make the same calls, in order; where none is wanted, whether none is made."""
-    calls, wanted_calls = _calls(text), _calls(wanted)
+    calls, wanted_calls = _calls(text), _calls(right)
     if calls is None or wanted_calls is None:
         return calls is wanted_calls
     return len(calls) == len(wanted_calls) and all(
-        call.name == other.name and all(same_arguments(call.arguments, other.arguments, _RULES).values())
-        for call, other in zip(calls, wanted_calls, strict=True)
+        call.name == right_call.name and all(same_arguments(call.arguments, right_call.arguments, _RULES).values())
+        for call, right_call in zip(calls, wanted_calls, strict=True)
     )
 
 

@@ -65,8 +65,8 @@ def recommendation(rollout: Rollout, ref: RecommendationReference, options: Reco
         "recall": retrieval.recall(hits, possible, options.length),
         "ndcg": retrieval.ndcg(hits, possible, options.length),
     } | _by_rank(hits)
-    shown = [f"{title} ({year})" for title, year in items[: options.length]]
-    return Score(aspects["ndcg"], aspects=aspects, evidence={"items": shown, "hits": hits})
+    listed = [f"{title} ({year})" for title, year in items[: options.length]]
+    return Score(aspects["ndcg"], aspects=aspects, evidence={"items": listed, "hits": hits})
 
 
 def _by_rank(hits: Sequence[float]) -> dict[str, float]:

@@ -42,10 +42,10 @@ def _scores(answer: str) -> dict[str, float] | None:
     return {name: float(value) for name, value in decoded.items()} if usable else None
 
 
-def _divergence(given: Sequence[float], right: Sequence[float]) -> float:
+def _divergence(stated: Sequence[float], right: Sequence[float]) -> float:
     """Jensen-Shannon divergence, base 2, of two lists of scores as distributions; a list of zeros is uniform."""
-    p, q = (_distribution(scores) for scores in (given, right))
-    middle = [(a + other) / 2 for a, other in zip(p, q, strict=True)]
+    p, q = (_distribution(scores) for scores in (stated, right))
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
     return (_divergence_from(p, middle) + _divergence_from(q, middle)) / 2
 
 
@@ -55,7 +55,7 @@ def _distribution(scores: Sequence[float]) -> list[float]:
 
 
 def _divergence_from(p: Sequence[float], middle: Sequence[float]) -> float:
-    return sum(a * math.log2(a / other) for a, other in zip(p, middle, strict=True) if a > 0)
+    return sum(a * math.log2(a / b) for a, b in zip(p, middle, strict=True) if a > 0)
 
 
 @verifier(
@@ -86,11 +86,11 @@ def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions
     return Score(value, "accepted", aspects=parts, evidence={"scores": dict(list(scores.items())[:_SHOWN])})
 
 
-def _terms(given: Mapping[str, float], right: Mapping[str, float], k: int) -> dict[str, float]:
+def _terms(stated: Mapping[str, float], right: Mapping[str, float], k: int) -> dict[str, float]:
     names = list(right)
-    order = sorted(names, key=lambda name: -given.get(name, 0.0))
+    order = sorted(names, key=lambda name: -stated.get(name, 0.0))
     grades = [right[name] for name in order]
-    divergence = _divergence([given.get(name, 0.0) for name in names], list(right.values()))
+    divergence = _divergence([stated.get(name, 0.0) for name in names], list(right.values()))
     return {
         "ndcg": retrieval.ndcg(grades, grades, k),
         "recall": retrieval.recall(grades, grades, k),

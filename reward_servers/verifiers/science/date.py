@@ -59,7 +59,11 @@ class DateOptions(AnswerOptions):
 def _read(text: str, order: str) -> Date | None:
     """Year, month and day of a text that is one date; None where it is none, or can be read in two ways."""
     text = " ".join(text.split()).rstrip(".")
-    match = next((found for form in _FORMS if (found := form.fullmatch(text))), None) if len(text) <= _LONGEST else None
+    match = (
+        next((form_match for form in _FORMS if (form_match := form.fullmatch(text))), None)
+        if len(text) <= _LONGEST
+        else None
+    )
     if match is None:
         return None
     parts = match.groupdict()
@@ -72,16 +76,16 @@ def _read(text: str, order: str) -> Date | None:
             return None
         day_first = order == "day_first" if max(int(first), int(second)) <= 12 else int(first) > 12
         day, month = (first, second) if day_first else (second, first)
-    read: Date = int(parts["year"]), int(month) if month else None, int(day) if day else None
+    date: Date = int(parts["year"]), int(month) if month else None, int(day) if day else None
     try:
-        _day(read)
+        _day(date)
     except ValueError:
         return None
-    return read
+    return date
 
 
-def _day(found: Date) -> Day:
-    return Day(found[0], found[1] or 1, found[2] or 1)
+def _day(date: Date) -> Day:
+    return Day(date[0], date[1] or 1, date[2] or 1)
 
 
 @verifier(
@@ -101,16 +105,18 @@ def date(rollout: Rollout, ref: DateReference, options: DateOptions) -> Score:
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
-    given = _read(answer, options.order)
-    if given is None:
+    stated = _read(answer, options.order)
+    if stated is None:
         return Score.floor("no_answer", "the answer is not one date, or can be read in two ways")
-    known = sum(part is not None for part in right)
-    precise = sum(part is not None for part in given)
-    off = float(abs((_day(given) - _day(right)).days)) if precise == known == 3 else None
-    same = given[:known] == right[:known] and (options.precision == "reference" or precise == known)
-    value = same or (off is not None and off <= options.days)
+    known_parts = sum(part is not None for part in right)
+    precise = sum(part is not None for part in stated)
+    off = float(abs((_day(stated) - _day(right)).days)) if precise == known_parts == 3 else None
+    is_same = stated[:known_parts] == right[:known_parts] and (
+        options.precision == "reference" or precise == known_parts
+    )
+    value = is_same or (off is not None and off <= options.days)
     parts = {
-        name: None if wanted is None else float(given[place] == wanted)
-        for place, (name, wanted) in enumerate(zip(("year", "month", "day"), right, strict=True))
+        name: None if expected is None else float(stated[place] == expected)
+        for place, (name, expected) in enumerate(zip(("year", "month", "day"), right, strict=True))
     }
-    return Score(float(value), aspects={"days_off": off, **parts}, evidence={"date": given})
+    return Score(float(value), aspects={"days_off": off, **parts}, evidence={"date": stated})

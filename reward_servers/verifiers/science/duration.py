@@ -93,9 +93,9 @@ def duration(rollout: Rollout, ref: DurationReference, options: DurationOptions)
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
-    given = _read(answer, options.clock)
-    if given is None:
+    stated = _read(answer, options.clock)
+    if stated is None:
         return Score.floor("no_answer", "the answer is not one length of time, largest unit first")
-    off = abs(given - right)
+    off = abs(stated - right)
     close = off <= max(Fraction(options.seconds), Fraction(options.relative) * abs(right))
-    return Score(float(close), aspects={"seconds": float(given), "seconds_off": float(off)})
+    return Score(float(close), aspects={"seconds": float(stated), "seconds_off": float(off)})

@@ -56,13 +56,13 @@ def equation(rollout: Rollout, ref: EquationReference, options: EquationOptions)
     if not is_balanced(right):
         raise DatasetError("reference.answer: the equation is not balanced, or a species stands on both sides")
     answer = taken(rollout, options)
-    given = _last(answer) if answer is not None else None
-    if given is None:
+    stated = _last(answer) if answer is not None else None
+    if stated is None:
         return Score.floor("no_answer", f"no equation (take = {options.take})")
-    ours, theirs = given.terms, right.terms
-    species = ours.keys() == theirs.keys()
-    ratios = {ours[one] / theirs[one] for one in theirs} if species else set()
-    same = len(ratios) == 1 and (options.coefficients == "ratio" or ratios == {1})
-    aspects = {"balanced": float(is_balanced(given)), "species": float(species), "coefficients": float(same)}
-    value = 1.0 if same else 0.5 if species and options.grade == "share" else 0.0
+    terms, right_terms = stated.terms, right.terms
+    species = terms.keys() == right_terms.keys()
+    ratios = {terms[name] / right_terms[name] for name in right_terms} if species else set()
+    is_same = len(ratios) == 1 and (options.coefficients == "ratio" or ratios == {1})
+    aspects = {"balanced": float(is_balanced(stated)), "species": float(species), "coefficients": float(is_same)}
+    value = 1.0 if is_same else 0.5 if species and options.grade == "share" else 0.0
     return Score(value, aspects=aspects)

@@ -45,11 +45,11 @@ def formula(rollout: Rollout, ref: FormulaReference, options: FormulaOptions) ->
     if answer is None:
         return Score.floor("no_answer", f"nothing to read (take = {options.take})")
     try:
-        given = read_formula(answer.strip().rstrip("."))
+        stated = read_formula(answer.strip().rstrip("."))
     except FormulaError as error:
         return Score.floor("no_answer", f"no formula: {error}")
-    aspects = {"composition": float(given.atoms == right.atoms), "charge": float(given.charge == right.charge)}
-    same = given.composition == right.composition
+    aspects = {"composition": float(stated.atoms == right.atoms), "charge": float(stated.charge == right.charge)}
+    is_same = stated.composition == right.composition
     if options.same == "written":
-        same = same and given.written == right.written
-    return Score(float(same), aspects=aspects, evidence={"atoms": dict(given.atoms), "charge": given.charge})
+        is_same = is_same and stated.written == right.written
+    return Score(float(is_same), aspects=aspects, evidence={"atoms": dict(stated.atoms), "charge": stated.charge})

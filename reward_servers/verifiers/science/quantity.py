@@ -51,7 +51,9 @@ def _read(text: str) -> tuple[float, str] | None:
     Nothing is evaluated: a unit is names, signs between them and exponents of one digit.
     """
     text = text.strip().rstrip(".")
-    text = next((text[len(one) : -len(other)] for one, other in _MATHS if _holds(text, one, other)), text)
+    text = next(
+        (text[len(opening) : -len(closing)] for opening, closing in _MATHS if _holds(text, opening, closing)), text
+    )
     text = text.translate(_SUPERSCRIPTS)
     match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
@@ -61,9 +63,9 @@ def _read(text: str) -> tuple[float, str] | None:
     return (value, _LATEX.sub("", unit).strip()) if math.isfinite(value) else None
 
 
-def _holds(text: str, one: str, other: str) -> bool:
+def _holds(text: str, opening: str, closing: str) -> bool:
     """Whether a text stands between two marks of LaTeX as a whole."""
-    return len(text) > len(one) + len(other) and text.startswith(one) and text.endswith(other)
+    return len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing)
 
 
 @lru_cache(maxsize=512)
@@ -108,23 +110,25 @@ def quantity(rollout: Rollout, ref: QuantityReference, options: QuantityOptions)
 
     Source: units of the SI brochure (9th edition) and others as the package pint defines them.
     """
-    read = _read(ref.answer)
-    wanted = _unit(read[1]) if read is not None else None
-    if read is None or wanted is None:
+    reference = _read(ref.answer)
+    right_unit = _unit(reference[1]) if reference is not None else None
+    if reference is None or right_unit is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not a number with a known unit")
     answer = taken(rollout, options)
-    given = _read(answer) if answer is not None else None
-    if given is None:
+    stated = _read(answer) if answer is not None else None
+    if stated is None:
         return Score.floor("no_answer", "the answer is not one number with its unit")
-    unit = wanted if not given[1] and not options.unit else _unit(given[1])
+    unit = right_unit if not stated[1] and not options.unit else _unit(stated[1])
     if unit is None:
-        return Score(0.0, "unknown_unit", note=f"unit {given[1]!r}", aspects={"relative_error": None, "dimension": 0.0})
+        return Score(
+            0.0, "unknown_unit", note=f"unit {stated[1]!r}", aspects={"relative_error": None, "dimension": 0.0}
+        )
     try:
-        value = float(_registry().Quantity(given[0], unit).to(wanted).magnitude)
+        value = float(_registry().Quantity(stated[0], unit).to(right_unit).magnitude)
     except (pint.PintError, ArithmeticError, ValueError):
-        note = f"{given[1] or 'no unit'} for {read[1] or 'no unit'}"
+        note = f"{stated[1] or 'no unit'} for {reference[1] or 'no unit'}"
         return Score(0.0, "wrong_dimension", note=note, aspects={"relative_error": None, "dimension": 0.0})
-    error = abs(value - read[0])
-    right = error <= max(options.absolute, options.relative * abs(read[0]))
-    aspects = {"relative_error": error / abs(read[0]) if read[0] else None, "dimension": 1.0}
-    return Score(float(right), aspects=aspects, evidence={"value": value, "unit": str(wanted)})
+    error = abs(value - reference[0])
+    right = error <= max(options.absolute, options.relative * abs(reference[0]))
+    aspects = {"relative_error": error / abs(reference[0]) if reference[0] else None, "dimension": 1.0}
+    return Score(float(right), aspects=aspects, evidence={"value": value, "unit": str(right_unit)})

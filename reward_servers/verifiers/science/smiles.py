@@ -29,8 +29,8 @@ def _canonical(text: str, stereo: bool) -> str | None:
     molecule = Chem.MolFromSmiles(text)
     if molecule is None or not molecule.GetNumAtoms():
         return None
-    written: str = Chem.MolToSmiles(molecule, isomericSmiles=stereo)
-    return written
+    canonical: str = Chem.MolToSmiles(molecule, isomericSmiles=stereo)
+    return canonical
 
 
 @verifier("smiles", version="1", limits=ItemLimits(response_bytes=1 << 19), libraries=("rdkit",))
@@ -45,7 +45,7 @@ def smiles(rollout: Rollout, ref: TextReference, options: SmilesOptions) -> Scor
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
-    given = _canonical(answer.strip().strip("`"), options.stereo)
-    if given is None:
+    canonical = _canonical(answer.strip().strip("`"), options.stereo)
+    if canonical is None:
         return Score.floor("malformed", "not a SMILES string of a molecule")
-    return Score(float(given in right), evidence={"canonical": given})
+    return Score(float(canonical in right), evidence={"canonical": canonical})

@@ -59,11 +59,14 @@ def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
     if answer is None:
         return nothing_taken(options)
     if options.length_aware:
-        found = max((_length_aware(answer, one, options) for one in ref.answers), key=lambda one: one.score)
+        result = max(
+            (_length_aware(answer, answer_words, options) for answer_words in ref.answers),
+            key=lambda result: result.score,
+        )
     else:
-        found = _metric(options, options.max_order).sentence_score(answer, list(ref.answers))
-    aspects = {"brevity_penalty": found.bp, "length_ratio": found.ratio}
-    return Score(min(1.0, found.score / 100), aspects=aspects, evidence={"precisions": found.precisions})
+        result = _metric(options, options.max_order).sentence_score(answer, list(ref.answers))
+    aspects = {"brevity_penalty": result.bp, "length_ratio": result.ratio}
+    return Score(min(1.0, result.score / 100), aspects=aspects, evidence={"precisions": result.precisions})
 
 
 def _length_aware(answer: str, reference: str, options: BleuOptions) -> BLEUScore:

@@ -26,7 +26,9 @@ class ItemSetReference(Reference):
     @classmethod
     def _check(cls, value: Any) -> Any:
         if isinstance(value, list):
-            return [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in value]
+            return [
+                str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item for item in value
+            ]
         return value
 
 
@@ -49,8 +51,8 @@ def _items(text: str, how: str) -> list[str] | None:
             value = strict_json(text)
         except (ValueError, RecursionError):
             return None
-        plain = isinstance(value, list) and all(isinstance(one, str | int | float) for one in value)
-        return [one if isinstance(one, str) else json.dumps(one) for one in value] if plain else None
+        plain = isinstance(value, list) and all(isinstance(item, str | int | float) for item in value)
+        return [item if isinstance(item, str) else json.dumps(item) for item in value] if plain else None
     lines = [_BULLET.sub("", line) for line in text.splitlines() if line.strip()]
     if how == "lines" or (how == "auto" and len(lines) > 1):
         return lines
@@ -72,7 +74,10 @@ def item_set(rollout: Rollout, ref: ItemSetReference, options: ItemSetOptions) -
     entities (CoNLL 2003).
     """
     form = Form(options.case, "collapse", options.punctuation, compatibility=False)
-    names = [[form.of(name) for name in ([one] if isinstance(one, str) else one)] for one in ref.answer]
+    names = [
+        [form.of(name) for name in ([names_of_item] if isinstance(names_of_item, str) else names_of_item)]
+        for names_of_item in ref.answer
+    ]
     if not all(group and all(group) for group in names):
         raise DatasetError("reference.answer: an item is blank, or nothing is left of it without punctuation")
     owner = {name: place for place, group in enumerate(names) for name in group}
@@ -84,18 +89,18 @@ def item_set(rollout: Rollout, ref: ItemSetReference, options: ItemSetOptions) -
     items = _items(answer, options.separator)
     if items is None:
         return Score.floor("malformed", "not a JSON list of plain values")
-    given = {form.of(item) for item in items} - {""}
-    if len(given) > _MOST:
-        return Score.floor("limit", f"{len(given)} items")
-    found = {owner[item] for item in given if item in owner}
-    wrong = sum(item not in owner for item in given)
-    total = len(found) + wrong
+    stated = {form.of(item) for item in items} - {""}
+    if len(stated) > _MOST:
+        return Score.floor("limit", f"{len(stated)} items")
+    named = {owner[item] for item in stated if item in owner}
+    wrong = sum(item not in owner for item in stated)
+    total = len(named) + wrong
     aspects = {
-        "f1": 2 * len(found) / (total + len(names)) if total + len(names) else 1.0,
-        "precision": len(found) / total if total else float(not names),
-        "recall": len(found) / len(names) if names else 1.0,
-        "jaccard": len(found) / (len(names) + wrong) if names or wrong else 1.0,
+        "f1": 2 * len(named) / (total + len(names)) if total + len(names) else 1.0,
+        "precision": len(named) / total if total else float(not names),
+        "recall": len(named) / len(names) if names else 1.0,
+        "jaccard": len(named) / (len(names) + wrong) if names or wrong else 1.0,
     }
-    exact = float(not wrong and len(found) == len(names))
+    exact = float(not wrong and len(named) == len(names))
     value = exact if options.metric == "exact" else aspects[options.metric]
-    return Score(value, aspects=aspects, evidence={"items": sorted(given)[:50]})
+    return Score(value, aspects=aspects, evidence={"items": sorted(stated)[:50]})

@@ -76,7 +76,7 @@ class NumericOptions(AnswerOptions):
 
 def _numbers(text: str) -> list[tuple[Fraction, bool]]:
     """The numbers of a text, and whether each is a percentage; exact, and never one with more than 300 digits."""
-    found = []
+    numbers = []
     for match in _NUMBER.finditer(text):
         if len(match.group()) > _LONGEST or bool(match["negative"]) != bool(match["close"] and match["negative"]):
             continue
@@ -92,8 +92,8 @@ def _numbers(text: str) -> list[tuple[Fraction, bool]]:
                 continue
             value /= below
         minus = bool(match["negative"]) ^ ((match["sign"] or match["sign2"] or "+") != "+")
-        found.append((-value if minus else value, match["percent"] is not None))
-    return found
+        numbers.append((-value if minus else value, match["percent"] is not None))
+    return numbers
 
 
 def _read(value: float | str) -> tuple[Fraction, bool]:
@@ -102,10 +102,10 @@ def _read(value: float | str) -> tuple[Fraction, bool]:
             return Fraction(str(value)), False
         except ValueError:
             raise DatasetError(f"reference.answer: {value} is no number") from None
-    found = _numbers(value)
-    if len(found) != 1:
-        raise DatasetError(f"reference.answer: {value!r} holds {len(found)} numbers, and not one")
-    return found[0]
+    numbers = _numbers(value)
+    if len(numbers) != 1:
+        raise DatasetError(f"reference.answer: {value!r} holds {len(numbers)} numbers, and not one")
+    return numbers[0]
 
 
 def _forms(number: tuple[Fraction, bool], other_has_sign: bool, how: str) -> list[Fraction]:
@@ -117,11 +117,13 @@ def _forms(number: tuple[Fraction, bool], other_has_sign: bool, how: str) -> lis
     return [value / 100, value] if percentage else [value, value / 100]
 
 
-def _error(given: Fraction, right: Fraction, options: NumericOptions) -> tuple[Fraction, bool]:
+def _error(stated: Fraction, right: Fraction, options: NumericOptions) -> tuple[Fraction, bool]:
     """Difference of two numbers, and whether it counts for nothing."""
     if options.decimals is not None:
-        given, right = (Fraction(round(one * 10**options.decimals), 10**options.decimals) for one in (given, right))
-    difference = abs(given - right)
+        stated, right = (
+            Fraction(round(number * 10**options.decimals), 10**options.decimals) for number in (stated, right)
+        )
+    difference = abs(stated - right)
     return difference, difference <= max(Fraction(options.absolute), Fraction(options.relative) * abs(right))
 
 
@@ -138,18 +140,20 @@ def numeric(rollout: Rollout, ref: NumericReference, options: NumericOptions) ->
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
-    found = _numbers(answer)
-    if not found or (options.pick == "only" and len(found) > 1):
-        return Score.floor("no_answer", f"{len(found)} numbers; pick = {options.pick}")
-    given = found[-1]
-    tried = [
-        (*_error(one, other, options), other)
-        for one in _forms(given, right[1], options.percent)
-        for other in _forms(right, given[1], options.percent)
+    numbers = _numbers(answer)
+    if not numbers or (options.pick == "only" and len(numbers) > 1):
+        return Score.floor("no_answer", f"{len(numbers)} numbers; pick = {options.pick}")
+    stated = numbers[-1]
+    comparisons = [
+        (*_error(stated_form, right_form, options), right_form)
+        for stated_form in _forms(stated, right[1], options.percent)
+        for right_form in _forms(right, stated[1], options.percent)
     ]
-    difference, _, beside = min(tried)
+    difference, _, beside = min(comparisons)
     aspects = {
         "relative_error": float(min(difference / abs(beside), Fraction(10**12))) if beside else None,
-        "numbers": float(len(found)),
+        "numbers": float(len(numbers)),
     }
-    return Score(float(any(close for _, close, _ in tried)), aspects=aspects, evidence={"value": str(given[0])[:80]})
+    return Score(
+        float(any(close for _, close, _ in comparisons)), aspects=aspects, evidence={"value": str(stated[0])[:80]}
+    )

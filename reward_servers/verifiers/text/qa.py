@@ -41,11 +41,11 @@ def _normal(text: str, style: str) -> list[str]:
     return _ARTICLES.sub(" ", text).split()
 
 
-def _compare(given: list[str], right: list[str]) -> dict[str, float]:
+def _compare(stated: list[str], right: list[str]) -> dict[str, float]:
     """Exact match, and precision, recall and F1 over words, as SQuAD defines them; nothing right is empty."""
-    exact = float(given == right)
-    shared = sum((Counter(given) & Counter(right)).values())
-    precision, recall = shared / max(1, len(given)), shared / len(right)
+    exact = float(stated == right)
+    shared = sum((Counter(stated) & Counter(right)).values())
+    precision, recall = shared / max(1, len(stated)), shared / len(right)
     f1 = 2 * precision * recall / (precision + recall) if shared else 0.0
     return {"exact": exact, "precision": precision, "recall": recall, "f1": f1}
 
@@ -68,7 +68,7 @@ def qa(rollout: Rollout, ref: TextReference, options: QaOptions) -> Score:
     accepted = {text: _normal(text, options.normal) for text in ref.answers}
     if empty := [text for text, words in accepted.items() if not words]:
         raise DatasetError(f"reference.answer: nothing is left of {empty[0]!r} without articles and punctuation")
-    given = _normal(answer, options.normal)
-    compared = [(text, _compare(given, words)) for text, words in accepted.items()]
+    stated = _normal(answer, options.normal)
+    compared = [(text, _compare(stated, words)) for text, words in accepted.items()]
     nearest, best = max(compared, key=lambda pair: pair[1][options.metric])
     return Score(best[options.metric], aspects=best, evidence={"compared": answer[:_SHOWN], "nearest": nearest})

@@ -35,6 +35,8 @@ def rouge(rollout: Rollout, ref: TextReference, options: RougeOptions) -> Score:
     references = [similarity.words(text) for text in ref.answers]
     if not all(references):
         raise DatasetError("reference.answer: a text has no words")
-    given = similarity.words(answer)
-    best = max((similarity.rouge(given, one) for one in references), key=lambda found: found[options.metric])
+    stated = similarity.words(answer)
+    best = max(
+        (similarity.rouge(stated, reference) for reference in references), key=lambda measures: measures[options.metric]
+    )
     return Score(best[options.metric], aspects=best)

@@ -123,10 +123,10 @@ def _rows(table: Table, name: str) -> list[dict[str, str]] | None:
 
 
 def _triples(rows: Sequence[dict[str, str]], key: Sequence[str]) -> Counter[tuple[tuple[str, ...], str, str]]:
-    named = [(tuple(row.get(name, "") for name in key), row) for row in rows]
+    keyed = [(tuple(row.get(name, "") for name in key), row) for row in rows]
     return Counter(
         (name, column, value)
-        for name, row in named
+        for name, row in keyed
         for column, value in row.items()
         if column not in key or len(row) == 1
     )
@@ -148,9 +148,9 @@ def table(rollout: Rollout, ref: TableReference, options: TableOptions) -> Score
 
     Source: the F1 over triples of row header, column header and value of Text-to-Table (arXiv 2109.02707).
     """
-    read = _read(ref.answer) if isinstance(ref.answer, str) else _of_records(ref.answer)
+    reference_table = _read(ref.answer) if isinstance(ref.answer, str) else _of_records(ref.answer)
     try:
-        right = _rows(read, "reference") if read is not None else None
+        right = _rows(reference_table, "reference") if reference_table is not None else None
     except OverflowError:
         right = None
     if not right:
@@ -170,11 +170,11 @@ def table(rollout: Rollout, ref: TableReference, options: TableOptions) -> Score
         return Score.floor("limit", f"more than {_MOST} cells")
     if answer_rows is None:
         return Score.floor("malformed", "rows of different lengths, or columns of one name")
-    whole = [[frozenset(row.items()) for row in rows] for rows in (answer_rows, right)]
+    row_sets = [[frozenset(row.items()) for row in rows] for rows in (answer_rows, right)]
     aspects = {
         "cells": _f1(_triples(answer_rows, key), _triples(right, key)),
-        "rows": _f1(Counter(whole[0]), Counter(whole[1])),
+        "rows": _f1(Counter(row_sets[0]), Counter(row_sets[1])),
         "header": _f1(Counter(map(_FORM.of, table_text[0])), Counter(list(right[0]))),
     }
-    same = whole[0] == whole[1] if options.ordered else Counter(whole[0]) == Counter(whole[1])
-    return Score(float(same) if options.metric == "exact" else aspects[options.metric], aspects=aspects)
+    is_same = row_sets[0] == row_sets[1] if options.ordered else Counter(row_sets[0]) == Counter(row_sets[1])
+    return Score(float(is_same) if options.metric == "exact" else aspects[options.metric], aspects=aspects)

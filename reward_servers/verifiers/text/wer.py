@@ -20,8 +20,8 @@ class WerOptions(AnswerOptions):
 
 def _pieces(text: str, options: WerOptions) -> list[str]:
     if options.normalise:
-        found = similarity.words(text)
-        return found if options.unit == "word" else list(" ".join(found))
+        words = similarity.words(text)
+        return words if options.unit == "word" else list(" ".join(words))
     return text.split() if options.unit == "word" else list(" ".join(text.split()))
 
 
@@ -41,6 +41,6 @@ def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
     references = [_pieces(text, options) for text in ref.answers]
     if not all(references):
         raise DatasetError("reference.answer: a text has no words")
-    given = _pieces(answer, options)
-    rate = min(similarity.error_rate(given, one) for one in references)
+    pieces = _pieces(answer, options)
+    rate = min(similarity.error_rate(pieces, reference) for reference in references)
     return Score(max(0.0, 1.0 - rate), aspects={"error_rate": rate})

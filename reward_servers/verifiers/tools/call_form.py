@@ -16,16 +16,16 @@ from reward_servers.verifiers.tools._made import made_calls
 _MOST = 64
 
 
-def _tool(given: Any) -> tuple[str, dict[str, Any]]:
+def _tool(declaration: Any) -> tuple[str, dict[str, Any]]:
     """Name and parameters of a tool, as chat completions and Responses describe it."""
-    held = given.get("function", given) if isinstance(given, dict) else None
-    if not isinstance(held, dict) or not isinstance(held.get("name"), str) or not held["name"]:
+    function = declaration.get("function", declaration) if isinstance(declaration, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
         raise ValueError('each tool is {"name": ..., "parameters": {...}}, or such an object under "function"')
-    parameters = held.get("parameters")
+    parameters = function.get("parameters")
     if not isinstance(parameters, dict | None):
-        raise ValueError(f"tool {held['name']!r}: `parameters` is a JSON Schema")
+        raise ValueError(f"tool {function['name']!r}: `parameters` is a JSON Schema")
     checked(parameters)
-    return held["name"], parameters or {}
+    return function["name"], parameters or {}
 
 
 class CallFormReference(Reference):
@@ -38,7 +38,7 @@ class CallFormReference(Reference):
     @field_validator("tools")
     @classmethod
     def _check(cls, value: tuple[dict[str, Any], ...] | None) -> tuple[dict[str, Any], ...] | None:
-        names = [_tool(one)[0] for one in value or ()]
+        names = [_tool(tool)[0] for tool in value or ()]
         if len(set(names)) != len(names):
             raise ValueError("two tools have one name")
         return value
@@ -67,20 +67,20 @@ def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions
     Source: JSON Schema 2020-12 for the arguments.
     """
     try:
-        made = made_calls(rollout)
+        calls = made_calls(rollout)
     except MalformedCallError as error:
         return _floor("malformed", str(error), -1)
-    if len(made) > _MOST:
-        return _floor("limit", f"{len(made)} calls", len(made))
-    if not made and options.required:
+    if len(calls) > _MOST:
+        return _floor("limit", f"{len(calls)} calls", len(calls))
+    if not calls and options.required:
         return _floor("no_call", "there is no call", 0)
-    if not made:
+    if not calls:
         return Score(1.0, aspects={"calls": 0.0, "known": 1.0, "fitting": 1.0})
     tools = dict(map(_tool, ref.tools)) if ref.tools is not None else None
-    problems = [_problem(call, tools) for call in made]
-    known = sum(tools is None or call.name in tools for call in made)
-    aspects = {"calls": len(made), "known": known / len(made), "fitting": problems.count("") / len(made)}
-    wrong = [one for one in problems if one]
+    problems = [_problem(call, tools) for call in calls]
+    declared = sum(tools is None or call.name in tools for call in calls)
+    aspects = {"calls": len(calls), "known": declared / len(calls), "fitting": problems.count("") / len(calls)}
+    wrong = [problem for problem in problems if problem]
     if wrong:
         return Score(0.0, "malformed", aspects=aspects, note="; ".join(wrong)[:500], feedback={"problems": wrong[:5]})
     return Score(1.0, aspects=aspects)
@@ -98,8 +98,8 @@ def _problem(call: Call, tools: dict[str, dict[str, Any]] | None) -> str:
     if call.name not in tools:
         return f"there is no tool {call.name[:100]!r}"
     try:
-        found = best_match(compiled(tools[call.name]).iter_errors(call.arguments))
+        violation = best_match(compiled(tools[call.name]).iter_errors(call.arguments))
     except Unresolvable as error:
-        what = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
-        raise DatasetError(f"reference.tools: {call.name}: {what}") from None
-    return "" if found is None else f"{call.name}: {found.json_path}: {found.message}"[:300]
+        message = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
+        raise DatasetError(f"reference.tools: {call.name}: {message}") from None
+    return "" if violation is None else f"{call.name}: {violation.json_path}: {violation.message}"[:300]

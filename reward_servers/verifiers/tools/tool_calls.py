@@ -18,11 +18,11 @@ from reward_servers.verifiers.tools._made import ExpectedCall, made_calls
 _MOST = 64
 
 
-def _leaderboard_call(given: Any) -> Any:
+def _leaderboard_call(call: Any) -> Any:
     """A call as the leaderboard's files write it: the arguments under the name."""
-    if isinstance(given, dict) and len(given) == 1 and isinstance(next(iter(given.values())), dict):
-        return {"name": next(iter(given)), "arguments": next(iter(given.values()))}
-    return given
+    if isinstance(call, dict) and len(call) == 1 and isinstance(next(iter(call.values())), dict):
+        return {"name": next(iter(call)), "arguments": next(iter(call.values()))}
+    return call
 
 
 class ToolCallsReference(Reference):
@@ -86,17 +86,17 @@ def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOpti
         return Score.floor("limit", f"{len(calls)} calls")
     rules = Rules(options.text == "exact", ref.possible)
 
-    def named(at: int, expected: int) -> bool:
+    def same_name(at: int, expected: int) -> bool:
         return calls[at].name == ref.calls[expected].name and (options.order == "any" or at == expected)
 
     def fits(at: int, expected: int) -> bool:
-        return named(at, expected) and all(_arguments(at, expected).values())
+        return same_name(at, expected) and all(_arguments(at, expected).values())
 
     def _arguments(at: int, expected: int) -> dict[str, bool]:
         return same_arguments(calls[at].arguments, ref.calls[expected].arguments, rules)
 
     right = assign(len(calls), len(ref.calls), fits)
-    called = assign(len(calls), len(ref.calls), named)
+    called = assign(len(calls), len(ref.calls), same_name)
     checks = [held for at, expected in (called | right).items() for held in _arguments(at, expected).values()]
     total = len(calls) + len(ref.calls)
     aspects = {

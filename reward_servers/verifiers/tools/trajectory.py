@@ -73,29 +73,33 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
 
     Sources: langchain-ai/agentevals for the ways to match; tau-bench (arXiv 2406.12045) for the state at the end.
     """
-    asked = {"matched": ref.calls, "efficiency": ref.enough_calls is not None or ref.calls, "state": ref.final_state}
-    aspects: dict[str, float | None] = {name: 0.0 if wanted else None for name, wanted in asked.items()}
+    is_checked = {
+        "matched": ref.calls,
+        "efficiency": ref.enough_calls is not None or ref.calls,
+        "state": ref.final_state,
+    }
+    aspects: dict[str, float | None] = {name: 0.0 if checked else None for name, checked in is_checked.items()}
     names = [call.name for message in rollout.messages if message.role == "assistant" for call in message.tool_calls]
-    broken = sorted({one.name for one in ref.forbidden} & set(names))
+    forbidden_used = sorted({call.name for call in ref.forbidden} & set(names))
     try:
-        made = made_calls(rollout)
+        calls = made_calls(rollout)
     except MalformedCallError as error:
         # What cannot be read may be what is forbidden.
-        aspects["forbidden"] = float(len(broken))
-        return Score(None, "forbidden_call" if broken else "malformed", aspects=aspects, note=str(error))
-    if len(made) > _MOST:
-        return Score(None, "limit", aspects={**aspects, "calls": float(len(made))}, note=f"{len(made)} calls")
-    forbidden = [call.name for call in made if any(_is_forbidden(call, one) for one in ref.forbidden)]
+        aspects["forbidden"] = float(len(forbidden_used))
+        return Score(None, "forbidden_call" if forbidden_used else "malformed", aspects=aspects, note=str(error))
+    if len(calls) > _MOST:
+        return Score(None, "limit", aspects={**aspects, "calls": float(len(calls))}, note=f"{len(calls)} calls")
+    forbidden = [call.name for call in calls if any(_is_forbidden(call, rule) for rule in ref.forbidden)]
     enough = ref.enough_calls if ref.enough_calls is not None else len(ref.calls) if ref.calls else None
-    matched, f1 = _match(made, ref.calls, options) if ref.calls else (True, 1.0)
+    matched, f1 = _match(calls, ref.calls, options) if ref.calls else (True, 1.0)
     state = _state(rollout, ref.final_state, options)
     aspects |= {
         "matched": float(matched) if ref.calls else None,
-        "efficiency": None if enough is None else min(1.0, enough / len(made)) if made else 1.0,
+        "efficiency": None if enough is None else min(1.0, enough / len(calls)) if calls else 1.0,
         "forbidden": float(len(forbidden)),
-        "repeated": float(sum(call in made[:place] for place, call in enumerate(made))),
+        "repeated": float(sum(call in calls[:place] for place, call in enumerate(calls))),
         "state": None if state is None else float(state),
-        "calls": float(len(made)),
+        "calls": float(len(calls)),
     }
     if forbidden:
         return Score(0.0, "forbidden_call", note=", ".join(sorted(set(forbidden))), aspects=aspects)
@@ -103,8 +107,8 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
         return Score(0.0, "wrong_state", aspects=aspects)
     value = float(matched) if options.grade == "all" else f1
     value *= (aspects["efficiency"] or 0.0) if options.efficiency and enough is not None else 1.0
-    code = "no_call" if ref.calls and not made else ""
-    return Score(value, code, aspects=aspects, evidence={"calls": [[one.name, one.arguments] for one in made[:20]]})
+    code = "no_call" if ref.calls and not calls else ""
+    return Score(value, code, aspects=aspects, evidence={"calls": [[call.name, call.arguments] for call in calls[:20]]})
 
 
 def _is_forbidden(call: Call, forbidden: ForbiddenCall) -> bool:
@@ -114,40 +118,38 @@ def _is_forbidden(call: Call, forbidden: ForbiddenCall) -> bool:
     )
 
 
-def _match(made: list[Call], expected: list[ExpectedCall], options: TrajectoryOptions) -> tuple[bool, float]:
+def _match(calls: list[Call], expected: list[ExpectedCall], options: TrajectoryOptions) -> tuple[bool, float]:
     """Whether the calls match, and the F1 of calls made and expected."""
 
-    def fits(one: int, other: int) -> bool:
-        if made[one].name != expected[other].name or (options.match == "strict" and one != other):
+    def fits(at: int, expected_at: int) -> bool:
+        if calls[at].name != expected[expected_at].name or (options.match == "strict" and at != expected_at):
             return False
         return not options.arguments or all(
-            same_arguments(made[one].arguments, expected[other].arguments, _RULES).values()
+            same_arguments(calls[at].arguments, expected[expected_at].arguments, _RULES).values()
         )
 
-    right = len(assign(len(made), len(expected), fits))
-    held = {
-        "strict": right == len(made) == len(expected),
-        "unordered": right == len(made) == len(expected),
+    right = len(assign(len(calls), len(expected), fits))
+    matches = {
+        "strict": right == len(calls) == len(expected),
+        "unordered": right == len(calls) == len(expected),
         "superset": right == len(expected),
-        "subset": 0 < right == len(made),
+        "subset": 0 < right == len(calls),
     }
-    return held[options.match], 2 * right / (len(made) + len(expected))
+    return matches[options.match], 2 * right / (len(calls) + len(expected))
 
 
-def _state(rollout: Rollout, wanted: Any, options: TrajectoryOptions) -> bool | None:
+def _state(rollout: Rollout, right: Any, options: TrajectoryOptions) -> bool | None:
     """Whether the state is the right one; None where none is asked for."""
-    if wanted is None:
+    if right is None:
         return None
     metadata = rollout.metadata
     if options.state_field not in metadata:
         raise CallerError(f"metadata.{options.state_field}: send the state that the run ended in", code="missing_state")
-    found = metadata[options.state_field]
-    return same_value(found, wanted, _EXACT) if options.state == "equal" else _contains(found, wanted)
+    state = metadata[options.state_field]
+    return same_value(state, right, _EXACT) if options.state == "equal" else _contains(state, right)
 
 
-def _contains(found: Any, wanted: Any) -> bool:
-    if isinstance(wanted, dict):
-        return isinstance(found, dict) and all(
-            name in found and _contains(found[name], wanted[name]) for name in wanted
-        )
-    return same_value(found, wanted, _EXACT)
+def _contains(state: Any, right: Any) -> bool:
+    if isinstance(right, dict):
+        return isinstance(state, dict) and all(name in state and _contains(state[name], right[name]) for name in right)
+    return same_value(state, right, _EXACT)
