@@ -74,8 +74,8 @@ _REMARK_ENDS = re.compile(
 
 def has_figure(text: str, question: str) -> bool:
     """Whether a text has a figure of two digits or more, or with a unit, that the question does not have."""
-    asked = {figure.value for figure in figures(question)} if question else ()
-    return any((figure.value >= 10 or figure.unit) and figure.value not in asked for figure in figures(text))
+    question_values = {figure.value for figure in figures(question)} if question else ()
+    return any((figure.value >= 10 or figure.unit) and figure.value not in question_values for figure in figures(text))
 
 
 def _named(text: str) -> bool:
@@ -101,8 +101,10 @@ def _is_new(text: str, question: str) -> bool:
     """Whether a text has a figure, or a capitalised word behind its first word, that the question does not have."""
     if has_figure(text, question):
         return True
-    asked = {word.casefold() for word in _WORD.findall(question)}
-    return any(word[0].isupper() and word.casefold() not in asked for word in _WORD.findall(text)[1:] if word != "I")
+    question_words = {word.casefold() for word in _WORD.findall(question)}
+    return any(
+        word[0].isupper() and word.casefold() not in question_words for word in _WORD.findall(text)[1:] if word != "I"
+    )
 
 
 def heading_states(text: str, question: str = "") -> bool:
@@ -155,7 +157,9 @@ def code_states(line: str) -> bool:
 
 def code_line_states(line: str) -> bool:
     """Whether a line of code, as a whole or in a text that it holds, is a sentence of prose that states a fact."""
-    return code_states(line) or any(code_states(literal or other) for literal, other in _STRING.findall(line))
+    return code_states(line) or any(
+        code_states(literal or double_quoted) for literal, double_quoted in _STRING.findall(line)
+    )
 
 
 def is_note(entry: str) -> bool:
@@ -186,10 +190,10 @@ def remark_states(text: str, exempt: re.Pattern[str], question: str = "") -> boo
     parts = _REMARK_ENDS.split(text)
     if len(parts) < 2:
         return False
-    rest = [part for part in parts if exempt.search(part) is None]
+    remaining = [part for part in parts if exempt.search(part) is None]
     return any(
         _size(part) >= 4
         and has_verb(part)
         and (has_figure(part, question) or (_named(part) and _AUXILIARY.search(part) is not None))
-        for part in rest
+        for part in remaining
     )

@@ -39,12 +39,12 @@ class Context:
             prose: Its own words.
             is_head: Whether it is a heading, or the head or the rule of a table.
         """
-        line, asked = prose.strip(), self._asked
+        line, question = prose.strip(), self._asked
         self._asked = line.strip("*_# ") if line.rstrip("*_ ").endswith(("?", "？", "؟")) else ""
         if not line.startswith("|"):
             self._head = []
-            if asked and len(line) <= _LONGEST and _AGREES.match(line):
-                return f"{asked} {line}"
+            if question and len(line) <= _LONGEST and _AGREES.match(line):
+                return f"{question} {line}"
             return prose
         if is_head:
             if _RULE.match(line) is None:

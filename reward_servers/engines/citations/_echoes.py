@@ -36,22 +36,22 @@ def without_echo(text: str, address: str) -> str:
         parts = urlsplit(address)
     except ValueError:
         return text
-    asked, path = _runs(f"{parts.query} {parts.fragment}"), _runs(parts.path)
-    if not (asked or path):
+    query_runs, path = _runs(f"{parts.query} {parts.fragment}"), _runs(parts.path)
+    if not (query_runs or path):
         return text
     words = list(_WORD.finditer(text))
     spelt = [word[0].casefold() for word in words]
-    spans = _echoed(spelt, asked) + [
+    spans = _echoed(spelt, query_runs) + [
         (start, end)
         for start, end in _echoed(spelt, path)
         if _states(text[words[start].start() : words[end - 1].end()])
     ]
-    kept, at = "", 0
+    result, at = "", 0
     for start, end in sorted(spans):
         if words[start].start() >= at:
-            kept += text[at : words[start].start()] + _GAP
+            result += text[at : words[start].start()] + _GAP
         at = max(at, words[end - 1].end())
-    return kept + text[at:]
+    return result + text[at:]
 
 
 def _runs(part: str) -> frozenset[tuple[str, ...]]:

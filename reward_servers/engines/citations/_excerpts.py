@@ -24,9 +24,9 @@ def excerpt(texts: Mapping[str, str], prose: str, longest: int) -> dict[str, str
     """
     if sum(map(len, texts.values())) <= longest:
         return dict(texts)
-    wanted = stems(prose)
+    prose_stems = stems(prose)
     parts = [
-        (-len(wanted & stems(match[0])), name, match.start(), match.end())
+        (-len(prose_stems & stems(match[0])), name, match.start(), match.end())
         for name, text in texts.items()
         for match in _PARAGRAPH.finditer(text)
     ]

@@ -141,10 +141,10 @@ def plain_figures(text: str, words: Set[str]) -> list[tuple[float, str]]:
 
 def _found(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]]:
     """Place, value, unit and span of each figure, and whether it is in words."""
-    found: list[tuple[int, float, str, int, bool]] = []
+    figures: list[tuple[int, float, str, int, bool]] = []
     in_words = not words.isdisjoint(_WORDS)
     if not in_words and _DIGIT.search(text) is None:
-        return found
+        return figures
     if _DOTTED_DATE.search(text) is not None:
         text = _DOTTED_DATE.sub(_spaced, text)
     for match in (_FIGURE if in_words else _DIGITS_ALONE).finditer(text):
@@ -154,15 +154,15 @@ def _found(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]
         elif last in ("ordinal", "decade"):
             if last == "decade" or _CENTURY.match(text, end) is None:
                 value = _value(match["digits"])
-                found.append((match.start(), value, "", 10 if last == "decade" and value >= 1000 else 0, False))
+                figures.append((match.start(), value, "", 10 if last == "decade" and value >= 1000 else 0, False))
             continue
         else:
             value = _WORDS[match["word"].casefold()] + _WORDS.get((match["second"] or "").casefold(), 0.0)
         scale, unit = _behind(text, end)
         if scale:
             value *= _SCALES.get(scale) or _CHARACTER_SCALES[scale]
-        found.append((match.start(), value, unit, 0, last != "digits"))
-    return found
+        figures.append((match.start(), value, unit, 0, last != "digits"))
+    return figures
 
 
 def _is_day(text: str, at: int) -> bool:
@@ -225,22 +225,22 @@ def _value(digits: str) -> float:
     return float(digits.replace(",", "."))
 
 
-def same(one: Figure, other: Figure) -> bool:
+def same(figure: Figure, second: Figure) -> bool:
     """Whether two figures can say the same: equal, within what rounding or a hedge allows, also across units."""
-    if one.value == other.value and (not one.unit or not other.unit or one.unit == other.unit):
+    if figure.value == second.value and (not figure.unit or not second.unit or figure.unit == second.unit):
         return True
-    if one.span or other.span:
-        low = one if one.span else other
-        return low.value <= (other if one.span else one).value < low.value + low.span
-    slack = 0.1 if one.hedged or other.hedged else 0.0
-    if one.unit and other.unit and one.unit != other.unit:
-        kind, factor, offset = _UNITS[one.unit]
-        other_kind, other_factor, other_offset = _UNITS[other.unit]
+    if figure.span or second.span:
+        low = figure if figure.span else second
+        return low.value <= (second if figure.span else figure).value < low.value + low.span
+    slack = 0.1 if figure.hedged or second.hedged else 0.0
+    if figure.unit and second.unit and figure.unit != second.unit:
+        kind, factor, offset = _UNITS[figure.unit]
+        other_kind, other_factor, other_offset = _UNITS[second.unit]
         if kind != other_kind:
             return False
-        return _near(one.value * factor + offset, other.value * other_factor + other_offset, max(slack, 0.02))
-    return bool(slack) and _near(one.value, other.value, slack)
+        return _near(figure.value * factor + offset, second.value * other_factor + other_offset, max(slack, 0.02))
+    return bool(slack) and _near(figure.value, second.value, slack)
 
 
-def _near(one: float, other: float, share: float) -> bool:
-    return abs(one - other) <= share * max(abs(one), abs(other))
+def _near(first: float, second: float, share: float) -> bool:
+    return abs(first - second) <= share * max(abs(first), abs(second))

@@ -86,7 +86,7 @@ def lay_out(answer: str) -> Layout:
     asides: dict[int, str] = {}
     answer = _without_pictures(answer, asides)
     lines = _without_code(answer, asides).splitlines(keepends=True)
-    kept: list[str] = []
+    lines_out: list[str] = []
     heads: set[int] = set()
     references: dict[str, str] = {}
     notes: set[str] = set()
@@ -95,7 +95,7 @@ def lay_out(answer: str) -> Layout:
         note = _FOOTNOTE.match(line)
         if note is not None and is_note(note["rest"]):
             notes.add(note["label"])
-            kept.append("-".ljust(note.start("rest")) + line[note.start("rest") :])
+            lines_out.append("-".ljust(note.start("rest")) + line[note.start("rest") :])
             at += len(line)
             continue
         listed = len(references)
@@ -105,9 +105,9 @@ def lay_out(answer: str) -> Layout:
             asides[at] = line
         if keep and _is_head(lines, number):
             heads.add(at)
-        kept.append(line if keep else re.sub(r"[^\n]", " ", line))
+        lines_out.append(line if keep else re.sub(r"[^\n]", " ", line))
         at += len(line)
-    text = "".join(kept)
+    text = "".join(lines_out)
     if notes:
         # A footnote that says something and names no source is part of the text, and its marks cite nothing.
         text = _MARK.sub(lambda mark: " " * len(mark[0]) if mark["label"] in notes else mark[0], text)

@@ -86,9 +86,9 @@ def _settle(start: int, end: int, targets: list[tuple[str, str | None]], index: 
 
 def _settled(targets: list[tuple[str, str | None]], index: Index) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
     """The documents of targets, those that name none, and whether one is the model's own memory."""
-    named = tuple(dict.fromkeys([found for _, found in targets if found is not None]))
-    missing = tuple(dict.fromkeys([name for name, found in targets if found is None]))
-    return named, missing, any(index.is_own_memory(name) for name in missing)
+    documents = tuple(dict.fromkeys([document for _, document in targets if document is not None]))
+    missing = tuple(dict.fromkeys([name for name, document in targets if document is None]))
+    return documents, missing, any(index.is_own_memory(name) for name in missing)
 
 
 def _expanded(part: str, index: Index) -> list[tuple[str, str | None]] | None:
@@ -108,11 +108,11 @@ def _expanded(part: str, index: Index) -> list[tuple[str, str | None]] | None:
 def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
     """The targets that one part of a bracket names; None when it names none."""
     if part.isdecimal() and len(part) <= 4:
-        found = index.by_label(part)
-        return [(part, found)] if found is not None or len(part) < 4 else None
-    found = index.by_id(part)
-    if found is not None and not part.isdecimal():
-        return [(part, found)]
+        document = index.by_label(part)
+        return [(part, document)] if document is not None or len(part) < 4 else None
+    document = index.by_id(part)
+    if document is not None and not part.isdecimal():
+        return [(part, document)]
     if index.lists(part):
         return [(part, index.by_label(part))]
     if URL.match(part):
@@ -121,12 +121,12 @@ def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
     expanded = _expanded(part, index)
     if expanded is not None:
         return expanded
-    if part.startswith("@") and ((found := index.by_id(part[1:])) is not None or index.looks_like_id(part[1:])):
-        return [(part[1:], found)]
+    if part.startswith("@") and ((document := index.by_id(part[1:])) is not None or index.looks_like_id(part[1:])):
+        return [(part[1:], document)]
     label = part.removeprefix("^").removesuffix("^")
     if re.fullmatch(r"\d{1,4}", label):
-        found = index.by_label(label)
-        return [(label, found)] if found is not None or len(label) < 4 else None
+        document = index.by_label(label)
+        return [(label, document)] if document is not None or len(label) < 4 else None
     if part != label:
         return [(label, index.by_label(label))]
     if index.looks_like_id(part):
@@ -145,23 +145,23 @@ def _targets(content: str, index: Index) -> list[tuple[str, str | None]] | None:
         # A search tool's own record: message and source, and the file's name. Only a document with such an id or title
         # is known to be meant.
         return [(content, index.by_id(content) or index.by_name(behind))]
-    whole = _target(content, index)
-    if whole is not None:
-        return whole
+    target = _target(content, index)
+    if target is not None:
+        return target
     targets: list[tuple[str, str | None]] = []
     for part in content.split() if _SPACED.fullmatch(content) else _SEPARATOR.split(content):
         if not part or _LOCATOR.fullmatch(part):
             continue
-        found = _target(part.strip(), index)
-        if found is None:
+        part_targets = _target(part.strip(), index)
+        if part_targets is None:
             return None
-        targets += found
+        targets += part_targets
     return targets or None
 
 
 def _closings(text: str) -> dict[int, int]:
     """For each parenthesis and bracket that closes on its line, the place after the one that closes it."""
-    found: dict[int, int] = {}
+    ends: dict[int, int] = {}
     stacks: dict[str, list[int]] = {")": [], "]": []}
     for match in re.finditer(r"[()\[\]\n]", text):
         mark = match[0]
@@ -173,8 +173,8 @@ def _closings(text: str) -> dict[int, int]:
             stacks[")"].clear()
             stacks["]"].clear()
         elif stacks[mark]:
-            found[stacks[mark].pop()] = match.end()
-    return found
+            ends[stacks[mark].pop()] = match.end()
+    return ends
 
 
 def _inline_code(text: str) -> list[tuple[int, int]]:
@@ -188,12 +188,12 @@ def _inline_code(text: str) -> list[tuple[int, int]]:
             waiting.setdefault(runs[number][1] - runs[number][0], []).append(number)
         number = 0
         while number < len(runs):
-            same = waiting[runs[number][1] - runs[number][0]]
-            while same and same[-1] <= number:
-                same.pop()
-            if same:
-                spans.append((runs[number][0], runs[same[-1]][1]))
-                number = same[-1]
+            openings = waiting[runs[number][1] - runs[number][0]]
+            while openings and openings[-1] <= number:
+                openings.pop()
+            if openings:
+                spans.append((runs[number][0], runs[openings[-1]][1]))
+                number = openings[-1]
             number += 1
         at += len(line)
     return spans
@@ -201,12 +201,12 @@ def _inline_code(text: str) -> list[tuple[int, int]]:
 
 def _tags(text: str, index: Index) -> Iterator[Marker]:
     for match in _CITE_TAG.finditer(text):
-        named = [one for groups in _ATTRIBUTE.findall(match["attributes"]) for one in groups if one]
+        names = [name for groups in _ATTRIBUTE.findall(match["attributes"]) for name in groups if name]
         content = (match["content"] or "").strip()
-        if named:
+        if names:
             # With the source in an attribute, the content is what is said: the marker is the tag behind it.
             start = match.end("content") if content else match.start()
-            targets = [target for one in named for target in _targets(one, index) or [(one, None)]]
+            targets = [target for name in names for target in _targets(name, index) or [(name, None)]]
             if content:
                 yield Marker(match.start(), match.start("content"))
             yield _settle(start, match.end(), targets, index)
@@ -219,7 +219,7 @@ def _tags(text: str, index: Index) -> Iterator[Marker]:
 def _listed(content: str, index: Index) -> list[tuple[str, str | None]]:
     """The targets of a tag's content, which may be written in brackets of their own, such as ``[1-3][5-5]``."""
     inner = re.findall(r"\[([^\[\]]+)\]", content) or [content]
-    return [target for one in inner for target in _targets(one, index) or [(one, None)]]
+    return [target for name in inner for target in _targets(name, index) or [(name, None)]]
 
 
 def _links(text: str, index: Index) -> Iterator[Marker]:
@@ -232,10 +232,10 @@ def _links(text: str, index: Index) -> Iterator[Marker]:
             continue
         target = text[match.end() : end - 1].strip().split(' "')[0].strip("<> ")
         if URL.match(target):
-            found = index.by_url(target)
+            document = index.by_url(target)
         else:
-            found = index.by_id(target)
-            if found is None and not index.looks_like_id(target):
+            document = index.by_id(target)
+            if document is None and not index.looks_like_id(target):
                 continue
         start = match.start()
         label = match[1].strip().strip("[]^")
@@ -244,19 +244,19 @@ def _links(text: str, index: Index) -> Iterator[Marker]:
             start = match.end() - 2
         elif start and text[start - 1] == "[" and text[end : end + 1] == "]":
             start, end = start - 1, end + 1
-        named = _targets(label, index) if not URL.match(label) and index.looks_like_id(label) else None
-        if named is not None and all(document is None for _, document in named):
+        label_targets = _targets(label, index) if not URL.match(label) and index.looks_like_id(label) else None
+        if label_targets is not None and all(document is None for _, document in label_targets):
             # An address does not make a document of an id that none has.
-            kept = [(target, found)] if found is not None else []
-            yield _settle(start, end, [*kept, *named], index)
+            link_targets = [(target, document)] if document is not None else []
+            yield _settle(start, end, [*link_targets, *label_targets], index)
             continue
-        yield _settle(start, end, [(target, found)], index)
+        yield _settle(start, end, [(target, document)], index)
 
 
 def _sources(text: str, index: Index) -> Iterator[Marker]:
-    found = list(_SOURCE.finditer(text))
-    closings = _closings(text) if found else {}
-    for match in found:
+    matches = list(_SOURCE.finditer(text))
+    closings = _closings(text) if matches else {}
+    for match in matches:
         end = closings.get(match.start())
         if end is not None and (content := text[match.end() : end - 1].strip()):
             yield _settle(match.start(), end, _targets(content, index) or [(content, None)], index)
@@ -283,17 +283,17 @@ def _is_subscript(text: str, start: int, subscripts: set[int]) -> bool:
 
 def _brackets(text: str, index: Index) -> Iterator[Marker]:
     subscripts: set[int] = set()
-    known: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool] | None] = {}
+    by_content: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool] | None] = {}
     for match in _BRACKETS.finditer(text):
         (start, end), content = match.span(), _held(match)
         numeric = text[start] == "[" and _INDICES.fullmatch(content) is not None
         if numeric and _is_subscript(text, start, subscripts):
             subscripts.add(end)
             continue
-        if content not in known:
+        if content not in by_content:
             targets = _targets(content, index)
-            known[content] = _settled(targets, index) if targets is not None else None
-        settled = known[content]
+            by_content[content] = _settled(targets, index) if targets is not None else None
+        settled = by_content[content]
         resolves = settled is not None and not settled[1]
         if numeric and is_notation(text, start, end, content, resolves):
             continue
@@ -313,11 +313,11 @@ def _authors(text: str, index: Index) -> Iterator[Marker]:
     if not index.may_name_authors and _AND_OTHERS.search(text) is None:
         return
     for match in _YEAR_BEHIND.finditer(text):
-        found = index.by_author(match["author"], match["year"])
-        if found is not None:
+        document = index.by_author(match["author"], match["year"])
+        if document is not None:
             # The name is part of what is said.
             start = match.start("year") - 1
-            yield _settle(start, match.end(), [(match[0], found)], index)
+            yield _settle(start, match.end(), [(match[0], document)], index)
     for pattern in (_BRACKETS, _PARENTHESES):
         for match in pattern.finditer(text):
             parts = [_AUTHOR_YEAR.fullmatch(part.strip()) for part in _held(match).split(";")]
@@ -325,11 +325,11 @@ def _authors(text: str, index: Index) -> Iterator[Marker]:
             for part in parts:
                 if part is None:
                     break
-                found = index.by_author(part["author"], part["year"])
-                if found is None and (not part["others"] or index.mentions(part["author"], part["year"])):
+                document = index.by_author(part["author"], part["year"])
+                if document is None and (not part["others"] or index.mentions(part["author"], part["year"])):
                     # A place and a year may be an aside, and a document may be quoted with its own citations.
                     break
-                targets.append((part[0], found))
+                targets.append((part[0], document))
             else:
                 yield _settle(match.start(), match.end(), targets, index)
 
@@ -368,8 +368,8 @@ def find_markers(text: str, index: Index) -> list[Marker]:
     working = blanked(working, math_spans(working), "\0")
     markers: list[Marker] = []
     for grammar in (_tags, _links, _sources, _addresses, _authors, _brackets, _parentheses, _raised):
-        found = list(grammar(working, index))
-        if found:
-            working = blanked(working, [(marker.start, marker.end) for marker in found], "\0")
-        markers += [marker for marker in found if marker.documents or marker.unresolved]
+        grammar_markers = list(grammar(working, index))
+        if grammar_markers:
+            working = blanked(working, [(marker.start, marker.end) for marker in grammar_markers], "\0")
+        markers += [marker for marker in grammar_markers if marker.documents or marker.unresolved]
     return sorted(markers, key=lambda marker: marker.start)

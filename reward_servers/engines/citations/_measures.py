@@ -49,23 +49,23 @@ def first_questions(report: Report) -> Iterator[Question]:
             yield place, frozenset(claim.citations)
 
 
-def further_questions(report: Report, known: Mapping[Question, bool]) -> Iterator[Question]:
+def further_questions(report: Report, verdicts: Mapping[Question, bool]) -> Iterator[Question]:
     """What must then be known: whether each of several citations supports its claim alone, and what the others do."""
     for place, claim in enumerate(report.claims):
-        if len(claim.citations) > 1 and known[place, (whole := frozenset(claim.citations))]:
-            for one in claim.citations:
-                yield place, frozenset((one,))
-                yield place, whole - {one}
+        if len(claim.citations) > 1 and verdicts[place, (cited := frozenset(claim.citations))]:
+            for name in claim.citations:
+                yield place, frozenset((name,))
+                yield place, cited - {name}
 
 
 def measure(
-    report: Report, known: Mapping[Question, bool], elsewhere: Collection[int] = (), documents: int = 0
+    report: Report, verdicts: Mapping[Question, bool], elsewhere: Collection[int] = (), documents: int = 0
 ) -> Measures:
     """Figures of a report.
 
     Args:
         report: The citations.
-        known: The answers to `first_questions` and `further_questions`.
+        verdicts: The answers to `first_questions` and `further_questions`.
         elsewhere: Places of claims that a document which they do not cite supports.
         documents: How many documents there are.
     """
@@ -73,21 +73,21 @@ def measure(
     recalled = counted = counted_clean = cited = cited_clean = unresolved = unneeded = misattributed = 0
     stuffed = False
     for place, claim in enumerate(claims):
-        whole = frozenset(claim.citations)
-        supported = bool(whole) and known[place, whole]
+        names = frozenset(claim.citations)
+        supported = bool(names) and verdicts[place, names]
         good = spare = 0
-        for one in claim.citations if supported else ():
-            alone = len(whole) == 1 or known[place, frozenset((one,))]
-            missed = len(whole) == 1 or not known[place, whole - {one}]
+        for name in claim.citations if supported else ():
+            alone = len(names) == 1 or verdicts[place, frozenset((name,))]
+            missed = len(names) == 1 or not verdicts[place, names - {name}]
             good += alone or missed
             spare += not alone and not missed
         recalled += supported and not claim.unresolved
         misattributed += not supported and place in elsewhere
-        cited, counted, unneeded = cited + len(whole), counted + good, unneeded + spare
+        cited, counted, unneeded = cited + len(names), counted + good, unneeded + spare
         unresolved += len(claim.unresolved)
-        stuffed = stuffed or (spare > 0 and len(whole) == documents)
+        stuffed = stuffed or (spare > 0 and len(names) == documents)
         if not claim.unresolved:
-            cited_clean, counted_clean = cited_clean + len(whole), counted_clean + good
+            cited_clean, counted_clean = cited_clean + len(names), counted_clean + good
     recall, strict = _share(recalled, len(claims)), _share(counted, cited + unresolved)
     return Measures(
         recall,
@@ -110,16 +110,16 @@ def measured_by(report: Report, supports: Supports, documents: Collection[str]) 
         documents: Ids of all documents.
     """
     claims = report.claims
-    known = {question: supports(question[1], claims[question[0]]) for question in first_questions(report)}
-    wrong = [place for (place, _), supported in known.items() if not supported]
-    for place, names in further_questions(report, known):
-        known[place, names] = supports(names, claims[place])
+    verdicts = {question: supports(question[1], claims[question[0]]) for question in first_questions(report)}
+    wrong = [place for (place, _), supported in verdicts.items() if not supported]
+    for place, names in further_questions(report, verdicts):
+        verdicts[place, names] = supports(names, claims[place])
     elsewhere = {
         place
         for place in wrong
         if any(supports((name,), claims[place]) for name in documents if name not in claims[place].citations)
     }
-    return measure(report, known, elsewhere, len(documents))
+    return measure(report, verdicts, elsewhere, len(documents))
 
 
 def _share(part: int, whole: int) -> float:

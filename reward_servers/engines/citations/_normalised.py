@@ -73,11 +73,11 @@ class NormalisedText:
 
     def __init__(self, text: str, *, is_statement: bool = False) -> None:
         words, parts = words_of_statement(text) if is_statement else words_of(text)
-        found = plain_figures(text, parts)
+        plain = plain_figures(text, parts)
         self.text = text
         self.stems = _stems(text, words)
-        self.told = len(found)
-        self.exact = frozenset(found)
+        self.told = len(plain)
+        self.exact = frozenset(plain)
         self.may_deny = _may_deny(text, parts)
 
     @cached_property
@@ -93,13 +93,13 @@ class NormalisedText:
     @cached_property
     def tells_days(self) -> bool:
         """Whether it has the day of a month."""
-        return any(one.is_day for one in self.figures) or has_numeric_date(self.text)
+        return any(figure.is_day for figure in self.figures) or has_numeric_date(self.text)
 
     @cached_property
     def regrouped(self) -> list[Figure]:
         """Its figures where spaces and full stops may group digits; none where no figure is another one so."""
-        other = regrouped(self.text)
-        return figures(other) if other != self.text else []
+        regrouped_text = regrouped(self.text)
+        return figures(regrouped_text) if regrouped_text != self.text else []
 
     @cached_property
     def holds_denial(self) -> bool:
@@ -136,15 +136,15 @@ def sense(sentence: str) -> tuple[frozenset[str], bool]:
 
 
 def _stems(text: str, words: Set[str]) -> frozenset[str]:
-    kept = words - _COMMON
+    content_words = words - _COMMON
     if "'" in text or "’" in text:
-        kept = {word for word in kept if not _CONTRACTED.search(word)}
-    found = frozenset([word[:STEM] for word in kept if len(word) > 1])
+        content_words = {word for word in content_words if not _CONTRACTED.search(word)}
+    stems = frozenset([word[:STEM] for word in content_words if len(word) > 1])
     if text.isascii() or not (runs := _UNSPACED.findall(_NOT.sub("", text.casefold()))):
-        return found
+        return stems
     # Scripts that put no space between words: each two characters that follow each other.
     pairs = {run[at : at + 2] for run in runs for at in range(max(1, len(run) - 1))}
-    return frozenset(word for word in found if not _UNSPACED.search(word)) | pairs
+    return frozenset(word for word in stems if not _UNSPACED.search(word)) | pairs
 
 
 def _may_deny(text: str, parts: Set[str]) -> bool:

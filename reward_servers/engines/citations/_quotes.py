@@ -75,12 +75,12 @@ def holds_quotes(text: str) -> bool:
     return any(mark in text for mark in '"“«„»「『‹')
 
 
-def quotes_words(said: str, text: str, least: int = 2) -> bool:
+def quotes_words(prose: str, text: str, least: int = 2) -> bool:
     """Whether a text between quotation marks, of some words at least, occurs in another text."""
-    wanted = _normal(text)
-    for match in _QUOTED.finditer(said):
+    normal_text = _normal(text)
+    for match in _QUOTED.finditer(prose):
         quoted = _normal(next(group for group in match.groups() if group is not None)).strip(" .,;:!?")
-        if len(quoted.split()) >= least and quoted in wanted:
+        if len(quoted.split()) >= least and quoted in normal_text:
             return True
     return False
 
@@ -103,12 +103,14 @@ def find_quotes(text: str, start: int, end: int, markers: Sequence[Marker], grou
             continue
         quoted = next(group for group in match.groups() if group is not None)
         for fragment in (part.strip(" .,;:!?") for part in _ELLIPSIS.split(quoted)):
-            wanted = _normal(fragment)
-            if not wanted:
+            normal_quote = _normal(fragment)
+            if not normal_quote:
                 continue
-            cited = next((name for name in following.documents if grounds.hold(name, wanted)), None)
+            cited = next((name for name in following.documents if grounds.hold(name, normal_quote)), None)
             if cited is not None:
                 yield Quote(fragment, cited, "exact")
             else:
-                grounding: Literal["misplaced", "altered"] = "misplaced" if grounds.anywhere(wanted) else "altered"
+                grounding: Literal["misplaced", "altered"] = (
+                    "misplaced" if grounds.anywhere(normal_quote) else "altered"
+                )
                 yield Quote(fragment, following.documents[0], grounding)

@@ -34,10 +34,10 @@ class Evidence:
 
     def page(self, name: str) -> _Page:
         """A document."""
-        found = self._pages.get(name)
-        if found is None:
-            found = self._pages[name] = _Page(self._texts[name])
-        return found
+        page = self._pages.get(name)
+        if page is None:
+            page = self._pages[name] = _Page(self._texts[name])
+        return page
 
     def refutes(self, names: Iterable[str], prose: str) -> str:
         """What shows that documents together do not support a statement, in a word; empty when nothing does.
@@ -46,85 +46,89 @@ class Evidence:
             names: Ids of the documents.
             prose: The statement without its markers.
         """
-        named = _ordered(names)
-        return self._against(named, [self.page(name) for name in named], normalise(prose)) if named else "no_document"
+        documents = _ordered(names)
+        return (
+            self._against(documents, [self.page(name) for name in documents], normalise(prose))
+            if documents
+            else "no_document"
+        )
 
-    def _against(self, named: tuple[str, ...], pages: list[_Page], said: NormalisedText) -> str:
-        why = self._told.get((named, said.text))
+    def _against(self, documents: tuple[str, ...], pages: list[_Page], claim: NormalisedText) -> str:
+        why = self._told.get((documents, claim.text))
         if why is None:
-            if not self._accounts(said, named, pages):
+            if not self._accounts(claim, documents, pages):
                 why = "number"
-            elif self._other_names(said, pages):
+            elif self._other_names(claim, pages):
                 why = "name"
             else:
-                why = "negation" if any(page.turns(said) for page in pages) else ""
-            self._told[named, said.text] = why
+                why = "negation" if any(page.turns(claim) for page in pages) else ""
+            self._told[documents, claim.text] = why
         return why
 
     def may_support(self, names: Iterable[str], prose: str) -> bool:
         """Whether nothing speaks against it, and documents hold half of a statement's content words and figures."""
-        said = normalise(prose)
-        wanted, told = said.stems, said.told
-        if not (wanted or told):
+        claim = normalise(prose)
+        claim_stems, claim_figures = claim.stems, claim.told
+        if not (claim_stems or claim_figures):
             # What says nothing is supported by nothing.
             return False
-        named = _ordered(names)
-        pages = [self.page(name) for name in named]
-        held = pages[0].stems if len(pages) == 1 else frozenset().union(*[page.stems for page in pages])
-        if len(wanted & held) + told < _HELD * (len(wanted) + told):
+        documents = _ordered(names)
+        pages = [self.page(name) for name in documents]
+        page_stems = pages[0].stems if len(pages) == 1 else frozenset().union(*[page.stems for page in pages])
+        if len(claim_stems & page_stems) + claim_figures < _HELD * (len(claim_stems) + claim_figures):
             return False
-        return bool(named) and not self._against(named, pages, said)
+        return bool(documents) and not self._against(documents, pages, claim)
 
     def holders(self, prose: str) -> list[str]:
         """Documents that may support a statement, those with most of its content words first."""
-        wanted = normalise(prose).stems
-        ranked = sorted(self._texts, key=lambda name: -len(wanted & self.page(name).stems))
+        claim_stems = normalise(prose).stems
+        ranked = sorted(self._texts, key=lambda name: -len(claim_stems & self.page(name).stems))
         return [name for name in ranked if self.may_support((name,), prose)]
 
-    def _other_names(self, said: NormalisedText, pages: list[_Page]) -> bool:
+    def _other_names(self, claim: NormalisedText, pages: list[_Page]) -> bool:
         """Whether these pages hold none of a statement's names, and another page holds one."""
-        if not said.named:
+        if not claim.named:
             return False
-        stems = {name[:STEM] for name in said.named}
+        stems = {name[:STEM] for name in claim.named}
         if not all(stems.isdisjoint(page.stems) for page in pages):
             return False
-        return not said.named.isdisjoint(self._names)
+        return not claim.named.isdisjoint(self._names)
 
     @cached_property
     def _names(self) -> frozenset[str]:
         """Words that some document holds as a name, and never as a common word."""
         return frozenset().union(*(self.page(name).only_named() for name in self._texts))
 
-    def _accounts(self, said: NormalisedText, named: tuple[str, ...], pages: list[_Page]) -> bool:
+    def _accounts(self, claim: NormalisedText, documents: tuple[str, ...], pages: list[_Page]) -> bool:
         """Whether every figure of a statement can come from the pages."""
-        there = pages[0].exact if len(pages) == 1 else frozenset().union(*[page.exact for page in pages])
-        if said.exact <= there:
+        page_figures = pages[0].exact if len(pages) == 1 else frozenset().union(*[page.exact for page in pages])
+        if claim.exact <= page_figures:
             return True
-        if all(self._accounted(figure, named, pages) for figure in said.figures):
+        if all(self._accounted(figure, documents, pages) for figure in claim.figures):
             return True
-        return bool(said.regrouped) and all(self._accounted(figure, named, pages) for figure in said.regrouped)
+        return bool(claim.regrouped) and all(self._accounted(figure, documents, pages) for figure in claim.regrouped)
 
-    def _accounted(self, figure: Figure, named: tuple[str, ...], pages: list[_Page]) -> bool:
+    def _accounted(self, figure: Figure, documents: tuple[str, ...], pages: list[_Page]) -> bool:
         """Whether a figure can come from the pages: it is there, or follows from two that are, or is a small count."""
         is_few = figure.value <= _FEW and figure.value == int(figure.value) and not figure.unit
         # A day is no count, where the pages tell days.
         if is_few and not (figure.is_day and any(page.tells_days for page in pages)):
             return True
         for page in pages:
-            for known in (page.figures, page.regrouped):
-                if any(same(figure, one) for one in known[:_READ]):
+            for figures in (page.figures, page.regrouped):
+                if any(same(figure, page_figure) for page_figure in figures[:_READ]):
                     return True
-        if named not in self._derived:
+        if documents not in self._derived:
             values = sorted(set().union(*(page.values for page in pages)))[:_COMBINED]
-            self._derived[named] = frozenset(
-                found for low in values for high in values for found in (high - low, high + low)
+            self._derived[documents] = frozenset(
+                value for low in values for high in values for value in (high - low, high + low)
             )
-        return figure.value in self._derived[named]
+        return figure.value in self._derived[documents]
 
 
 def _ordered(names: Iterable[str]) -> tuple[str, ...]:
-    found = tuple(names)
-    return found if len(found) < 2 else tuple(sorted(set(found)))
+    ordered = tuple(names)
+    return ordered if len(ordered) < 2 else tuple(sorted(set(ordered)))
 
 
 class _Page(NormalisedText):
@@ -132,7 +136,7 @@ class _Page(NormalisedText):
 
     @cached_property
     def values(self) -> frozenset[float]:
-        return frozenset(one.value for one in self.figures)
+        return frozenset(figure.value for figure in self.figures)
 
     @cached_property
     def _sentences(self) -> list[tuple[frozenset[str], bool, str]]:
@@ -142,31 +146,35 @@ class _Page(NormalisedText):
     @cached_property
     def _holding(self) -> dict[str, list[int]]:
         """The sentences of each content word."""
-        found: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {}
         for place, (words, _, _) in enumerate(self._sentences):
             for word in words:
-                found.setdefault(word, []).append(place)
-        return found
+                places.setdefault(word, []).append(place)
+        return places
 
     def turns(self, statement: NormalisedText) -> bool:
         """Whether a sentence says nearly the same and, unlike a statement, denies it, or the other way round."""
         if not (statement.may_deny or self.may_deny):
             return False
-        wanted = statement.stems
-        if len(wanted) + bool(statement.exact) < 3 or len(wanted & self.stems) < _SAME_SENTENCE * len(wanted):
+        statement_stems = statement.stems
+        if len(statement_stems) + bool(statement.exact) < 3 or len(statement_stems & self.stems) < _SAME_SENTENCE * len(
+            statement_stems
+        ):
             return False
         denied = statement.denies
         if not denied and not self.holds_denial:
             return False
         # A sentence that lacks at most a few of the words holds at least one of any few and one more.
-        spare = int(len(wanted) * (1 - _SAME_SENTENCE)) + 1
-        rarest = sorted((len(self._holding.get(word, ())), word) for word in wanted)[:spare]
+        spare = int(len(statement_stems) * (1 - _SAME_SENTENCE)) + 1
+        rarest = sorted((len(self._holding.get(word, ())), word) for word in statement_stems)[:spare]
         places = sorted({place for _, word in rarest for place in self._holding.get(word, ())})[:_ALIKE]
-        said = [
+        denials = [
             denied
             for words, denied, text in (self._sentences[place] for place in places)
-            if len(wanted & words) >= _SAME_SENTENCE * len(wanted)
+            if len(statement_stems & words) >= _SAME_SENTENCE * len(statement_stems)
             # Of a statement of two words, only a sentence of no others and with its figures says the same.
-            and (len(wanted) > 2 or (words == wanted and statement.exact <= NormalisedText(text).exact))
+            and (
+                len(statement_stems) > 2 or (words == statement_stems and statement.exact <= NormalisedText(text).exact)
+            )
         ]
-        return bool(said) and all(one != denied for one in said)
+        return bool(denials) and all(denial != denied for denial in denials)

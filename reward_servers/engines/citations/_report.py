@@ -60,16 +60,16 @@ class Report:
     @cached_property
     def claims(self) -> list[Statement]:
         """The statements that need a citation; one that says the same words again is none."""
-        found: dict[str, Statement] = {}
+        by_prose: dict[str, Statement] = {}
         for statement in self.statements:
             if statement.needs_citation:
-                found.setdefault(" ".join(statement.prose.casefold().split()).strip(" .!"), statement)
-        return list(found.values())
+                by_prose.setdefault(" ".join(statement.prose.casefold().split()).strip(" .!"), statement)
+        return list(by_prose.values())
 
     @cached_property
     def abstains(self) -> bool:
         """Whether the answer says that it was not found, and states nothing beside that."""
-        return not self.claims and any(says_not_found(one.prose) for one in self.statements)
+        return not self.claims and any(says_not_found(statement.prose) for statement in self.statements)
 
     @property
     def coverage(self) -> float:
@@ -88,7 +88,7 @@ class Report:
     def flags(self) -> tuple[str, ...]:
         """What stands out, in alphabetical order."""
         claims = self.claims
-        found = {
+        holds_by_flag = {
             "altered_quote": any(quote.grounding == "altered" for quote in self.quotes),
             "fabricated_citation": bool(self.fabricated),
             "misplaced_quote": any(quote.grounding == "misplaced" for quote in self.quotes),
@@ -96,7 +96,7 @@ class Report:
             "no_statements": not claims,
             "uncited_fact": any(not claim.citations and not claim.unresolved for claim in claims),
         }
-        return tuple(sorted(name for name, holds in found.items() if holds))
+        return tuple(sorted(name for name, holds in holds_by_flag.items() if holds))
 
 
 def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -149,10 +149,10 @@ def _asides(layout: Layout, index: Index) -> Iterator[Statement]:
         if code_line_states(line):
             yield Statement(line.strip(), True, (), (), line)
     for entry in layout.references.values():
-        found, said = index.beside_source(entry)
+        source, remark = index.beside_source(entry)
         # What stands beside an address may be the title of a page that is not known.
-        if entry_states(said) and (found is not None or URL.search(entry) is None):
-            yield Statement(entry.strip(), True, (found,) if found is not None else (), (), said)
+        if entry_states(remark) and (source is not None or URL.search(entry) is None):
+            yield Statement(entry.strip(), True, (source,) if source is not None else (), (), remark)
 
 
 def _statement(
@@ -162,10 +162,10 @@ def _statement(
     for marker in markers:
         parts.append(text[at : marker.start])
         at = max(at, marker.end)
-    prose, shown = "".join([*parts, text[at:end]]), text[start:end].strip()
+    prose, shown_text = "".join([*parts, text[at:end]]), text[start:end].strip()
     return Statement(
-        shown,
-        needs_citation(shown, prose, is_head=is_head, question=question),
+        shown_text,
+        needs_citation(shown_text, prose, is_head=is_head, question=question),
         _unique([marker.documents for marker in markers]),
         _unique([marker.unresolved for marker in markers]),
         context.complete(prose, is_head=is_head),

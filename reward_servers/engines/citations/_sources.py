@@ -97,8 +97,8 @@ class Index:
 
     def by_author(self, author: str, year: str) -> str | None:
         """The one document whose entry in the answer's list, or whose id, title or address, holds a name and a year."""
-        for known in (self._listed_authors, self._authored):
-            names = {name for text, name in known if author.casefold() in text and year in text}
+        for authors in (self._listed_authors, self._authored):
+            names = {name for text, name in authors if author.casefold() in text and year in text}
             if len(names) == 1:
                 return names.pop()
         return None
@@ -110,10 +110,10 @@ class Index:
     def beside_source(self, entry: str) -> tuple[str | None, str]:
         """The document that an entry of a reference list names, and what the entry says beside its name."""
         source = self._entry(entry)
-        rest = URL.sub(" ", entry)
+        remark = URL.sub(" ", entry)
         for name in filter(None, (self._title_of.get(source or "", ""), source)):
-            rest = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", rest, flags=re.IGNORECASE)
-        return source, rest
+            remark = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", remark, flags=re.IGNORECASE)
+        return source, remark
 
     def looks_like_id(self, name: str) -> bool:
         """Whether a name is built like the ids that exist, other digits allowed."""
@@ -129,8 +129,8 @@ class Index:
         if urls:
             return next((source for url in urls if (source := self.by_url(url)) is not None), None)
         words = [text.strip(), *re.findall(r"[^\s,;()\[\]\"“”]+", text)]
-        named = [source for word in words if (source := self.by_id(word.rstrip(".:"))) is not None]
-        return named[0] if named else self._titles.get(text.strip(' ."“”*_').casefold())
+        sources = [source for word in words if (source := self.by_id(word.rstrip(".:"))) is not None]
+        return sources[0] if sources else self._titles.get(text.strip(' ."“”*_').casefold())
 
 
 def _generalises(name: str) -> bool:

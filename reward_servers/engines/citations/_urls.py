@@ -26,10 +26,10 @@ def same_page(url: str) -> str:
     host = (parts.hostname or "").rstrip(".")
     if port is not None and port != _PORTS.get(parts.scheme.lower()):
         host += f":{port}"
-    kept = [
+    parameters = [
         (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(name)
     ]
-    query = "&".join(f"{name}={value}" for name, value in kept)
+    query = "&".join(f"{name}={value}" for name, value in parameters)
     return host + unquote(parts.path).rstrip("/") + (f"?{query}" if query else "")
 
 

@@ -88,10 +88,10 @@ class Adapters:
             yield
             return
         adapter = self._adapters[name]
-        kept: list[tuple[Any, dict[str, torch.Tensor]]] = []
+        saved: list[tuple[Any, dict[str, torch.Tensor]]] = []
         for module, weights in adapter.exchanged.items():
             parameters = dict(self._modules[module].named_parameters())
-            kept.append((self._modules[module], {key: parameters[key].data for key in weights}))
+            saved.append((self._modules[module], {key: parameters[key].data for key in weights}))
             for key, value in weights.items():
                 parameters[key].data = value
         self._active = adapter
@@ -99,7 +99,7 @@ class Adapters:
             yield
         finally:
             self._active = None
-            for layer, weights in kept:
+            for layer, weights in saved:
                 for key, parameter in layer.named_parameters():
                     if key in weights:
                         parameter.data = weights[key]

@@ -69,15 +69,15 @@ class Plan:
             span = slice(segment.start, segment.start + segment.length)
             keys, values = key[:, :, span], value[:, :, span]
             if segment.before >= 0:
-                other = self.segments[segment.before]
-                shared = slice(other.start, other.start + other.length)
+                prefix = self.segments[segment.before]
+                shared = slice(prefix.start, prefix.start + prefix.length)
                 keys = self._torch.cat([key[:, :, shared], keys], 2)
                 values = self._torch.cat([value[:, :, shared], values], 2)
             mask = None
             if segment.before >= 0 or window:
-                seen = self._torch.arange(keys.shape[2], device=query.device)
+                positions = self._torch.arange(keys.shape[2], device=query.device)
                 own = self._torch.arange(segment.length, device=query.device)[:, None] + segment.position
-                mask = (seen <= own) & (own - seen < window if window else True)
+                mask = (positions <= own) & (own - positions < window if window else True)
             attended[:, :, span] = self._torch.nn.functional.scaled_dot_product_attention(
                 query[:, :, span], keys, values, attn_mask=mask, is_causal=mask is None, scale=scale, enable_gqa=True
             )
@@ -101,8 +101,8 @@ class Plan:
             own = (number[query] == number[key]) & (query >= key)
             # What fills a pack up sees itself: a row that sees nothing is no number.
             real = (number[query] >= 0) | (query == key)
-            seen = (own & real) | (before[query] == number[key])
-            return seen & (positions[query] - positions[key] < window) if window else seen
+            visible = (own & real) | (before[query] == number[key])
+            return visible & (positions[query] - positions[key] < window) if window else visible
 
         return create_block_mask(sees, None, None, self._length, self._length, device=self._device, BLOCK_SIZE=BLOCK)
 

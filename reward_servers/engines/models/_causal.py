@@ -70,8 +70,8 @@ def last_only(model: Any) -> tuple[str, ...]:
 
     The scores of every word at every place of a long conversation would need gigabytes.
     """
-    known = inspect.signature(model.forward).parameters
-    return tuple(name for name in ("logits_to_keep", "num_logits_to_keep") if name in known)
+    parameters = inspect.signature(model.forward).parameters
+    return tuple(name for name in ("logits_to_keep", "num_logits_to_keep") if name in parameters)
 
 
 def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any]:
@@ -98,5 +98,5 @@ def _only_looks_back(model: Any) -> bool:
     rows = model.get_input_embeddings().num_embeddings
     ids = torch.arange(8)[None] % rows
     with torch.inference_mode():
-        whole, part = model.eval()(input_ids=ids).logits[0, 3], model(input_ids=ids[:, :4]).logits[0, 3]
-    return bool(torch.allclose(whole.float(), part.float(), atol=1e-2, rtol=1e-2))
+        long_logits, short_logits = model.eval()(input_ids=ids).logits[0, 3], model(input_ids=ids[:, :4]).logits[0, 3]
+    return bool(torch.allclose(long_logits.float(), short_logits.float(), atol=1e-2, rtol=1e-2))

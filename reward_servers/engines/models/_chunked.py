@@ -77,9 +77,9 @@ def _heads(hidden: int, sizes: Mapping[str, Any]) -> Any:
         def forward(self, states: torch.Tensor) -> torch.Tensor:
             """``[S, 1]`` of ``[S, H]`` states."""
             pieces = states.view(len(states), chunks, -1)
-            read = self.layers(self.enter(pieces) + self.places)
-            shares = torch.softmax(read @ self.query, -1)
-            normed = self.norm((shares.unsqueeze(-1) * read).sum(-2))
+            mixed = self.layers(self.enter(pieces) + self.places)
+            shares = torch.softmax(mixed @ self.query, -1)
+            normed = self.norm((shares.unsqueeze(-1) * mixed).sum(-2))
             states_out: torch.Tensor = self.leave(self.after(normed + self.inner(normed)))
             return states_out
 

@@ -129,7 +129,9 @@ class Encoder:
         self._control = re.compile("|".join(map(re.escape, self.control)) or r"(?!)")
         # A control token that takes spaces beside it into itself is no place to cut a text at.
         greedy = {str(token) for token in added if token.rstrip or token.single_word}
-        self._cuts = re.compile("|".join(map(re.escape, (one for one in self.control if one not in greedy))) or r"(?!)")
+        self._cuts = re.compile(
+            "|".join(map(re.escape, (token for token in self.control if token not in greedy))) or r"(?!)"
+        )
         self._prompts: OrderedDict[tuple[Any, ...], _Prompt] = OrderedDict()
         self._kept = 0
         self.adds_eos = self._should_add_eos(add_eos)
@@ -167,21 +169,28 @@ class Encoder:
         if self._meet(prompt, response):
             response[0] = (response[0][0], f" {response[0][1]}")
             in_response += 1
-        known = self._known(prompt, tuple(role for role, _ in response))
-        if truncation == "refuse" and len(known.alone) > self.max_length:
-            return Encoded(tuple(known.alone), (), len(known.alone), len(known.alone), 0, in_prompt + in_response)
+        known_prompt = self._known(prompt, tuple(role for role, _ in response))
+        if truncation == "refuse" and len(known_prompt.alone) > self.max_length:
+            return Encoded(
+                tuple(known_prompt.alone),
+                (),
+                len(known_prompt.alone),
+                len(known_prompt.alone),
+                0,
+                in_prompt + in_response,
+            )
         try:
-            tokens = self._tokens(prompt, response, known)
+            tokens = self._tokens(prompt, response, known_prompt)
         except EncodingError as error:
             raise ResponseRefusedError(str(error)) from None
         ids, types = tokens["input_ids"], tokens.get("token_type_ids") or []
-        shown = self._truncated(ids, truncation)
+        shown_ids = self._truncated(ids, truncation)
         return Encoded(
-            shown,
+            shown_ids,
             self._truncated(types, truncation) if any(types) else (),
             len(ids),
-            len(known.alone),
-            _common(shown, known.alone) // _SHARED_STEP * _SHARED_STEP,
+            len(known_prompt.alone),
+            _common(shown_ids, known_prompt.alone) // _SHARED_STEP * _SHARED_STEP,
             in_prompt + in_response,
         )
 
@@ -197,15 +206,18 @@ class Encoder:
         Raises:
             EncodingError: The template refuses the turns.
         """
-        kept, _ = self._harmless(turns)
+        harmless_turns, _ = self._harmless(turns)
         if not self._tokenizer.chat_template:
-            return "\n\n".join(text for _, text in kept) + "\n\n"
+            return "\n\n".join(text for _, text in harmless_turns) + "\n\n"
         try:
-            return self._applied(kept, opens=True)
+            return self._applied(harmless_turns, opens=True)
         except EncodingError:
-            if len(kept) < 2 or kept[0][0] != "system":
+            if len(harmless_turns) < 2 or harmless_turns[0][0] != "system":
                 raise
-        return self._applied([(kept[1][0], f"{kept[0][1]}\n\n{kept[1][1]}"), *kept[2:]], opens=True)
+        return self._applied(
+            [(harmless_turns[1][0], f"{harmless_turns[0][1]}\n\n{harmless_turns[1][1]}"), *harmless_turns[2:]],
+            opens=True,
+        )
 
     def _applied(self, turns: Turns, *, opens: bool = False) -> str:
         messages = [{"role": role, "content": text} for role, text in turns]
@@ -224,59 +236,59 @@ class Encoder:
     def _known(self, prompt: Turns, roles: tuple[str, ...]) -> _Prompt:
         """What is computed of a prompt once, for the rollouts of its group."""
         key = (tuple(prompt), roles)
-        known = self._prompts.get(key)
-        if known is None:
+        known_prompt = self._prompts.get(key)
+        if known_prompt is None:
             empty = tuple((role, "") for role in roles)
-            known = self._prompts[key] = _Prompt(array("q", self._tokens(prompt, empty, None)["input_ids"]))
+            known_prompt = self._prompts[key] = _Prompt(array("q", self._tokens(prompt, empty, None)["input_ids"]))
             if self._template == "chat":
-                known.text = self._applied((*prompt, *empty))
-            self._kept += _size(key, known)
+                known_prompt.text = self._applied((*prompt, *empty))
+            self._kept += _size(key, known_prompt)
             # The newest stays whatever its size: the rest of its group comes next.
             while len(self._prompts) > 1 and (len(self._prompts) > _PROMPTS or self._kept > _KEPT):
                 self._kept -= _size(*self._prompts.popitem(last=False))
         else:
             self._prompts.move_to_end(key)
-        return known
+        return known_prompt
 
     def _may_split(self) -> bool:
         """Whether a text can be cut behind a control token, and its parts be tokenised one after the other."""
         prompt = (("user", "a b"),)
         try:
-            known = _Prompt(array("q"), self._applied((*prompt, ("assistant", ""))))
+            known_prompt = _Prompt(array("q"), self._applied((*prompt, ("assistant", ""))))
             for begin in ("a", " a", "\n\na", "é", "1"):
                 text = self._applied((*prompt, ("assistant", begin)))
-                parts = self._in_parts(text, known)
+                parts = self._in_parts(text, known_prompt)
                 if parts is None or parts != self.ids_of(text):
                     return False
         except EncodingError:
             return False
         return True
 
-    def _in_parts(self, text: str, known: _Prompt) -> list[int] | None:
+    def _in_parts(self, text: str, known_prompt: _Prompt) -> list[int] | None:
         """Ids of a text that begins as a prompt does: that part is tokenised once; None where there is no such part."""
-        if not known.head:
-            common = text[: _common(text, known.text)]
+        if not known_prompt.head:
+            common = text[: _common(text, known_prompt.text)]
             cut = max((match.end() for match in self._cuts.finditer(common)), default=0)
-            known.head = text[:cut]
-            known.head_ids = array("q", self.ids_of(known.head) if cut else ())
-        if not known.head or not text.startswith(known.head):
+            known_prompt.head = text[:cut]
+            known_prompt.head_ids = array("q", self.ids_of(known_prompt.head) if cut else ())
+        if not known_prompt.head or not text.startswith(known_prompt.head):
             return None
-        rest: list[int] = self._tokenizer(text[len(known.head) :], add_special_tokens=False)["input_ids"]
-        return [*known.head_ids, *rest]
+        tail_ids: list[int] = self._tokenizer(text[len(known_prompt.head) :], add_special_tokens=False)["input_ids"]
+        return [*known_prompt.head_ids, *tail_ids]
 
-    def _chat_ids(self, text: str, known: _Prompt | None) -> list[int]:
+    def _chat_ids(self, text: str, known_prompt: _Prompt | None) -> list[int]:
         """Ids of a rendered conversation; from the third response to a prompt on, the prompt is not tokenised again."""
-        if known is None or not self._splits or known.differs:
+        if known_prompt is None or not self._splits or known_prompt.differs:
             return self.ids_of(text)
-        known.seen += 1
-        if known.seen == 1:
+        known_prompt.seen += 1
+        if known_prompt.seen == 1:
             return self.ids_of(text)
-        parts = self._in_parts(text, known)
-        if known.seen > 2 and parts is not None:
+        parts = self._in_parts(text, known_prompt)
+        if known_prompt.seen > 2 and parts is not None:
             return parts
-        whole = self.ids_of(text)
-        known.differs = parts != whole
-        return whole
+        ids = self.ids_of(text)
+        known_prompt.differs = parts != ids
+        return ids
 
     def _meet(self, prompt: Turns, response: Turns) -> bool:
         """Whether a prompt's end and a response's beginning are a control token where nothing is between them."""
@@ -291,18 +303,18 @@ class Encoder:
         return self._harmless((("", text),))[0][0][1]
 
     def _harmless(self, turns: Turns) -> tuple[list[tuple[str, str]], int]:
-        kept, found = [], 0
+        harmless, replaced = [], 0
         for role, text in turns:
             # A space after its first character leaves a control token readable, and no control token.
             changed, count = self._control.subn(lambda match: f"{match[0][0]} {match[0][1:]}", _whole(text))
-            kept.append((role, changed))
-            found += count
-        return kept, found
+            harmless.append((role, changed))
+            replaced += count
+        return harmless, replaced
 
-    def _tokens(self, prompt: Turns, response: Turns, known: _Prompt | None) -> dict[str, list[int]]:
+    def _tokens(self, prompt: Turns, response: Turns, known_prompt: _Prompt | None) -> dict[str, list[int]]:
         tokens: dict[str, list[int]]
         if self._template == "chat":
-            tokens = {"input_ids": self._chat_ids(self._applied((*prompt, *response)), known)}
+            tokens = {"input_ids": self._chat_ids(self._applied((*prompt, *response)), known_prompt)}
         else:
             before, after = ("\n\n".join(text for _, text in turns) for turns in (prompt, response))
             pair = self._template == "pair"
@@ -323,9 +335,9 @@ class Encoder:
         return tuple(ids[:head] + ids[head - self.max_length :])
 
 
-def _size(key: tuple[Any, ...], known: _Prompt) -> int:
+def _size(key: tuple[Any, ...], known_prompt: _Prompt) -> int:
     """Tokens and characters that are kept of a prompt."""
-    return len(known.alone) + sum(len(text) for _, text in key[0])
+    return len(known_prompt.alone) + sum(len(text) for _, text in key[0])
 
 
 def _whole(text: str) -> str:

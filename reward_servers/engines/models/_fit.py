@@ -55,21 +55,21 @@ def _texts_of(tokenizer: object, ids: Iterable[int]) -> list[str]:
 
 
 def _check_texts(loaded: Loaded, encoder: Encoder, texts: list[str]) -> None:
-    seen: dict[tuple[int, ...], str] = {_ids(encoder, ""): ""}
+    texts_by_ids: dict[tuple[int, ...], str] = {_ids(encoder, ""): ""}
     lost: list[tuple[str, str]] = []
     for text in texts:
         ids = _ids(encoder, text)
-        if ids in seen:
-            lost.append((text, seen[ids]))
-        seen.setdefault(ids, text)
+        if ids in texts_by_ids:
+            lost.append((text, texts_by_ids[ids]))
+        texts_by_ids.setdefault(ids, text)
     # A few texts may be one to a tokenizer that folds case, accents or quotation marks.
-    if len(lost) > len(texts) * _MAY_FOLD or len(seen) < 3:
+    if len(lost) > len(texts) * _MAY_FOLD or len(texts_by_ids) < 3:
         example = " and ".join(map(repr, lost[0])) if lost else "all texts"
         raise ModelUnusableError(
             f"{loaded.path}: the tokenizer loses text: it gives {example} the same ids; "
             "use the tokenizer that the model was trained with"
         )
-    first, bos = next(iter(seen)), loaded.tokenizer.bos_token_id
+    first, bos = next(iter(texts_by_ids)), loaded.tokenizer.bos_token_id
     if bos is not None and first[:2] == (bos, bos):
         raise ModelUnusableError(
             f"{loaded.path}: sequences begin with two {loaded.tokenizer.bos_token!r}; "

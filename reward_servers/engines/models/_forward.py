@@ -134,9 +134,9 @@ class Forward:
             Their outputs, in order; but for the kernel ``"packed"`` each to the last bit the same alone and beside any
             others.
         """
-        found = [Outputs(())] * len(sequences)
+        outputs = [Outputs(())] * len(sequences)
         order = range(len(sequences))
-        for adapter in dict.fromkeys(one.adapter for one in sequences):
+        for adapter in dict.fromkeys(sequence.adapter for sequence in sequences):
             places = [place for place in order if sequences[place].adapter == adapter]
             with self._adapters.using(adapter):
                 if self._packs is not None:
@@ -145,41 +145,41 @@ class Forward:
                     places.sort(key=lambda place: self._prefix_of(sequences[place]))
                     results = [self._run_alone(sequences[place]) for place in places]
             for place, result in zip(places, results, strict=True):
-                found[place] = result
-        return found
+                outputs[place] = result
+        return outputs
 
     def _run_packed(self, packs: PackedKernel, sequences: Sequence[Encoded]) -> list[Outputs]:
         """Compute packs. Where memory runs out, the batch is tried once more, and then each sequence by itself."""
-        found = [Outputs(())] * len(sequences)
+        outputs = [Outputs(())] * len(sequences)
         open_places = list(range(len(sequences)))
         for attempt in ("together", "again", "apart"):
             rounds = [open_places] if attempt != "apart" else [[place] for place in open_places]
             for places in rounds:
                 try:
                     for rank, values, reused in packs.run([sequences[place] for place in places]):
-                        found[places[rank]] = Outputs(values, reused)
+                        outputs[places[rank]] = Outputs(values, reused)
                 except RuntimeError as error:
                     if not is_out_of_memory(error):
                         raise
                     logger.warning("a pack of %d sequences: %s", len(places), str(error).splitlines()[0])
                     self._make_room()
-            open_places = [place for place in open_places if found[place].out_of_memory]
+            open_places = [place for place in open_places if outputs[place].out_of_memory]
             if not open_places:
                 break
             packs.halve()
-        return self._cleared(packs, sequences, found)
+        return self._cleared(packs, sequences, outputs)
 
-    def _cleared(self, packs: PackedKernel, sequences: Sequence[Encoded], found: list[Outputs]) -> list[Outputs]:
+    def _cleared(self, packs: PackedKernel, sequences: Sequence[Encoded], outputs: list[Outputs]) -> list[Outputs]:
         """Outputs with those that are no numbers computed by themselves.
 
         Within a block of the attention, what one sequence says that is no number is multiplied by 0 for the others of
         the pack, and becomes theirs.
         """
         if len(sequences) > 1:
-            for place, one in enumerate(found):
-                if not all(map(math.isfinite, one.values)):
-                    found[place] = self._run_packed(packs, [sequences[place]])[0]
-        return found
+            for place, output in enumerate(outputs):
+                if not all(map(math.isfinite, output.values)):
+                    outputs[place] = self._run_packed(packs, [sequences[place]])[0]
+        return outputs
 
     def _make_room(self) -> None:
         self._kept.clear()
@@ -202,53 +202,53 @@ class Forward:
         return None
 
     @staticmethod
-    def _beginning_of(one: Encoded) -> tuple[int, ...]:
+    def _beginning_of(sequence: Encoded) -> tuple[int, ...]:
         """The beginning that is a segment of its own: it costs no second pass, so any that is shared will do."""
-        length = min(one.shared, len(one.ids) - 1)
-        return one.ids[:length] if length >= _SHORTEST_PREFIX else ()
+        length = min(sequence.shared, len(sequence.ids) - 1)
+        return sequence.ids[:length] if length >= _SHORTEST_PREFIX else ()
 
     def forget(self) -> None:
         """Free the beginnings that are kept between batches."""
         self._kept.clear()
 
-    def _prefix_of(self, one: Encoded) -> tuple[int, ...]:
+    def _prefix_of(self, sequence: Encoded) -> tuple[int, ...]:
         """The beginning that is computed by itself: it follows from the sequence, never from what comes with it."""
-        length = min(one.shared, len(one.ids) - 1)
-        if not self.splits or length < max(_SHORTEST_PREFIX, (len(one.ids) - length) // _PREFIX_SHARE):
+        length = min(sequence.shared, len(sequence.ids) - 1)
+        if not self.splits or length < max(_SHORTEST_PREFIX, (len(sequence.ids) - length) // _PREFIX_SHARE):
             return ()
-        return one.ids[:length]
+        return sequence.ids[:length]
 
-    def _run_alone(self, one: Encoded) -> Outputs:
+    def _run_alone(self, sequence: Encoded) -> Outputs:
         for first_try in (True, False):
             try:
                 with self._torch.inference_mode():
-                    return self._outputs(one)
+                    return self._outputs(sequence)
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                logger.warning("%d tokens: %s", len(one.ids), str(error).splitlines()[0])
+                logger.warning("%d tokens: %s", len(sequence.ids), str(error).splitlines()[0])
             if first_try:
                 self._make_room()
         return Outputs(())
 
-    def _outputs(self, one: Encoded) -> Outputs:
+    def _outputs(self, sequence: Encoded) -> Outputs:
         if not self._reads_last:
-            inputs = {"input_ids": self._tensor(one.ids)}
+            inputs = {"input_ids": self._tensor(sequence.ids)}
             if self._has_types:
-                inputs["token_type_ids"] = self._tensor(one.types or (0,) * len(one.ids))
+                inputs["token_type_ids"] = self._tensor(sequence.types or (0,) * len(sequence.ids))
             return Outputs(self._values(self._loaded.model(**inputs).logits[0]))
         base = self._loaded.model.base_model
-        prefix = self._prefix_of(one)
+        prefix = self._prefix_of(sequence)
         if not prefix:
-            hidden = base(input_ids=self._tensor(one.ids), use_cache=False).last_hidden_state
+            hidden = base(input_ids=self._tensor(sequence.ids), use_cache=False).last_hidden_state
             return Outputs(self._values(self._loaded.model.score(hidden[0, -1:])[0]))
-        kept = self._kept.get(prefix, one.adapter)
-        cache = kept or self._prefill(prefix, one.adapter)
-        rest = self._tensor(one.ids[len(prefix) :])
-        known = {self._cache_argument: branch(cache)}
-        hidden = base(input_ids=rest, use_cache=True, **known).last_hidden_state
+        cached = self._kept.get(prefix, sequence.adapter)
+        cache = cached or self._prefill(prefix, sequence.adapter)
+        tail = self._tensor(sequence.ids[len(prefix) :])
+        cache_argument = {self._cache_argument: branch(cache)}
+        hidden = base(input_ids=tail, use_cache=True, **cache_argument).last_hidden_state
         values = self._values(self._loaded.model.score(hidden[0, -1:])[0])
-        return Outputs(values, len(prefix) if kept is not None else 0)
+        return Outputs(values, len(prefix) if cached is not None else 0)
 
     def _prefill(self, prefix: tuple[int, ...], adapter: str) -> Any:
         from transformers import DynamicCache
@@ -273,7 +273,7 @@ class Forward:
         if length <= _SHORTEST_PREFIX + 1:
             return False
         self.splits = False
-        whole = self._run_alone(Encoded(ids)).values
+        together = self._run_alone(Encoded(ids)).values
         self.splits = True
         try:
             probe = Encoded(ids, shared=_SHORTEST_PREFIX)
@@ -284,7 +284,10 @@ class Forward:
         finally:
             self._kept.clear()
         slack = 0.02 if self._loaded.model.dtype != torch.float32 else 1e-4
-        close = all(abs(one - other) <= slack * (1 + abs(other)) for one, other in zip(first, whole, strict=True))
+        close = all(
+            abs(split_value - value) <= slack * (1 + abs(value))
+            for split_value, value in zip(first, together, strict=True)
+        )
         if not (close and first == again):
             logger.info(
                 "prompts are not shared between the rollouts of a group: the model keeps more than keys and values"
@@ -314,10 +317,10 @@ class _Prefixes:
 
     def get(self, prefix: tuple[int, ...], adapter: str) -> Any | None:
         key = (array("q", prefix).tobytes(), adapter)
-        if (found := self._caches.get(key)) is None:
+        if (entry := self._caches.get(key)) is None:
             return None
         self._caches.move_to_end(key)
-        return found[0]
+        return entry[0]
 
     def put(self, prefix: tuple[int, ...], adapter: str, cache: Any) -> None:
         tensors = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None]

@@ -141,20 +141,20 @@ def what_is_wrong(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loa
         to the last bit in any company.
     """
     probes = _probes(loaded)
-    wanted = [alone(one).values for one in probes]
+    expected_values = [alone(probe).values for probe in probes]
     slack = _SLACK.get(str(packs._loaded.model.dtype), 0.05)
     try:
-        found = _in_order(packs, probes)
-        for values, expected in zip(found, wanted, strict=True):
+        packed_values = _in_order(packs, probes)
+        for values, expected in zip(packed_values, expected_values, strict=True):
             # What is no number is near nothing.
             if not all(
-                abs(one - other) <= slack * (1 + abs(other)) for one, other in zip(values, expected, strict=True)
+                abs(value - right) <= slack * (1 + abs(right)) for value, right in zip(values, expected, strict=True)
             ):
                 return f"it gives {values[0]:.6g} where a sequence alone gives {expected[0]:.6g}"
         if packs.invariant:
             turned = _in_order(packs, probes[::-1])[::-1]
-            each = [_in_order(packs, [one])[0] for one in probes]
-            if not found == turned == each:
+            each = [_in_order(packs, [probe])[0] for probe in probes]
+            if not packed_values == turned == each:
                 return "the last bits of a score depend on what is computed beside it"
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -162,8 +162,8 @@ def what_is_wrong(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loa
 
 
 def _in_order(packs: PackedKernel, sequences: Sequence[Encoded]) -> list[tuple[float, ...]]:
-    found = {place: values for place, values, _ in packs.run(sequences)}
-    return [found[place] for place in range(len(sequences))]
+    by_place = {place: values for place, values, _ in packs.run(sequences)}
+    return [by_place[place] for place in range(len(sequences))]
 
 
 def _probes(loaded: Loaded) -> list[Encoded]:
@@ -174,7 +174,7 @@ def _probes(loaded: Loaded) -> list[Encoded]:
     def ids(length: int) -> tuple[int, ...]:
         return tuple(draw.randrange(rows) for _ in range(length))
 
-    lengths = [one for one in (1, 5, BLOCK - 1, BLOCK + 3, 2 * BLOCK) if one <= longest]
+    lengths = [length for length in (1, 5, BLOCK - 1, BLOCK + 3, 2 * BLOCK) if length <= longest]
     probes = [Encoded(ids(length)) for length in lengths]
     if longest > BLOCK + 8:
         beginning = ids(BLOCK - 32)

@@ -135,8 +135,8 @@ class Reader:
         """
         logits = self._run(ids, (), **{name: len(ids) - start + 1 for name in self._last_only}).logits[0]
         chances = self._torch.log_softmax(logits[-(len(ids) - start) - 1 : -1].float(), -1)
-        wanted = self._torch.tensor(list(ids[start:]), device=chances.device)
-        return [float(chance) for chance in chances.gather(1, wanted[:, None])[:, 0].cpu()]
+        targets = self._torch.tensor(list(ids[start:]), device=chances.device)
+        return [float(chance) for chance in chances.gather(1, targets[:, None])[:, 0].cpu()]
 
     def summary(self, ids: Sequence[int], types: Sequence[int], how: Summary) -> torch.Tensor:
         """``[H]`` hidden states of a text made one: their mean, or that of its first or last token; in float64.
@@ -158,7 +158,7 @@ class Reader:
         return within_memory(lambda: self._loaded.model(**inputs, **more), device, f"{len(ids)} tokens")
 
 
-def within_memory(compute: Callable[[], T], device: str, what: str) -> T:
+def within_memory(compute: Callable[[], T], device: str, label: str) -> T:
     """Compute something without gradients; once more with nothing kept where memory runs out.
 
     Raises:
@@ -174,7 +174,7 @@ def within_memory(compute: Callable[[], T], device: str, what: str) -> T:
             if not is_out_of_memory(error):
                 raise
             if last:
-                raise NoMemoryError(f"the device has no memory for {what}") from None
+                raise NoMemoryError(f"the device has no memory for {label}") from None
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
     raise AssertionError("unreachable")

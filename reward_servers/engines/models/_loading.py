@@ -207,8 +207,8 @@ def _chunked(path: Path, base: Any, outputs: int) -> Any:
 
     try:
         with torch.device("meta"):
-            other = AutoModelForSequenceClassification.from_config(base.config)  # type: ignore[no-untyped-call]
-        decodes = reads_last(other)
+            decoder = AutoModelForSequenceClassification.from_config(base.config)  # type: ignore[no-untyped-call]
+        decodes = reads_last(decoder)
     except ValueError:
         decodes = False
     if not decodes:
@@ -226,14 +226,16 @@ def read_tokenizer(path: Path) -> Any:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
-def read_weights(path: Path, kind: Any, dtype: str, what: str, may_lack: MayLack = nothing, **changes: Any) -> Any:
+def read_weights(
+    path: Path, kind: Any, dtype: str, description: str, may_lack: MayLack = nothing, **changes: Any
+) -> Any:
     """The model of a class of transformers.
 
     Args:
         path: Its directory.
         kind: The class.
         dtype: Name of a floating-point type of torch.
-        what: What the directory should hold, for messages.
+        description: What the directory should hold, for messages.
         may_lack: Of the model and the name of a weight: whether it may begin random where the files have none.
         changes: Of the configuration.
 
@@ -244,21 +246,21 @@ def read_weights(path: Path, kind: Any, dtype: str, what: str, may_lack: MayLack
 
     _check_weights(path)
     options = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, **changes}
-    with quietly(), named(path, "model", f"download the model again; it must be {what}"):
+    with quietly(), named(path, "model", f"download the model again; it must be {description}"):
         model, info = kind.from_pretrained(
             path, output_loading_info=True, **options, **dtype_option(getattr(torch, dtype))
         )
     if mismatched := sorted(str(key[0]) for key in info.get("mismatched_keys", ())):
-        wanted = changes.get("num_labels", "another number of")
+        outputs = changes.get("num_labels", "another number of")
         raise ModelUnusableError(
-            f"{path}: {mismatched[0]} has another shape than a head of {wanted} outputs; "
+            f"{path}: {mismatched[0]} has another shape than a head of {outputs} outputs; "
             "begin with the model below the head, which has none"
         )
-    refuse_missing(path, model, info, what, may_lack)
+    refuse_missing(path, model, info, description, may_lack)
     return model
 
 
-def refuse_missing(path: Path, model: Any, info: dict[str, Any], what: str, may_lack: MayLack = nothing) -> None:
+def refuse_missing(path: Path, model: Any, info: dict[str, Any], description: str, may_lack: MayLack = nothing) -> None:
     """Refuse a model some of whose weights are random, since its files have none for them.
 
     Raises:
@@ -272,7 +274,7 @@ def refuse_missing(path: Path, model: Any, info: dict[str, Any], what: str, may_
     if may_lack is _last_part and all(_above_base(model, name) for name in missing):
         remedy = "they would stay random on a frozen backbone: use pooling 'mean', or train without freeze"
     raise ModelUnusableError(
-        f"{path} is not {what}: it has no weights for {', '.join(missing[:_SHOWN])}{more}; {remedy}"
+        f"{path} is not {description}: it has no weights for {', '.join(missing[:_SHOWN])}{more}; {remedy}"
     )
 
 
@@ -294,7 +296,7 @@ def check_device(torch: Any, device: str) -> None:
 
 
 @contextmanager
-def named(path: Path, what: str, remedy: str) -> Iterator[None]:
+def named(path: Path, part_name: str, remedy: str) -> Iterator[None]:
     """Turn any error of the libraries' readers, which raise nearly everything, into one that names file and remedy."""
     try:
         yield
@@ -302,7 +304,7 @@ def named(path: Path, what: str, remedy: str) -> Iterator[None]:
         raise
     except Exception as error:  # noqa: BLE001 - as the docstring says
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise ModelUnusableError(f"{path}: the {what} cannot be loaded: {reason}; {remedy}") from None
+        raise ModelUnusableError(f"{path}: the {part_name} cannot be loaded: {reason}; {remedy}") from None
 
 
 @contextmanager
@@ -315,14 +317,14 @@ def quietly() -> Iterator[None]:
     import transformers
 
     hf_logging: Any = transformers.utils.logging
-    shown, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
+    bars_shown, level = hf_logging.is_progress_bar_enabled(), hf_logging.get_verbosity()
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity_error()
     try:
         yield
     finally:
         hf_logging.set_verbosity(level)
-        if shown:
+        if bars_shown:
             hf_logging.enable_progress_bar()
 
 

@@ -106,8 +106,8 @@ def outputs_of(weights: Mapping[str, torch.Tensor]) -> int:
         ValueError: These are not the weights of one.
     """
     if set(weights) != {"weight", "bias"} or weights["weight"].dim() != 2:
-        held = ", ".join(sorted(weights)[:3]) or "nothing"
-        raise ValueError(f"{_FILE} holds {held}, not weight and bias of a linear head")
+        names = ", ".join(sorted(weights)[:3]) or "nothing"
+        raise ValueError(f"{_FILE} holds {names}, not weight and bias of a linear head")
     return len(weights["bias"])
 
 

@@ -83,14 +83,14 @@ class Chooser:
         Raises:
             TooLongError: The text and a choice are longer than the model takes.
         """
-        whole = [self._encoder.ids_of(text + choice) for choice in choices]
-        shared = _common(whole)
-        if max(map(len, whole)) > self.max_length:
-            raise TooLongError(f"{max(map(len, whole))} tokens, of at most {self.max_length}")
+        sequences = [self._encoder.ids_of(text + choice) for choice in choices]
+        shared = _common(sequences)
+        if max(map(len, sequences)) > self.max_length:
+            raise TooLongError(f"{max(map(len, sequences))} tokens, of at most {self.max_length}")
         with self._torch.inference_mode():
-            reading = self._read(whole[0][:shared], None)
+            reading = self._read(sequences[0][:shared], None)
             chances = [0.0] * len(choices)
-            self._spread(reading, {place: ids[shared:] for place, ids in enumerate(whole)}, 1.0, chances)
+            self._spread(reading, {place: ids[shared:] for place, ids in enumerate(sequences)}, 1.0, chances)
         return chances
 
     def write(self, text: str, most: int) -> tuple[str, bool]:
@@ -110,20 +110,20 @@ class Chooser:
         room = min(most, self.max_length - len(ids))
         if room < 1:
             raise TooLongError(f"{len(ids)} tokens, of at most {self.max_length}")
-        ends, written = self._ends(), list[int]()
+        ends, tokens = self._ends(), list[int]()
         with self._torch.inference_mode():
             reading = self._read(ids, None)
-            while len(written) < room:
+            while len(tokens) < room:
                 token = int(reading.logits.argmax())
                 if token in ends:
-                    return self._loaded.tokenizer.decode(written, skip_special_tokens=True), True
-                written.append(token)
+                    return self._loaded.tokenizer.decode(tokens, skip_special_tokens=True), True
+                tokens.append(token)
                 reading = self._read([token], reading)
-        return self._loaded.tokenizer.decode(written, skip_special_tokens=True), False
+        return self._loaded.tokenizer.decode(tokens, skip_special_tokens=True), False
 
     def _ends(self) -> set[int]:
-        named = getattr(self._loaded.model.generation_config, "eos_token_id", None)
-        listed = named if isinstance(named, list) else [named]
+        end_ids = getattr(self._loaded.model.generation_config, "eos_token_id", None)
+        listed = end_ids if isinstance(end_ids, list) else [end_ids]
         return {
             int(identifier) for identifier in (*listed, self._loaded.tokenizer.eos_token_id) if identifier is not None
         }
@@ -137,11 +137,11 @@ class Chooser:
         for token in dict.fromkeys(tail[0] for tail in going.values()):
             chance = reached * float(chances[token])
             passed += chance
-            rest = {place: tail[1:] for place, tail in going.items() if tail[0] == token}
-            if len(rest) == 1:
-                shares[next(iter(rest))] += chance
+            continued = {place: tail[1:] for place, tail in going.items() if tail[0] == token}
+            if len(continued) == 1:
+                shares[next(iter(continued))] += chance
             else:
-                self._spread(self._read([token], reading), rest, chance, shares)
+                self._spread(self._read([token], reading), continued, chance, shares)
         for place in ended:
             shares[place] += max(0.0, reached - passed)
 
@@ -151,8 +151,8 @@ class Chooser:
         model = self._loaded.model
         cache = DynamicCache(config=model.config) if before is None else branch(before.cache)
         tensor = self._torch.tensor([list(ids)], dtype=self._torch.long, device=self._loaded.device)
-        read = model(input_ids=tensor, use_cache=True, **{self._cache_argument: cache}, **self._last_only)
-        logits = read.logits[0, -1].float().cpu()
+        outputs = model(input_ids=tensor, use_cache=True, **{self._cache_argument: cache}, **self._last_only)
+        logits = outputs.logits[0, -1].float().cpu()
         if not math.isfinite(float(logits.max())):
             raise ArithmeticError("the model's outputs are not finite")
         return _Reading([*(before.ids if before else ()), *ids], cache, logits)

@@ -85,18 +85,18 @@ def packed(
     """
     prefixes = [prefix_of(sequence) for sequence in sequences]
     order = sorted(range(len(sequences)), key=lambda place: (prefixes[place], len(sequences[place].ids)))
-    pack, known = Pack(), dict[tuple[int, ...], int]()
+    pack, places = Pack(), dict[tuple[int, ...], int]()
     for place in order:
         prefix, ids = prefixes[place], sequences[place].ids
-        rest = ids[len(prefix) :]
-        fresh = prefix not in known
-        needed = _rounded(len(rest), align) + (_rounded(len(prefix), align) if fresh else 0)
+        tail = ids[len(prefix) :]
+        fresh = prefix not in places
+        needed = _rounded(len(tail), align) + (_rounded(len(prefix), align) if fresh else 0)
         if pack.segments and _rounded(len(pack.ids), align) + needed > budget:
             yield pack
-            pack, known, fresh = Pack(), {}, True
+            pack, places, fresh = Pack(), {}, True
         if prefix and fresh:
-            known[prefix] = pack.add(prefix, align)
-        pack.add(rest, align, known[prefix] if prefix else -1)
+            places[prefix] = pack.add(prefix, align)
+        pack.add(tail, align, places[prefix] if prefix else -1)
         pack.last.append((place, len(pack.ids) - 1))
         pack.reused.append(0 if fresh else len(prefix))
     if pack.segments:

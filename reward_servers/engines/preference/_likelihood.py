@@ -47,26 +47,26 @@ class LikelihoodModel:
         self._encoder = Encoder(loaded.tokenizer, template, self.max_length, "false")  # type: ignore[arg-type]
         self._reader = Reader(loaded)
 
-    def after(self, turns: Sequence[tuple[str, str]], written: str, text: str) -> Continuation:
+    def after(self, turns: Sequence[tuple[str, str]], response_before: str, text: str) -> Continuation:
         """A text after some turns and the beginning of a reply.
 
         Args:
             turns: As (role, text).
-            written: What the reply begins with; it is not counted.
+            response_before: What the reply begins with; it is not counted.
             text: What is counted.
 
         Raises:
             EncodingError: The template refuses the turns.
         """
-        before = self._encoder.ids_of(self._encoder.opening(turns) + self._encoder.harmless(written))
+        before = self._encoder.ids_of(self._encoder.opening(turns) + self._encoder.harmless(response_before))
         after: list[int] = self._tokenizer(self._encoder.harmless(text), add_special_tokens=False)["input_ids"]
         return Continuation((*before, *after), len(before))
 
-    def log_likelihoods(self, one: Continuation) -> list[float]:
+    def log_likelihoods(self, continuation: Continuation) -> list[float]:
         """Natural logarithm of the probability of each token of the continuation.
 
         Raises:
             NoMemoryError: The device has no memory for it.
         """
-        chances = self._reader.log_likelihoods(one.ids, one.start)
+        chances = self._reader.log_likelihoods(continuation.ids, continuation.start)
         return chances if all(map(math.isfinite, chances)) else [float("nan")]

@@ -89,28 +89,28 @@ class PreferenceModel:
         run = compute or Compute()
         loaded = load_classifier(path, device=run.device, dtype=run.dtype, threads=run.threads)
         self.max_length = min(max_length, loaded.max_length or max_length)
-        known = Adapters(loaded, adapters or {})
+        known_adapters = Adapters(loaded, adapters or {})
         self._forward = Forward(
             loaded,
             prefix_bytes=run.prefix_bytes,
             kernel=run.kernel,
             batch_tokens=run.batch_tokens,
-            adapters=known,
+            adapters=known_adapters,
         )
         try:
             names = loaded.model.config.id2label
             self.heads = named_heads(heads or {}, label, self._forward.outputs, names, mean, std)
             encoders = [Encoder(loaded.tokenizer, template, self.max_length, add_eos)]
             if add_eos == "auto" and golden and loaded.tokenizer.eos_token_id is not None:
-                other: AddEos = "false" if encoders[0].adds_eos else "true"
-                encoders.append(Encoder(loaded.tokenizer, template, self.max_length, other))
+                other_ending: AddEos = "false" if encoders[0].adds_eos else "true"
+                encoders.append(Encoder(loaded.tokenizer, template, self.max_length, other_ending))
             self.encoder = encoders[0] if not golden else self._fitting(encoders, golden)
         except (EncodingError, ModelUnusableError) as error:
             raise ModelUnusableError(f"{path}: {error}") from None
         check_fit(loaded, self.encoder)
         how = self._forward.kernel + (f" {run.batch_tokens}" if self._forward.kernel == "invariant" else "")
         ends = "+eos" if self.encoder.adds_eos else ""
-        self.fingerprint = f"{loaded.fingerprint} {template}{ends} {how} {known.fingerprint}".rstrip()
+        self.fingerprint = f"{loaded.fingerprint} {template}{ends} {how} {known_adapters.fingerprint}".rstrip()
 
     def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
         """Compute the outputs of encoded conversations; each is the same alone and beside any others."""
@@ -119,7 +119,7 @@ class PreferenceModel:
     def _fitting(self, encoders: Sequence[Encoder], golden: Sequence[Golden]) -> Encoder:
         """The first encoder with which every golden score is met."""
         head = next(iter(self.heads.values()))
-        seen = []
+        misfits = []
         for encoder in encoders:
             encoded = [
                 encoder.encode(Conversation((("user", example.prompt),), (("assistant", example.response),)), "refuse")
@@ -130,10 +130,10 @@ class PreferenceModel:
                 abs(value - example.raw) <= example.tolerance for value, example in zip(values, golden, strict=True)
             ):
                 return encoder
-            seen.append(
+            misfits.append(
                 f"{'with' if encoder.adds_eos else 'without'} end-of-sequence {[round(value, 4) for value in values]}"
             )
         raise ModelUnusableError(
-            f"the golden scores {[example.raw for example in golden]} are not met: {'; '.join(seen)}; "
+            f"the golden scores {[example.raw for example in golden]} are not met: {'; '.join(misfits)}; "
             "check template, dtype and the scores"
         )

@@ -97,8 +97,8 @@ class PictureModel:
         text = self._encoder.harmless(prompt)
         # The tokenizer keeps its last token, which such models read, when it cuts a text.
         ids: list[int] = self._tokenizer(text, truncation=True, max_length=self._longest)["input_ids"]
-        whole = ids if len(ids) < self._longest else self._tokenizer(text)["input_ids"]
-        return Asked(tuple(ids), len(whole) - len(ids))
+        full_ids = ids if len(ids) < self._longest else self._tokenizer(text)["input_ids"]
+        return Asked(tuple(ids), len(full_ids) - len(ids))
 
     def see(self, prompt: Asked, image: Image) -> Seen:
         """What the model says of a picture, computed by itself.
@@ -110,8 +110,8 @@ class PictureModel:
 
         pixels = torch.from_numpy(self._preprocessor.pixels(image))[None].to(self._device, self._model.dtype)
         ids = torch.tensor([prompt.ids], device=self._device)
-        read = self._read_jointly if self.kind == "image_reward" else self._read_apart
-        return within_memory(lambda: read(ids, pixels), self._device, "a picture")
+        read_pair = self._read_jointly if self.kind == "image_reward" else self._read_apart
+        return within_memory(lambda: read_pair(ids, pixels), self._device, "a picture")
 
     def _read_apart(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:
         output = self._model(input_ids=ids, attention_mask=ids.new_ones(ids.shape), pixel_values=pixels)

@@ -135,7 +135,7 @@ class ProcessModel:
         except ValueError as error:
             raise ModelUnusableError(f"{path}: {error}") from None
         if kind == "causal":
-            self._outputs = [self._word(path, one) for one in (good, bad)]
+            self._outputs = [self._word(path, label) for label in (good, bad)]
         else:
             self._outputs = _labels(path, loaded.model.config, good, bad)
         self.fingerprint = f"{loaded.fingerprint} {kind} {separator!r} {good!r} {bad!r}"
@@ -154,7 +154,7 @@ class ProcessModel:
 
         logits = self._reader.outputs(laid.ids, laid.places)[:, self._outputs]
         chances = torch.sigmoid(logits[:, 0]) if len(self._outputs) == 1 else torch.softmax(logits, -1)[:, 0]
-        return [float(one) for one in chances]
+        return [float(chance) for chance in chances]
 
     def _word(self, path: Path, text: str) -> int:
         ids = self._layout.ids(text)
@@ -166,9 +166,9 @@ class ProcessModel:
 def _labels(path: Path, config: Any, good: str, bad: str) -> list[int]:
     names = {str(name): place for place, name in config.id2label.items()}
     places = []
-    for one in (good, bad) if bad else (good,):
-        place = names.get(one, int(one) if one.isdigit() else -1)
+    for label in (good, bad) if bad else (good,):
+        place = names.get(label, int(label) if label.isdigit() else -1)
         if not 0 <= place < config.num_labels:
-            raise ModelUnusableError(f"{path}: has no label {one!r}; it has {', '.join(names)}, or numbers from 0")
+            raise ModelUnusableError(f"{path}: has no label {label!r}; it has {', '.join(names)}, or numbers from 0")
         places.append(place)
     return places

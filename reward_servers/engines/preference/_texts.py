@@ -98,19 +98,19 @@ class TextModel:
         """
         own = self.vector(texts[0])
         vectors = [self._kept(text) for text in texts[1:]]
-        cosines = [float(own @ other) for other in vectors]
+        cosines = [float(own @ reference) for reference in vectors]
         if any(map(math.isnan, cosines)):
             return Closest(0, float("nan"), 0.0, [], [])
         place = max(range(len(cosines)), key=cosines.__getitem__)
         return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), own.tolist(), vectors[place].tolist())
 
-    def vector(self, one: Encoded) -> torch.Tensor:
+    def vector(self, encoded: Encoded) -> torch.Tensor:
         """``[H]`` vector of length 1.
 
         Raises:
             NoMemoryError: The device has no memory for it.
         """
-        summary = self._reader.summary(one.ids, one.types, self._summary)
+        summary = self._reader.summary(encoded.ids, encoded.types, self._summary)
         unit: torch.Tensor = summary / summary.norm().clamp_min(1e-12)
         return unit
 
@@ -124,12 +124,12 @@ class TextModel:
 
     def _kept(self, encoded: Encoded) -> torch.Tensor:
         """The vector of a reference, which a whole group is compared with."""
-        known = self._known.get(encoded.ids)
-        if known is None:
-            known = self._known[encoded.ids] = self.vector(encoded)
+        vector = self._known.get(encoded.ids)
+        if vector is None:
+            vector = self._known[encoded.ids] = self.vector(encoded)
             if len(self._known) > _KEPT:
                 self._known.popitem(last=False)
-        return known
+        return vector
 
 
 class CrossModel:

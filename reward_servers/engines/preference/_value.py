@@ -52,11 +52,11 @@ class ValueParameters(NamedTuple):
         """``[Q]`` log-odds that any policy solves ``[Q, H]`` prompts."""
         return vectors @ self.weights + self.offset
 
-    def likeness(self, some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    def likeness(self, vectors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         """``[Q, N]`` covariance of the prior's errors at ``[Q, H]`` and ``[N, H]`` prompts."""
         import torch
 
-        near = torch.exp(torch.exp(self.sharpness) * (some @ others.T - 1.0))
+        near = torch.exp(torch.exp(self.sharpness) * (vectors @ others.T - 1.0))
         return torch.exp(2.0 * self.skill) + torch.exp(2.0 * self.own) * near
 
 
@@ -100,27 +100,27 @@ def _step(
     import torch
 
     chance = torch.sigmoid(prior + abilities)
-    tells = (chance * (1.0 - chance)).clamp_min(_LEAST_NOISE)
-    roots = tells.sqrt()
+    information = (chance * (1.0 - chance)).clamp_min(_LEAST_NOISE)
+    roots = information.sqrt()
     factor = torch.linalg.cholesky(torch.eye(len(abilities)).to(likeness) + roots[:, None] * likeness * roots[None, :])
-    wanted = tells * abilities + outcomes - chance
-    correction = roots * torch.cholesky_solve((roots * (likeness @ wanted))[:, None], factor)[:, 0]
-    return likeness @ (wanted - correction), roots, factor
+    weighted = information * abilities + outcomes - chance
+    correction = roots * torch.cholesky_solve((roots * (likeness @ weighted))[:, None], factor)[:, 0]
+    return likeness @ (weighted - correction), roots, factor
 
 
 def expect(
-    parameters: ValueParameters, vectors: torch.Tensor, known: Known | None
+    parameters: ValueParameters, vectors: torch.Tensor, history: Known | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation of the expected outcome of ``[Q, H]`` prompts, behind a history or without one."""
     import torch
 
     mean = parameters.prior(vectors)
     variance = (torch.exp(2.0 * parameters.skill) + torch.exp(2.0 * parameters.own)).expand_as(mean)
-    if known is not None:
-        across = parameters.likeness(vectors, known.vectors)
-        mean = mean + across @ known.errors
-        seen = known.roots[:, None] * across.T
-        variance = (variance - (seen * torch.cholesky_solve(seen, known.factor)).sum(0)).clamp_min(0.0)
+    if history is not None:
+        across = parameters.likeness(vectors, history.vectors)
+        mean = mean + across @ history.errors
+        scaled = history.roots[:, None] * across.T
+        variance = (variance - (scaled * torch.cholesky_solve(scaled, history.factor)).sum(0)).clamp_min(0.0)
     chance = torch.sigmoid(mean / torch.sqrt(1.0 + math.pi * variance / 8.0))
     return chance, chance * (1.0 - chance) * variance.sqrt()
 
