@@ -87,7 +87,7 @@ class FollowedCertificates:
         What cannot be used is logged when it is still so at the next look: files are replaced one after the other.
         """
         try:
-            certificates = read_usable(*self._paths, is_server=self._is_server, known=self.pems)
+            certificates = read_usable(*self._paths, is_server=self._is_server, last=self.pems)
         except (OSError, RecipeError) as error:
             problem = error.reason if isinstance(error, RecipeError) else f"{error.filename}: {error.strerror}"
             if problem == self._problem and problem != self._said:
@@ -107,7 +107,7 @@ class FollowedCertificates:
 
 
 def read_usable(
-    ca: Path | None, certificate: Path | None, key: Path | None, *, is_server: bool, known: Pems | None = None
+    ca: Path | None, certificate: Path | None, key: Path | None, *, is_server: bool, last: Pems | None = None
 ) -> Pems:
     """Read files of certificates, and try what they hold.
 
@@ -116,7 +116,7 @@ def read_usable(
         certificate: file of a certificate.
         key: file of its private key.
         is_server: whether the certificate is a server's.
-        known: what was read before, which is given back where the files hold the same.
+        last: what was read before, which is given back where the files hold the same.
 
     Raises:
         OSError: a file cannot be read.
@@ -125,8 +125,8 @@ def read_usable(
     if (certificate is None) != (key is None):
         raise RecipeError("cert and key go together; give both", "tls")
     content = _content(ca, certificate, key)
-    if known is not None and content == (known.ca, known.certificate, known.key):
-        return known
+    if last is not None and content == (last.ca, last.certificate, last.key):
+        return last
     if ca is not None:
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca)

@@ -54,8 +54,8 @@ class RecipeError(RewardError, ValueError):
     @classmethod
     def of_all(cls, problems: Sequence[RecipeError]) -> RecipeError:
         """The first of some problems, with the rest as its ``others``."""
-        first, *rest = problems
-        return cls(first.reason, first.key, first.line, first.path, (*first.others, *rest))
+        first, *others = problems
+        return cls(first.reason, first.key, first.line, first.path, (*first.others, *others))
 
     @property
     def all(self) -> list[RecipeError]:

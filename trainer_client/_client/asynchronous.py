@@ -65,9 +65,17 @@ class AsyncRewardClient(BaseClient):
             loop.call_soon_threadsafe(space.set)
 
         order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
-        whole = await _awaited(self._core.judges_groups(self._recipe))
+        whole_groups = await _awaited(self._core.judges_groups(self._recipe))
         stream = GroupStream(
-            self._core.submit, self._core.given_up, order, self._kept, group_size, whole, emit, progress, self._taking
+            self._core.submit,
+            self._core.given_up,
+            order,
+            self._kept,
+            group_size,
+            whole_groups,
+            emit,
+            progress,
+            self._taking,
         )
 
         async def feed() -> None:

@@ -54,14 +54,14 @@ class BaseClient:
 
             endpoints = None
             local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
-        told = self._recipe.client or Asking()
+        asking = self._recipe.client or Asking()
         settings = Settings.make(
             endpoints,
-            pin=(told.pin is not False) if pin is None else pin,
-            batching=batching or told.batching,
-            retries=retries or told.retries,
-            tls=tls or told.tls,
-            token=token or told.token,
+            pin=(asking.pin is not False) if pin is None else pin,
+            batching=batching or asking.batching,
+            retries=retries or asking.retries,
+            tls=tls or asking.tls,
+            token=token or asking.token,
         )
         _check_access(self._recipe)
         self._core = Core(settings, local)
@@ -89,15 +89,15 @@ class BaseClient:
             RecipeError: the recipe cannot be used.
             OSError: its file cannot be read.
         """
-        other = type(self).__new__(type(self))
-        other._recipe = as_recipe(recipe)
-        _check_access(other._recipe)
-        other._core = self._core
-        other._method = other._recipe.estimator()
-        other._missing = MissingWindow()
-        other._owns_core = False
-        other._keep_record()
-        return other
+        client = type(self).__new__(type(self))
+        client._recipe = as_recipe(recipe)
+        _check_access(client._recipe)
+        client._core = self._core
+        client._method = client._recipe.estimator()
+        client._missing = MissingWindow()
+        client._owns_core = False
+        client._keep_record()
+        return client
 
     def _step(self, step: int | None) -> int:
         """The step that a caller gives.
@@ -106,9 +106,9 @@ class BaseClient:
             RecipeError: it gives none, and a number of the recipe follows it.
         """
         if step is None and self._recipe.follows_steps:
-            one = next(reward for reward in self._recipe.rewards if reward.schedules)
-            key = next(iter(one.schedules))
-            raise RecipeError("follows the training step; give step=", f"rewards.{one.name}.{key}")
+            scheduled = next(reward for reward in self._recipe.rewards if reward.schedules)
+            key = next(iter(scheduled.schedules))
+            raise RecipeError("follows the training step; give step=", f"rewards.{scheduled.name}.{key}")
         return step or 0
 
     def _keep_record(self) -> None:

@@ -267,8 +267,8 @@ def _weakly(method: Callable[[], None]) -> Callable[[], None]:
     reference = weakref.WeakMethod(method)
 
     def call() -> None:
-        known = reference()
-        if known is not None:
-            known()
+        method = reference()
+        if method is not None:
+            method()
 
     return call

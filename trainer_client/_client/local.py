@@ -105,9 +105,9 @@ class LocalCommand:
             for name, addresses in servers.items()
         }
 
-    def _spawn(self, command: list[str], said: deque[str]) -> None:
+    def _spawn(self, command: list[str], output: deque[str]) -> None:
         def hear(line: str) -> None:
-            said.append(line)
+            output.append(line)
             logger.debug("%s", line)
 
         self._process = spawn_bound(command, hear)
@@ -222,6 +222,6 @@ def _text(value: str) -> str:
     return json.dumps(value).replace("\x7f", "\\u007f")
 
 
-def _reason(said: deque[str]) -> str:
-    errors = [line.partition("error: ")[2] for line in said if "error: " in line]
-    return errors[-1] if errors else f"the command ended: {' / '.join(list(said)[-3:]) or 'it said nothing'}"
+def _reason(output: deque[str]) -> str:
+    errors = [line.partition("error: ")[2] for line in output if "error: " in line]
+    return errors[-1] if errors else f"the command ended: {' / '.join(list(output)[-3:]) or 'it said nothing'}"

@@ -118,8 +118,8 @@ class _Writer:
     def run(self, waiting: queue.SimpleQueue[Scored | None], owner: weakref.ref[Recorder]) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            held = sum(file.stat().st_size for file in self._folder.glob("*.jsonl"))
-            self._room = self._record.max_bytes - held
+            used_bytes = sum(file.stat().st_size for file in self._folder.glob("*.jsonl"))
+            self._room = self._record.max_bytes - used_bytes
             while (scored := waiting.get()) is not None:
                 recorder = owner()
                 self._write(scored, recorder.dropped if recorder is not None else 0)
@@ -194,12 +194,12 @@ def _signal(table: ScoreTable, row: int) -> Mapping[str, Any]:
         return {"reward": None, "advantage": None}
     signal = table.__dict__.get("signal")
     advantages = None if signal is None else signal.advantages
-    kept = True if signal is None else bool(signal.keep[row])
+    is_kept = True if signal is None else bool(signal.keep[row])
     masked = not table.mask[row]
     return {
         "reward": None if masked else reward,
         "advantage": None if masked or advantages is None else float(advantages[row]),
-        "keep": kept,
+        "keep": is_kept,
     }
 
 

@@ -122,9 +122,9 @@ def _weakly(client: SharedRewardClient) -> Any:
     reference = weakref.ref(client)
 
     def call() -> None:
-        known = reference()
-        if known is not None:
-            known._given_up()
+        client = reference()
+        if client is not None:
+            client._given_up()
 
     return call
 

@@ -32,10 +32,10 @@ class Asked:
         self.lost = 0
 
 
-def by_labels(asked: Iterable[Asked]) -> dict[Labels, list[Asked]]:
+def by_labels(rollouts_asked: Iterable[Asked]) -> dict[Labels, list[Asked]]:
     """Work by what its requests are labelled with."""
     by_labels: dict[Labels, list[Asked]] = {}
-    for pending in asked:
+    for pending in rollouts_asked:
         by_labels.setdefault(pending.labels, []).append(pending)
     return by_labels
 

@@ -63,9 +63,9 @@ class Frame(NamedTuple):
 
 def pack(head: Head, parts: Sequence[bytes] = ()) -> bytes:
     """A frame as bytes."""
-    told = _ENCODER.encode(head).encode()
+    header = _ENCODER.encode(head).encode()
     size = sum(map(len, parts))
-    return b"".join((_LENGTHS.pack(len(told), size), told, *parts))
+    return b"".join((_LENGTHS.pack(len(header), size), header, *parts))
 
 
 class Reader:
@@ -82,18 +82,18 @@ class Reader:
         """
         self._held += data
         while len(self._held) >= _LENGTHS.size:
-            told, size = _LENGTHS.unpack_from(self._held)
-            end = _LENGTHS.size + told + size
+            header_size, size = _LENGTHS.unpack_from(self._held)
+            end = _LENGTHS.size + header_size + size
             if end > _MAX_BYTES:
                 raise ValueError(f"a frame of {end} bytes")
             if len(self._held) < end:
                 return
-            whole = bytes(memoryview(self._held)[:end])
+            frame = bytes(memoryview(self._held)[:end])
             del self._held[:end]
-            head = json.loads(whole[_LENGTHS.size : _LENGTHS.size + told])
+            head = json.loads(frame[_LENGTHS.size : _LENGTHS.size + header_size])
             if not isinstance(head, list) or not head:
                 raise ValueError("a frame without a kind")
-            yield Frame(head, memoryview(whole)[_LENGTHS.size + told :])
+            yield Frame(head, memoryview(frame)[_LENGTHS.size + header_size :])
 
 
 # Rollouts
@@ -107,7 +107,7 @@ def pack_rollout(rollout: Rollout) -> bytes:
         ValueError: it holds NaN, an infinity, or itself.
         RecursionError: it is nested too deeply.
     """
-    documents = [(one.id, one.text, one.title, one.uri) for one in rollout.documents]
+    documents = [(document.id, document.text, document.title, document.uri) for document in rollout.documents]
     return _STRICT.encode(
         (
             rollout.rollout_id,
@@ -132,8 +132,8 @@ def unpack_rollout(data: memoryview) -> Rollout:
         RecursionError: it is nested too deeply.
     """
     name, prompt, response, group, task, reference, metadata, reason, documents, token_ids = json.loads(bytes(data))
-    read = tuple(Document(*one) for one in documents)
-    return Rollout(name, prompt, response, group, task, reference, metadata, reason, read, token_ids)
+    documents_read = tuple(Document(*fields) for fields in documents)
+    return Rollout(name, prompt, response, group, task, reference, metadata, reason, documents_read, token_ids)
 
 
 def pack_score(labels: Labels, tokens: Sequence[Token], rollouts: Sequence[bytes]) -> bytes:
@@ -166,14 +166,14 @@ def pack_results(tokens: Sequence[Token], results: Sequence[RolloutResult | Inco
             lines.append([token, None, str(result.args[0]), *_cells(result.table._store, 0, parts)])
     store = batch.store if batch is not None else results[0].table._store  # type: ignore[union-attr]
     floors = list(batch.floors.items()) if batch is not None else []
-    told = [[list(one) for one in known.values()] for known in store.versions]
-    return pack(["done", told, [one.names for one in store.aspects], floors, lines], parts)
+    versions = [[list(identity) for identity in identities.values()] for identities in store.versions]
+    return pack(["done", versions, [names.names for names in store.aspects], floors, lines], parts)
 
 
 def _cells(store: OutcomeStore, row: int, parts: list[bytes]) -> list[Any]:
     cells: list[Any] = []
     for cell in range(row * store.width, (row + 1) * store.width):
-        source, kept = store.sources[cell], 0
+        source, length = store.sources[cell], 0
         outcome = None
         if isinstance(source, ClientOutcome):
             outcome = list(source)
@@ -181,11 +181,11 @@ def _cells(store: OutcomeStore, row: int, parts: list[bytes]) -> list[Any]:
             if isinstance(source, service.ResultColumns):
                 source = result_at(source, store.places[cell])
             data = source.SerializeToString() if isinstance(source, types.Result) else source
-            kept = len(data)
+            length = len(data)
             parts.append(data)
         score = store.scores[cell]
         code = store.code_names[store.codes[cell]]
-        cells += (store.state[cell], score, code, store.parties[cell], outcome or kept)
+        cells += (store.state[cell], score, code, store.parties[cell], outcome or length)
     return cells
 
 
@@ -196,25 +196,25 @@ def tokens_of(frame: Frame) -> list[Token]:
 
 
 def unpack_results(
-    frame: Frame, asked: Mapping[Token, Rollout], recipe: Recipe, labels: Labels
+    frame: Frame, rollouts_by_token: Mapping[Token, Rollout], recipe: Recipe, labels: Labels
 ) -> Iterator[tuple[Token, RolloutResult, str]]:
     """The results in a frame.
 
     Args:
         frame: from `pack_results`.
-        asked: the rollouts that are waited for; what is not there is left out.
+        rollouts_by_token: the rollouts that are waited for; what is not there is left out.
         recipe: what was asked.
         labels: what it was labelled with.
 
     Yields:
         Token, result, and the message of an error when the recipe ends the run for a score that is missing.
     """
-    _, told, aspects, floors, lines = frame.head
+    _, versions, aspects, floors, lines = frame.head
     width = len(recipe.rewards)
     store = OutcomeStore(len(lines), width)
-    store.versions = [{one[2]: _verifier(one) for one in known} for known in told]
+    store.versions = [{fields[2]: _verifier(fields) for fields in identities} for identities in versions]
     store.aspects = [AspectNames(names) for names in aspects]
-    rollouts: list[Any] = [asked.get(line[0]) for line in lines]
+    rollouts: list[Any] = [rollouts_by_token.get(line[0]) for line in lines]
     at = cell = 0
     for line in lines:
         for place in range(3, len(line), 5):
@@ -248,7 +248,7 @@ def pack_error(tokens: Sequence[Token], error: BaseException) -> bytes:
 
 def unpack_error(kind: str, arguments: Sequence[Any]) -> RewardError:
     """The error of `pack_error`."""
-    return _ERRORS[kind](*(tuple(one) if isinstance(one, list) else one for one in arguments))
+    return _ERRORS[kind](*(tuple(argument) if isinstance(argument, list) else argument for argument in arguments))
 
 
 def _is_plain(value: Any) -> bool:
@@ -256,7 +256,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _are_texts(values: tuple[Any, ...]) -> bool:
-    return bool(values) and all(isinstance(one, str) for one in values)
+    return bool(values) and all(isinstance(value, str) for value in values)
 
 
 def pack_facts(token: Token, facts: Mapping[str, VerifierInfo]) -> bytes:
@@ -264,13 +264,13 @@ def pack_facts(token: Token, facts: Mapping[str, VerifierInfo]) -> bytes:
     return pack(["facts", token, {name: [list(info.id), *info[1:]] for name, info in facts.items()}])
 
 
-def unpack_facts(told: Mapping[str, Sequence[Any]]) -> dict[str, VerifierInfo]:
+def unpack_facts(infos: Mapping[str, Sequence[Any]]) -> dict[str, VerifierInfo]:
     """The facts of `pack_facts`."""
-    return {name: VerifierInfo(_verifier(info[0]), *info[1:]) for name, info in told.items()}
+    return {name: VerifierInfo(_verifier(info[0]), *info[1:]) for name, info in infos.items()}
 
 
-def _verifier(told: Sequence[Any]) -> VerifierId:
-    name, version, digest, aspects = told
+def _verifier(fields: Sequence[Any]) -> VerifierId:
+    name, version, digest, aspects = fields
     return VerifierId(name, version, digest, tuple(aspects))
 
 

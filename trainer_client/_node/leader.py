@@ -59,24 +59,24 @@ class Leader:
     async def _accept(self) -> None:
         while True:
             try:
-                taken, _ = await self._loop.sock_accept(self._listener)
+                connection, _ = await self._loop.sock_accept(self._listener)
             except OSError as error:
                 # Too many open files, as a rule; those who wait are let in when there are fewer.
                 logger.warning("cannot let another process in: %s", error)
                 await asyncio.sleep(_PAUSE_S)
                 continue
             try:
-                require_same_user(taken)
+                require_same_user(connection)
             except OSError as error:
                 logger.warning("another process is refused: %s", error)
-                taken.close()
+                connection.close()
                 continue
-            self._sockets.add(taken)
+            self._sockets.add(connection)
             try:
-                await self._loop.connect_accepted_socket(lambda: Connection(self), taken)
+                await self._loop.connect_accepted_socket(lambda: Connection(self), connection)
             except OSError as error:
                 logger.warning("another process has gone while it was let in: %s", error)
-                taken.close()
+                connection.close()
 
     def close(self) -> None:
         """Give the name up and leave those who are served; they find another leader."""
@@ -186,7 +186,7 @@ class Connection(asyncio.Protocol):
         """Say which versions of verifiers the run keeps to, so that another leader keeps to them too."""
         core = self._leader.core()
         if core is not None and core.pins != self._pins:
-            self._pins = {server: dict(known) for server, known in core.pins.items()}
+            self._pins = {server: dict(pins) for server, pins in core.pins.items()}
             self._send(pack(["pins", self._pins]))
 
     def deliver(self, tokens: Sequence[Token], results: Sequence[RolloutResult | BaseException]) -> None:
@@ -195,25 +195,25 @@ class Connection(asyncio.Protocol):
             return
         self._given_up.difference_update(tokens)
         errors: dict[int, tuple[BaseException, list[Token]]] = {}
-        answered: list[tuple[Token, RolloutResult | IncompleteBatchError]] = []
+        answers: list[tuple[Token, RolloutResult | IncompleteBatchError]] = []
         for token, result in zip(tokens, results, strict=True):
             if isinstance(result, ClientClosedError):
                 # The client of this process was closed, not that of the other.
                 self.leave()
                 return
             if isinstance(result, RolloutResult | IncompleteBatchError):
-                answered.append((token, result))
+                answers.append((token, result))
             else:
                 errors.setdefault(id(result), (result, []))[1].append(token)
         self._tell_pins()
         for error, of in errors.values():
             self._send(pack_error(of, error))
-        if answered:
+        if answers:
             try:
-                self._send(pack_results([token for token, _ in answered], [result for _, result in answered]))
+                self._send(pack_results([token for token, _ in answers], [result for _, result in answers]))
             except Exception:
                 logger.exception("results cannot be told another process, which will ask the servers itself")
-                self._send(pack(["unusable", [token for token, _ in answered]]))
+                self._send(pack(["unusable", [token for token, _ in answers]]))
 
     def is_abandoned(self, token: Token) -> bool:
         """See `ResultSink`."""

@@ -127,19 +127,19 @@ class Link:
             self._meet()
             return
         with self._lock:
-            asked, self._incoming = self._incoming, []
+            incoming, self._incoming = self._incoming, []
         if self._followed is None:
-            self._ask_oneself(asked)
+            self._ask_oneself(incoming)
             return
         followed = self._followed
-        for labels, some in by_labels(asked).items():
-            for start in range(0, len(some), _FRAME_ITEMS):
-                self._send(followed, labels, some[start : start + _FRAME_ITEMS])
+        for labels, items in by_labels(incoming).items():
+            for start in range(0, len(items), _FRAME_ITEMS):
+                self._send(followed, labels, items[start : start + _FRAME_ITEMS])
 
-    def _send(self, followed: Followed, labels: Labels, asked: Sequence[Asked]) -> None:
+    def _send(self, followed: Followed, labels: Labels, items: Sequence[Asked]) -> None:
         tokens: list[Token] = []
         encoded: list[bytes] = []
-        for pending in asked:
+        for pending in items:
             if pending.future.cancelled():
                 continue
             if pending.lost >= _LEADERS_LOST:
@@ -158,14 +158,14 @@ class Link:
         if tokens:
             followed.send(pack_score(labels, tokens, encoded))
 
-    def _ask_oneself(self, asked: Iterable[Asked]) -> None:
+    def _ask_oneself(self, incoming: Iterable[Asked]) -> None:
         core = self._core()
-        for labels, some in by_labels(asked).items():
-            futures = [pending.future for pending in some]
+        for labels, items in by_labels(incoming).items():
+            futures = [pending.future for pending in items]
             if core is None:
                 _THREADS.deliver(futures, [ClientClosedError()] * len(futures))
             else:
-                core.submit(ScoringJob(self._recipe, labels), [pending.rollout for pending in some], futures, _THREADS)
+                core.submit(ScoringJob(self._recipe, labels), [pending.rollout for pending in items], futures, _THREADS)
 
     def _meet(self) -> asyncio.Task[None]:
         if self._meeting is None:
@@ -276,8 +276,8 @@ class Link:
                 waiting.set_result(unpack_facts(arguments[1]))
         elif kind == "pins":
             core = self._core()
-            for server, known in arguments[0].items() if core is not None else ():
-                core.pins.setdefault(server, {}).update(known)  # type: ignore[union-attr]
+            for server, pins in arguments[0].items() if core is not None else ():
+                core.pins.setdefault(server, {}).update(pins)  # type: ignore[union-attr]
         elif kind != "pong":
             raise ValueError(f"a frame of kind {kind!r}")
 
@@ -290,17 +290,17 @@ class Link:
         _THREADS.deliver(futures, [error] * len(futures))
 
     def _take_results(self, frame: Frame) -> None:
-        asked = {token: self._open[token] for token in tokens_of(frame) if token in self._open}
-        if not asked:
+        open_items = {token: self._open[token] for token in tokens_of(frame) if token in self._open}
+        if not open_items:
             return
-        labels = next(iter(asked.values())).labels
-        rollouts = {token: pending.rollout for token, pending in asked.items()}
+        labels = next(iter(open_items.values())).labels
+        rollouts = {token: pending.rollout for token, pending in open_items.items()}
         futures: list[ThreadFuture] = []
         results: list[RolloutResult | BaseException] = []
         for token, result, aborted in unpack_results(frame, rollouts, self._recipe, labels):
-            futures.append(asked[token].future)
+            futures.append(open_items[token].future)
             results.append(IncompleteBatchError(aborted, table_of([result])) if aborted else result)
-        self._closed(asked)
+        self._closed(open_items)
         _THREADS.deliver(futures, results)
 
     def _closed(self, tokens: Iterable[Token]) -> list[Asked]:

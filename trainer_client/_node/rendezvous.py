@@ -26,8 +26,8 @@ def name_of(recipe: Recipe, settings: Settings, local: bool) -> bytes:
     """The name at which processes meet that ask the same, in the same way, as the same user."""
     settled = [_FORMAT, __version__, os.getuid(), recipe.digest, repr(settings), local]
     secret = read_token(settings.token) if settings.token else ""
-    said = json.dumps([*settled, secret])
-    return b"\0assay-" + hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest().encode()
+    text = json.dumps([*settled, secret])
+    return b"\0assay-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest().encode()
 
 
 def lead(name: bytes) -> socket.socket | None:
@@ -82,6 +82,6 @@ def require_same_user(connection: socket.socket) -> None:
 
 
 def _socket() -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.setblocking(False)
-    return made
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.setblocking(False)
+    return connection

@@ -77,8 +77,8 @@ class GroupBuffer:
             # Most groups are complete long before: what is called then must not keep their texts.
             self._later(self._patience, partial(self._give_up, key, weakref.ref(group)))
 
-    def _give_up(self, key: tuple[Any, str], known: weakref.ref[BufferedGroup]) -> None:
-        group = known()
+    def _give_up(self, key: tuple[Any, str], reference: weakref.ref[BufferedGroup]) -> None:
+        group = reference()
         with self._lock:
             if group is None or self._groups.get(key) is not group:
                 return

@@ -92,11 +92,11 @@ class PendingBatch:
             sink = self.sinks[row]
             if sink is not last:
                 last = sink
-                tokens, found = by_sink.setdefault(sink, ([], []))
+                tokens, sink_results = by_sink.setdefault(sink, ([], []))
             tokens.append(self.tokens[row])
-            found.append(result)
-        for sink, (tokens, found) in by_sink.items():
-            sink.deliver(tokens, found)
+            sink_results.append(result)
+        for sink, (tokens, sink_results) in by_sink.items():
+            sink.deliver(tokens, sink_results)
 
     def wanted(self) -> list[int]:
         """Rows that some one waits for."""
@@ -249,15 +249,15 @@ def _waves(work: PendingBatch, rows: Sequence[int]) -> list[PendingBatch]:
     while left:
         wave: list[int] = []
         later: list[int] = []
-        seen: set[str] = set()
+        ids: set[str] = set()
         prompts: dict[str, Any] = {}
         for row in left:
             rollout = work.rollouts[row]
             prompt = prompts.setdefault(rollout.group_id, rollout.prompt)
-            if rollout.rollout_id in seen or (prompt is not rollout.prompt and prompt != rollout.prompt):
+            if rollout.rollout_id in ids or (prompt is not rollout.prompt and prompt != rollout.prompt):
                 later.append(row)
                 continue
-            seen.add(rollout.rollout_id)
+            ids.add(rollout.rollout_id)
             wave.append(row)
         if len(wave) == len(work.rollouts):
             return [work]

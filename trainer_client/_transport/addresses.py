@@ -60,14 +60,14 @@ class AddressBook:
         trouble: what is wrong with the places that were looked at; empty when nothing is.
     """
 
-    def __init__(self, server: str, told: Sequence[str], credentials: Credentials, token: str = "") -> None:
+    def __init__(self, server: str, entries: Sequence[str], credentials: Credentials, token: str = "") -> None:
         self._server = server
-        self._told = tuple(told)
+        self._told = tuple(entries)
         self._tls = credentials.tls
         self._views: dict[str, RegistryView | RayView] = {}
         self._listed: dict[str, list[str]] = {}
         self._named: dict[str, list[Place]] = {}
-        for entry in told:
+        for entry in entries:
             if entry.startswith(SCHEME):
                 from trainer_client._transport.registry import RegistryView
 
@@ -78,9 +78,9 @@ class AddressBook:
                 self._views[entry] = RayView(entry.removeprefix(RAY) or server)
         self.trouble = ""
         self.interval: float | None = None
-        if self._views or any(address.startswith(FILE) for address in told):
+        if self._views or any(address.startswith(FILE) for address in entries):
             self.interval = _FILE_INTERVAL
-        elif any(_name_of(address) for address in told):
+        elif any(_name_of(address) for address in entries):
             self.interval = _NAME_INTERVAL
 
     async def look(self) -> list[Place]:

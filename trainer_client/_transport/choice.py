@@ -67,12 +67,12 @@ def count_usable(replicas: Sequence[Replica]) -> int:
     return max(1, sum(r.health is not Health.DOWN and not r.retired for r in replicas))
 
 
-def pin_versions(replicas: Sequence[Replica], wanted: Mapping[str, str], pins: dict[str, str]) -> bool:
+def pin_versions(replicas: Sequence[Replica], needs: Mapping[str, str], pins: dict[str, str]) -> bool:
     """Pin the versions that a recipe names, where a replica hosts them beside those that it pins otherwise.
 
     Args:
         replicas: all of a server.
-        wanted: version by verifier, empty for any.
+        needs: version by verifier, empty for any.
         pins: digest by verifier; changed.
 
     Returns:
@@ -80,17 +80,17 @@ def pin_versions(replicas: Sequence[Replica], wanted: Mapping[str, str], pins: d
     """
     changed = False
     infos = [r.info for r in replicas if r.info is not None]
-    for name, version in wanted.items():
-        known = {
+    for name, version in needs.items():
+        identities = {
             verifier.id
             for info in infos
             for verifier in (*info.verifiers.values(), *info.earlier)
             if verifier.id.name == name
         }
-        pinned = next((identity for identity in known if identity.digest == pins.get(name)), None)
-        other = next((identity for identity in known if identity.version == version), None)
-        if version and pinned is not None and pinned.version != version and other is not None:
-            pins[name] = other.digest
+        pinned = next((identity for identity in identities if identity.digest == pins.get(name)), None)
+        newer = next((identity for identity in identities if identity.version == version), None)
+        if version and pinned is not None and pinned.version != version and newer is not None:
+            pins[name] = newer.digest
             changed = True
     return changed
 

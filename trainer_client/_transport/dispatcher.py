@@ -191,8 +191,8 @@ class Dispatcher:
         replica = call.replica
         unusable = [result for result in scoreless if result.ending is wire.Ending.UNUSABLE]
         if verdicts or len(unusable) < len(scoreless):
-            said = sum(result.ending in (wire.Ending.FINAL, wire.Ending.RETRYABLE) for result in scoreless)
-            self._pool.heard(replica, verdicts, said, call.heard - call.started)
+            answers = sum(result.ending in (wire.Ending.FINAL, wire.Ending.RETRYABLE) for result in scoreless)
+            self._pool.heard(replica, verdicts, answers, call.heard - call.started)
         if unusable:
             self._fleet.distrust(replica, f"unusable reply: {unusable[0].outcome.message}")
         if scoreless:
@@ -207,8 +207,8 @@ class Dispatcher:
             return
         self._duplicates = True
         self._fleet.distrust(call.replica, words, _STALL_DISTRUST)
-        for asked, parts in unfinished(chunk, self._store):
-            copy = chunk.successor(parts, asked)
+        for evaluations, parts in unfinished(chunk, self._store):
+            copy = chunk.successor(parts, evaluations)
             copy.takeovers += 1
             self._start(copy, copy.items, {address})
 
@@ -224,15 +224,15 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         for call in list(self._open):
             chunk = call.chunk
-            rest = unfinished(chunk, self._store)
-            if not rest:
+            open_work = unfinished(chunk, self._store)
+            if not open_work:
                 call.end(SETTLED)
             elif not (chunk.spec.at_once or chunk.spec.whole_groups or call.moved) and call.unanswered > sum(
-                len(rows) * len(asked) for asked, parts in rest for _, rows in parts
+                len(rows) * len(evaluations) for evaluations, parts in open_work for _, rows in parts
             ):
                 call.moved = True
-                for asked, parts in rest:
-                    self._join(call.replica, chunk.successor(parts, asked))
+                for evaluations, parts in open_work:
+                    self._join(call.replica, chunk.successor(parts, evaluations))
                 loop.call_later(_JOIN_TIME, call.end, SETTLED)
 
     def _join(self, replica: Replica, chunk: Chunk) -> None:
@@ -313,8 +313,8 @@ class Dispatcher:
     def _resend(self, chunk: Chunk, most: int, avoid: Collection[str] = ()) -> None:
         """Send what a call left open once more."""
         chunk.rounds += 1
-        for asked, parts in unfinished(chunk, self._store):
-            self._start(chunk.successor(parts, asked), most, avoid)
+        for evaluations, parts in unfinished(chunk, self._store):
+            self._start(chunk.successor(parts, evaluations), most, avoid)
 
     def _send_again(self, work: Chunk, avoid: Collection[str]) -> None:
         self._start(work, self._batching.max_items, avoid)

@@ -125,17 +125,17 @@ def _fill(group: EncodedGroup, rollouts: Sequence[Rollout], unusable: dict[int, 
     group.all_bytes = group.head_bytes + sum(sizes.values())
 
 
-def _equal(first: Any, other: Any) -> bool:
+def _equal(first: Any, second: Any) -> bool:
     """Equality that holds 1, 1.0 and True apart, as JSON does, at the price of a look at scalars only."""
-    if first is other:
+    if first is second:
         return True
-    if type(first) is not type(other):
+    if type(first) is not type(second):
         return False
     if isinstance(first, dict):
-        return first.keys() == other.keys() and all(_equal(value, other[key]) for key, value in first.items())
+        return first.keys() == second.keys() and all(_equal(value, second[key]) for key, value in first.items())
     if isinstance(first, list | tuple):
-        return len(first) == len(other) and all(map(_equal, first, other))
-    return isinstance(first, str | int | float) and first == other
+        return len(first) == len(second) and all(map(_equal, first, second))
+    return isinstance(first, str | int | float) and first == second
 
 
 def _encode_reference(rows: list[int], rollout: Rollout, unusable: dict[int, ClientOutcome]) -> bytes:
@@ -152,11 +152,11 @@ def _encode_reference(rows: list[int], rollout: Rollout, unusable: dict[int, Cli
 
 
 def _refuse_twin(rollouts: Sequence[Rollout]) -> None:
-    seen: set[str] = set()
+    ids: set[str] = set()
     for rollout in rollouts:
-        if rollout.rollout_id in seen:
+        if rollout.rollout_id in ids:
             raise RolloutError("occurs twice in the batch; ids must differ", "rollout_id", rollout.rollout_id)
-        seen.add(rollout.rollout_id)
+        ids.add(rollout.rollout_id)
 
 
 def _document_bytes(rollout: Rollout) -> int:
@@ -188,9 +188,9 @@ def encode_json(value: Any) -> bytes:
     """
     if type(value) is dict and len(value) == 1:
         # An answer, which is what most references are: json makes an encoder for each value, at four times the price.
-        ((name, held),) = value.items()
-        if type(name) is str and type(held) is str:
-            return f"{{{_quoted(name)}:{_quoted(held)}}}".encode()
+        ((name, text),) = value.items()
+        if type(name) is str and type(text) is str:
+            return f"{{{_quoted(name)}:{_quoted(text)}}}".encode()
     return _ENCODER.encode(value).encode()
 
 

@@ -161,13 +161,13 @@ class Fleet:
         """Pin what replicas host now, for verifiers whose pinned digest none hosts, if the version is the same."""
         for name in names:
             hosted = [r.info.verifiers[name].id for r in self.replicas if r.can_serve({name: ""}) and r.info]
-            known = self.pins.get(name)
-            if known and hosted and not any(r.can_serve({name: known}) for r in self.replicas):
+            pinned = self.pins.get(name)
+            if pinned and hosted and not any(r.can_serve({name: pinned}) for r in self.replicas):
                 for verifier in hosted:
                     if verifier.version == self._versions.get(name):
                         logger.warning(
                             "server %r: %s is followed from digest %s to %s, both of version %s",
-                            self.server, name, known, verifier.digest, verifier.version,
+                            self.server, name, pinned, verifier.digest, verifier.version,
                         )  # fmt: skip
                         self.pins[name] = verifier.digest
                         break
@@ -348,14 +348,14 @@ class Fleet:
 
     async def update(self, places: Sequence[Place]) -> None:
         """Have one replica at each place. Those that are elsewhere get no more work, and end with their calls."""
-        known = {Place(replica.address, replica.authority): replica for replica in self.replicas}
-        if known.keys() == set(places) and known:
+        replicas = {Place(replica.address, replica.authority): replica for replica in self.replicas}
+        if replicas.keys() == set(places) and replicas:
             return
-        gone = [replica for place, replica in known.items() if place not in places]
-        new = [Replica(*one, self._credentials, self._token) for one in places if one not in known]
+        gone = [replica for place, replica in replicas.items() if place not in places]
+        new = [Replica(*place, self._credentials, self._token) for place in places if place not in replicas]
         if self._unavailable_since is not None or gone:
-            told = ", ".join(replica.address for replica in new) or "none"
-            logger.info("server %r: new addresses: %s; gone: %d", self.server, told, len(gone))
+            listed = ", ".join(replica.address for replica in new) or "none"
+            logger.info("server %r: new addresses: %s; gone: %d", self.server, listed, len(gone))
         self.replicas = [replica for replica in self.replicas if replica not in gone] + new
         for replica in gone:
             replica.retired = True

@@ -42,7 +42,7 @@ class LivenessProbe(BackgroundTask):
             # Items are counted before their call begins.
             if not self._replica.outstanding:
                 return
-            asked = asyncio.get_running_loop().time()
+            started = asyncio.get_running_loop().time()
             try:
                 async with asyncio.timeout(self._silence + _OVERDUE):
                     await self._replica.ask(self._silence)
@@ -51,7 +51,7 @@ class LivenessProbe(BackgroundTask):
                 return
             except grpc.aio.AioRpcError as error:
                 # Whatever else it says, or why it cannot be reached, its calls tell themselves.
-                waited = asyncio.get_running_loop().time() - asked
+                waited = asyncio.get_running_loop().time() - started
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and waited > self._silence / 2:
                     self._is_silent()
                     return

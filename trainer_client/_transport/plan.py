@@ -88,9 +88,9 @@ class Chunk:
     refused_by: frozenset[str] = frozenset()
     passed_on: set[tuple[int, int]] = field(default_factory=set)
 
-    def successor(self, parts: list[tuple[EncodedGroup, list[int]]], asked: tuple[int, ...]) -> Chunk:
+    def successor(self, parts: list[tuple[EncodedGroup, list[int]]], evaluations: tuple[int, ...]) -> Chunk:
         """A chunk with part of this one's work and all of its history."""
-        return replace(self, parts=parts, asked=asked, passed_on=set())
+        return replace(self, parts=parts, asked=evaluations, passed_on=set())
 
     @property
     def verifiers(self) -> tuple[str, ...]:
@@ -163,8 +163,8 @@ def call_specs(
     work: dict[tuple[float, tuple[int, ...]], list[tuple[EncodedGroup, list[int]]]] = {}
     if len(need_of) == 1 and all(left):
         # One task of which nothing is settled yet, as most batches are: all groups whole.
-        whole = [(group, group.rows) for group in groups]
-        work, groups = {key: whole for keys in keys_of.values() for key in keys}, ()
+        all_rows = [(group, group.rows) for group in groups]
+        work, groups = {key: all_rows for keys in keys_of.values() for key in keys}, ()
     for group in groups:
         by_need: dict[tuple[int, ...], list[int]] = {}
         for row in group.rows:
@@ -223,14 +223,14 @@ def _require_complete(server: str, batch: Batch, parts: Sequence[tuple[EncodedGr
 def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | range]:
     """Rows that each reward is asked of; none of one whose scores are read from the verdicts of another."""
     all_rows = range(len(rollouts))
-    read = {reading.column for reading in recipe.readings if reading.column != reading.asked}
+    columns_read = {reading.column for reading in recipe.readings if reading.column != reading.asked}
     by_task: dict[str, list[int]] = {}
     if any(reward.tasks is not None for reward in recipe.rewards):
         for row, rollout in enumerate(rollouts):
             by_task.setdefault(rollout.task, []).append(row)
 
     def rows(column: int, reward: Reward) -> list[int] | range:
-        if column in read:
+        if column in columns_read:
             return []
         if reward.tasks is None:
             return all_rows
@@ -244,25 +244,25 @@ def pack(work: Chunk, max_items: int, max_bytes: int) -> Iterator[Chunk]:
 
     A group is split only when it does not fit into one call and no reward judges it as a whole.
     """
-    asked = work.asked
+    evaluations = work.asked
     if work.items <= max_items and sum(group.all_bytes for group, _ in work.parts) <= max_bytes:
         # Most batches are a call: nothing is cut, and no group is looked at twice.
-        yield work.successor(work.parts, asked)
+        yield work.successor(work.parts, evaluations)
         return
     open_parts: list[tuple[EncodedGroup, list[int]]] = []
     items = size = 0
     for group, rows in work.parts:
-        for piece in [rows] if work.spec.whole_groups else _pieces(group, rows, len(asked), max_items, max_bytes):
-            piece_items = len(piece) * len(asked)
+        for piece in [rows] if work.spec.whole_groups else _pieces(group, rows, len(evaluations), max_items, max_bytes):
+            piece_items = len(piece) * len(evaluations)
             piece_bytes = group.bytes_of(piece)
             if open_parts and (items + piece_items > max_items or size + piece_bytes > max_bytes):
-                yield work.successor(open_parts, asked)
+                yield work.successor(open_parts, evaluations)
                 open_parts, items, size = [], 0, 0
             open_parts.append((group, piece))
             items += piece_items
             size += piece_bytes
     if open_parts:
-        yield work.successor(open_parts, asked)
+        yield work.successor(open_parts, evaluations)
 
 
 def _pieces(group: EncodedGroup, rows: list[int], width: int, max_items: int, max_bytes: int) -> Iterator[list[int]]:
@@ -281,7 +281,7 @@ def _pieces(group: EncodedGroup, rows: list[int], width: int, max_items: int, ma
 
 
 def unfinished(
-    chunk: Chunk, store: OutcomeStore, wanted: Collection[tuple[int, int]] | None = None
+    chunk: Chunk, store: OutcomeStore, cells: Collection[tuple[int, int]] | None = None
 ) -> list[tuple[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]]]:
     """What a chunk still lacks, by the evaluations that are lacking.
 
@@ -290,7 +290,7 @@ def unfinished(
     Args:
         chunk: the work.
         store: the outcomes.
-        wanted: cells ``(row, column)`` to look at; None for all that do not wait for another try already.
+        cells: cells ``(row, column)`` to look at; None for all that do not wait for another try already.
     """
     columns = chunk.spec.columns
     lacking: dict[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]] = {}
@@ -301,7 +301,7 @@ def unfinished(
                 p
                 for p in chunk.asked
                 if store.is_open(row, columns[p])
-                and ((row, columns[p]) not in chunk.passed_on if wanted is None else (row, columns[p]) in wanted)
+                and ((row, columns[p]) not in chunk.passed_on if cells is None else (row, columns[p]) in cells)
             )
             if need:
                 by_need.setdefault(need, []).append(row)

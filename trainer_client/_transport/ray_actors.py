@@ -51,16 +51,16 @@ class RayView:
         listed = ray.util.list_named_actors(all_namespaces=True)
         names = [actor["name"] for actor in listed if actor["namespace"] == NAMESPACE]
         actors = [name for name in names if name.startswith(f"{PREFIX}{self._name}:")]
-        asked: dict[str, Any] = {}
+        pending: dict[str, Any] = {}
         for name in actors:
             try:
-                asked[name] = ray.get_actor(name, namespace=NAMESPACE).address.remote()
+                pending[name] = ray.get_actor(name, namespace=NAMESPACE).address.remote()
             except ValueError:
                 continue  # it has ended meanwhile
         urls: dict[str, str] = {}
-        answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_TIMEOUT) if asked else ([], [])
-        for name, reference in asked.items():
-            if reference not in answered:
+        ready, _ = ray.wait(list(pending.values()), num_returns=len(pending), timeout=_TIMEOUT) if pending else ([], [])
+        for name, reference in pending.items():
+            if reference not in ready:
                 # It starts, or its node is gone: the client finds out which of its addresses answer.
                 if name in self._known:
                     urls[name] = self._known[name]
@@ -69,8 +69,8 @@ class RayView:
                 urls[name] = ray.get(reference)
             except ray.exceptions.RayActorError:
                 continue
-        there = sorted({name.split(":")[1] for name in names if name.startswith(PREFIX)})
+        hosted = sorted({name.split(":")[1] for name in names if name.startswith(PREFIX)})
         self.trouble = (
-            "" if urls else f"ray:{self._name}: no actor has such a server; there are: {', '.join(there) or 'none'}"
+            "" if urls else f"ray:{self._name}: no actor has such a server; there are: {', '.join(hosted) or 'none'}"
         )
         return urls

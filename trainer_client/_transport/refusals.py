@@ -10,7 +10,7 @@ from trainer_client._transport.replica import Replica
 
 def _unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
     """No replica hosts a verifier of that name."""
-    hosted = sorted({known for r in replicas if r.info for known in r.info.verifiers})
+    hosted = sorted({name for r in replicas if r.info for name in r.info.verifiers})
     return RequestRejectedError(
         f"is not hosted there; hosted are {', '.join(hosted) or 'none'}. Correct the name, or start the server with it",
         "unknown_verifier",

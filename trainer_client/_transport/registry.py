@@ -44,18 +44,18 @@ class Selector:
     """
 
     def __init__(self, text: str) -> None:
-        self.name, _, wanted = text.partition("@")
+        self.name, _, constraint = text.partition("@")
         self._digest = ""
         self._bounds: list[tuple[str, tuple[int, ...]]] = []
-        digest = _DIGEST.fullmatch(wanted)
+        digest = _DIGEST.fullmatch(constraint)
         if digest:
             self._digest = digest[1]
-        elif wanted:
-            parts = [part.strip() for part in wanted.split(",")]
+        elif constraint:
+            parts = [part.strip() for part in constraint.split(",")]
             bounds = [_BOUND.fullmatch(part if part[:1] in "=!<>" else f"=={part}") for part in parts]
             if not all(bounds):
                 raise RecipeError(
-                    f'{text!r}: {wanted!r} is neither a version such as "1.2", bounds such as ">=1.2,<2", nor '
+                    f'{text!r}: {constraint!r} is neither a version such as "1.2", bounds such as ">=1.2,<2", nor '
                     '"sha256:" and a digest'
                 )
             self._bounds = [(bound[1], _number(bound[2])) for bound in bounds if bound]
@@ -135,8 +135,10 @@ class RegistryView:
     def _nothing(self, servers: Sequence[registry.ServerEntry]) -> str:
         if any(map(self._selector.fits, servers)):
             return f"the registry {self._target} lists addresses that are no host:port for {self._selector.name!r}"
-        there = sorted({f"{verifier.name}@{verifier.version}" for server in servers for verifier in server.verifiers})
-        listed = ", ".join(there[:10]) or "no server at all"
+        available = sorted(
+            {f"{verifier.name}@{verifier.version}" for server in servers for verifier in server.verifiers}
+        )
+        listed = ", ".join(available[:10]) or "no server at all"
         return f"the registry {self._target} lists no server {self._selector.name!r} that fits; it lists {listed}"
 
 
@@ -145,6 +147,6 @@ def _number(text: str) -> tuple[int, ...]:
     return tuple(int(part) if part.isdigit() else -1 for part in text.split("."))
 
 
-def _padded(first: tuple[int, ...], other: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    length = max(len(first), len(other))
-    return first + (0,) * (length - len(first)), other + (0,) * (length - len(other))
+def _padded(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    length = max(len(first), len(second))
+    return first + (0,) * (length - len(first)), second + (0,) * (length - len(second))

@@ -176,10 +176,10 @@ class Replica:
             self._metadata = (("authorization", f"Bearer {read_token(self._token)}"),)
         listing: _Listing = channel.unary_unary(wire.LIST_VERIFIERS, _empty, None)
         info: _Info = channel.unary_unary(wire.GET_SERVER_INFO, wire.info_request, None)
-        asked = service.GetServerInfoRequest(with_activity=with_activity)
+        request = service.GetServerInfoRequest(with_activity=with_activity)
         answers = await asyncio.gather(
             listing(None, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
-            info(asked, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
+            info(request, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
         )
         self.info = wire.read_info(wire.parse_listing(answers[0]), wire.parse_info(answers[1]))
         return self.info
@@ -261,8 +261,8 @@ class Replica:
 
     def expected(self, verifier: str, digest: str) -> wire.ExpectedVerifier:
         """Who answers for a verifier here, and within which range; the digest is the one pinned, empty for any."""
-        known = self.info.find(verifier, digest) if self.info is not None else None
-        low, high = (known.score_min, known.score_max) if known is not None else (-math.inf, math.inf)
+        info = self.info.find(verifier, digest) if self.info is not None else None
+        low, high = (info.score_min, info.score_max) if info is not None else (-math.inf, math.inf)
         return wire.ExpectedVerifier(verifier, digest, low, high)
 
     def has_room(self, items: int) -> bool:

@@ -56,14 +56,14 @@ class Opinions:
 
     def add(self, cell: tuple[int, int], address: str) -> list[str]:
         """Note that a replica has said it, and return the address of each that has, once for each time."""
-        known = self.said.setdefault(cell, [])
-        known.append(address)
-        return known
+        addresses = self.said.setdefault(cell, [])
+        addresses.append(address)
+        return addresses
 
-    def is_confirmed(self, cell: tuple[int, int], another: bool) -> bool:
+    def is_confirmed(self, cell: tuple[int, int], has_other: bool) -> bool:
         """Whether it is believed: two replicas say it, or the only one there is says it twice."""
-        known = self.said[cell]
-        return len(set(known)) >= _OPINIONS or (len(known) >= _OPINIONS and not another)
+        addresses = self.said[cell]
+        return len(set(addresses)) >= _OPINIONS or (len(addresses) >= _OPINIONS and not has_other)
 
     def of(self, cell: tuple[int, int]) -> Collection[str]:
         """Who has said it."""

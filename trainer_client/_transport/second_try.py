@@ -116,21 +116,21 @@ class SecondTries:
 
     def _again(self, chunk: Chunk, result: ScorelessResult, replica: Replica, doubtful: bool) -> _Again | None:
         cell, ending = (result.row, result.column), result.ending
-        here = frozenset((replica.address,))
+        this_address = frozenset((replica.address,))
         if ending is Ending.OVERLOADED:
             return _Again(chunk.tries, ())
         if ending in (Ending.UNUSABLE, Ending.REFUSED):
-            said = self._opinions.add(cell, replica.address)
-            another = has_other(self._fleet.replicas, chunk.needs, said)
-            if self._opinions.is_confirmed(cell, another) or (ending is Ending.REFUSED and not another):
+            refused_at = self._opinions.add(cell, replica.address)
+            is_other_left = has_other(self._fleet.replicas, chunk.needs, refused_at)
+            if self._opinions.is_confirmed(cell, is_other_left) or (ending is Ending.REFUSED and not is_other_left):
                 # Two say the same: it is the item, and not the replicas.
-                self._fleet.trust_all(said)
+                self._fleet.trust_all(refused_at)
                 return None
-            return _Again(chunk.tries, frozenset(said))
+            return _Again(chunk.tries, frozenset(refused_at))
         if doubtful and cell not in self._doubted:
             self._doubted.add(cell)
             self._fleet.distrust(replica, f"gives mostly faults and skips, such as {result.outcome.code}")
-            return _Again(chunk.tries, here)
+            return _Again(chunk.tries, this_address)
         if ending is Ending.FINAL:
             return None
         if ending is Ending.WRONG_VERSION:
@@ -138,7 +138,7 @@ class SecondTries:
         tries = chunk.tries + 1
         if tries >= self._retries.max_attempts or not self._budget.spend(1):
             return None
-        return _Again(tries, here)
+        return _Again(tries, this_address)
 
     def _settle(self, result: ScorelessResult, replica: Replica) -> None:
         reward, outcome = self._batch.recipe.rewards[result.column], result.outcome
@@ -161,9 +161,9 @@ class SecondTries:
             if result.row not in rows:
                 rows.append(result.row)
         everything = work.successor(list(parts.values()), tuple(range(len(spec.columns))))
-        wanted = {(result.row, result.column) for result in results}
-        for asked, left in unfinished(everything, self._store, wanted):
-            send(work.successor(left, asked), avoid)
+        cells = {(result.row, result.column) for result in results}
+        for evaluations, left in unfinished(everything, self._store, cells):
+            send(work.successor(left, evaluations), avoid)
 
     async def _pause(self, work: Chunk, replica: Replica, at_least: float) -> None:
         """Wait as long as the replica asks, unless another one has time, and a jitter."""

@@ -96,10 +96,15 @@ def group_scorer(
             # The letters of a text would be a group.
             raise RolloutError(f"expected a list of completions, found {type(completions).__name__}", "completions")
         refuse_other_tasks(scoring.recipe, [task])
-        known = reference_of(reference)
+        known_reference = reference_of(reference)
         rollouts = [
             Rollout(
-                f"{content_id(prompt, completion, known)}-{n}", prompt, completion, "group", task=task, reference=known
+                f"{content_id(prompt, completion, known_reference)}-{n}",
+                prompt,
+                completion,
+                "group",
+                task=task,
+                reference=known_reference,
             )
             for n, completion in enumerate(completions)
         ]
@@ -113,8 +118,8 @@ def group_scorer(
             return None
         groups = ["group"] * len(rollouts)
         advantages = advantages_of(method, table.rewards, groups, table.mask, np.ones((len(rollouts), 1)))
-        stated = 0.0 if isinstance(rule, str) else rule
-        scores = np.where(table.mask, table.rewards, stated)
+        filler = 0.0 if isinstance(rule, str) else rule
+        scores = np.where(table.mask, table.rewards, filler)
         numbers = means_of([numbers_of_row(table, row, parts) for row in range(len(rollouts))])
         return ScoredGroup(scores.tolist(), table.mask.tolist(), advantages.tolist(), numbers)
 

@@ -17,10 +17,10 @@ def read_cell(value: Any) -> Any:
     """A cell of a data set: an object without what the row lacks, out of JSON text too; anything else as it is."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         try:
-            read = json.loads(value)
+            decoded = json.loads(value)
         except (ValueError, RecursionError):
             return value
-        value = read if isinstance(read, dict) else value
+        value = decoded if isinstance(decoded, dict) else value
     return {key: part for key, part in value.items() if part is not None} if isinstance(value, Mapping) else value
 
 

@@ -19,17 +19,17 @@ _THERE = frozenset({"rewards", "groups", "lengths", "mask"})
 @cache
 def batch_methods() -> tuple[str, ...]:
     """Names of the methods that give advantages from rewards, groups, lengths and the mask, and keep no state."""
-    return tuple(known.name for known in methods() if _fits(known.name))
+    return tuple(method.name for method in methods() if _fits(method.name))
 
 
 def why_not(name: str) -> str:
     """What keeps a method out of `batch_methods`, in words for an error; empty for one that is in."""
     if name in batch_methods():
         return ""
-    known = method_of(name)
-    if known.required:
-        return f"it needs the option {known.required[0]!r}"
-    lacking = [wish for wish in known.inputs if not set(wish.split("|")) & _THERE]
+    method = method_of(name)
+    if method.required:
+        return f"it needs the option {method.required[0]!r}"
+    lacking = [wish for wish in method.inputs if not set(wish.split("|")) & _THERE]
     if lacking:
         return f"it reads {', '.join(lacking)}, which the trainer does not hand over"
     if resolve({"name": name}).needs == "state":
@@ -38,8 +38,8 @@ def why_not(name: str) -> str:
 
 
 def _fits(name: str) -> bool:
-    known = method_of(name)
-    if known.required or not all(set(wish.split("|")) & _THERE for wish in known.inputs):
+    method = method_of(name)
+    if method.required or not all(set(wish.split("|")) & _THERE for wish in method.inputs):
         return False
     if resolve({"name": name}).needs == "state":
         return False
@@ -75,8 +75,8 @@ def advantages_of(
     """
     estimator = resolve({"name": name})
     inputs = {"lengths": response_mask.sum(-1), "mask": response_mask.astype(np.bool_)}
-    read = {key: value for key, value in inputs.items() if key in estimator.reads}
-    signal = estimator(SignalBatch(np.where(valid, rewards, np.nan), list(groups), valid, **read))
+    inputs_read = {key: value for key, value in inputs.items() if key in estimator.reads}
+    signal = estimator(SignalBatch(np.where(valid, rewards, np.nan), list(groups), valid, **inputs_read))
     advantages = signal.token_advantages if signal.token_advantages is not None else signal.advantages
     if advantages is None:
         raise SignalError(f"{name}: gives no advantages")

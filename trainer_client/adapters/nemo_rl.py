@@ -102,10 +102,10 @@ def _said(result: SingleReward) -> str:
 
 def _columns(results: Sequence[SingleReward], names: Sequence[str], rule: OnMissing) -> dict[str, list[float]]:
     """Scores by reward, with what is stated for a missing one."""
-    stated = 0.0 if isinstance(rule, str) else rule
+    filler = 0.0 if isinstance(rule, str) else rule
     scores = {name: [result.result.scores[name] for result in results] for name in names}
     return {
-        f"reward/{name}": [stated if value is None else value for value in column] for name, column in scores.items()
+        f"reward/{name}": [filler if value is None else value for value in column] for name, column in scores.items()
     }
 
 
@@ -115,10 +115,12 @@ def _means(batch: Any) -> dict[str, float]:
     valid = [bool((info or {}).get("assay_valid", True)) for info in infos]
     rewards = [float(reward) for reward in batch["total_reward"]]
     valid = valid if len(valid) == len(rewards) else [True] * len(rewards)
-    kept = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
-    missing = 1 - len(kept) / len(rewards) if rewards else 0.0
+    valid_rewards = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
+    missing = 1 - len(valid_rewards) / len(rewards) if rewards else 0.0
     means = means_of([info[NUMBERS] for info in infos if (info or {}).get(NUMBERS)])
-    return {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {}) | means
+    return (
+        {"missing": missing} | ({"accuracy": sum(valid_rewards) / len(valid_rewards)} if valid_rewards else {}) | means
+    )
 
 
 def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:

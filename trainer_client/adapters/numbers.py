@@ -79,6 +79,6 @@ def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     means = {}
     for name in rows[0] if rows else ():
         gate = next((f"valid/{name.removeprefix(gate)}" for gate in _GATES if name.startswith(gate)), "")
-        kept = [row[name] for row in rows if not gate or row[gate]]
-        means[name] = sum(kept) / len(kept) if kept else 0.0
+        values = [row[name] for row in rows if not gate or row[gate]]
+        means[name] = sum(values) / len(values) if values else 0.0
     return means

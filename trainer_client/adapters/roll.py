@@ -87,7 +87,7 @@ def worker_of(
 
 
 def _rollout(prompt: str, response: str, row: dict[str, Any]) -> Any:
-    known = {key: plain(value) for key, value in row.items() if key not in _TOKENS}
+    metadata = {key: plain(value) for key, value in row.items() if key not in _TOKENS}
     # As it is: what cannot be sent is the row's fault, and no text that an answer is compared with.
     label = next((row[key] for key in _ANSWERS if row.get(key) is not None), None)
-    return rollout_of_sample(prompt, response, label, task=str(known.get("domain") or ""), metadata=known)
+    return rollout_of_sample(prompt, response, label, task=str(metadata.get("domain") or ""), metadata=metadata)

@@ -138,7 +138,7 @@ class SingleScorer:
         """Score samples that came together, each on its own, on any event loop: see `score`."""
         parts = await self.parts_async()
         refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
-        waiting = [asyncio.wrap_future(self.client.submit(one, step=step, seed=seed)) for one in rollouts]
+        waiting = [asyncio.wrap_future(self.client.submit(rollout, step=step, seed=seed)) for rollout in rollouts]
         return [self._told(result, parts) for result in await asyncio.gather(*waiting)]
 
     def parts(self) -> Parts:

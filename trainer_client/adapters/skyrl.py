@@ -86,6 +86,6 @@ def environment_of(
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
     means = means_of([{name: value for name, value in metric.items() if name != "reward"} for metric in metrics])
-    kept = [metric["reward"] for metric in metrics if metric.get("valid")]
-    missing = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
-    return missing | ({"reward": sum(kept) / len(kept)} if kept else {}) | means
+    valid_rewards = [metric["reward"] for metric in metrics if metric.get("valid")]
+    missing = {"missing": 1 - len(valid_rewards) / len(metrics)} if metrics else {}
+    return missing | ({"reward": sum(valid_rewards) / len(valid_rewards)} if valid_rewards else {}) | means

@@ -69,8 +69,8 @@ def custom_rm_of(
         samples = sample if isinstance(sample, list) else [sample]
         if scorer.on_missing == "none":
             _refuse_own_mean(args)
-        told = await scorer.score_all_async([_rollout(one) for one in samples], step=_step(args, samples))
-        answers = [_answer(args, one, reward) for one, reward in zip(samples, told, strict=True)]
+        rewards = await scorer.score_all_async([_rollout(sample) for sample in samples], step=_step(args, samples))
+        answers = [_answer(args, sample, reward) for sample, reward in zip(samples, rewards, strict=True)]
         return answers if isinstance(sample, list) else answers[0]
 
     return custom_rm
@@ -110,16 +110,16 @@ def _rollout(sample: Any) -> Rollout:
 
 def _step(args: Any, samples: Sequence[Any]) -> int | None:
     """The training step, where slime tells it: ``rollout_id`` of the samples or of the arguments; never a made-up 0."""
-    told = {getattr(one, "rollout_id", None) for one in samples} - {None}
-    step = told.pop() if len(told) == 1 else getattr(args, "rollout_id", None)
+    ids = {getattr(sample, "rollout_id", None) for sample in samples} - {None}
+    step = ids.pop() if len(ids) == 1 else getattr(args, "rollout_id", None)
     return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
 
 
-def _answer(args: Any, sample: Any, told: SingleReward) -> Any:
-    key, numbers = getattr(args, "reward_key", None), told.numbers()
+def _answer(args: Any, sample: Any, single: SingleReward) -> Any:
+    key, numbers = getattr(args, "reward_key", None), single.numbers()
     # With a key the numbers are in the reward, else only the metadata has a place for them.
-    sample.metadata = {**(sample.metadata or {}), VALID: told.valid, **({} if key else {NUMBERS: numbers})}
-    reward = told.reward
+    sample.metadata = {**(sample.metadata or {}), VALID: single.valid, **({} if key else {NUMBERS: numbers})}
+    reward = single.reward
     if reward is None:
         sample.remove_sample, reward = True, 0.0
     return {key: reward, **numbers} if key else reward
@@ -141,15 +141,15 @@ def post_process_of(method: str = "grpo") -> Callable[[Any, Sequence[Any]], tupl
 
     def post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float], list[float]]:
         key = getattr(args, "reward_key", None)
-        raw = np.array([float(one.reward[key] if key else one.reward) for one in samples])
-        valid = np.array([bool((one.metadata or {}).get(VALID, True)) for one in samples])
-        if any(one.group_index is None for one in samples):
+        raw = np.array([float(sample.reward[key] if key else sample.reward) for sample in samples])
+        valid = np.array([bool((sample.metadata or {}).get(VALID, True)) for sample in samples])
+        if any(sample.group_index is None for sample in samples):
             raise RecipeError(
                 "a sample has no group_index, so it is not known which samples answer one prompt", "samples"
             )
-        lengths = [int(one.response_length) for one in samples]
+        lengths = [int(sample.response_length) for sample in samples]
         mask = np.arange(max(lengths, default=0))[None] < np.array(lengths)[:, None]
-        made = advantages_of(method, raw, [str(one.group_index) for one in samples], valid, mask)
-        return raw.tolist(), made.tolist()
+        advantages = advantages_of(method, raw, [str(sample.group_index) for sample in samples], valid, mask)
+        return raw.tolist(), advantages.tolist()
 
     return post_process

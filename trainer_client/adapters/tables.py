@@ -46,13 +46,13 @@ class PartsOnce:
 
 def numbers_of_row(table: ScoreTable, row: int, parts: Parts) -> dict[str, float]:
     """A row in numbers for a trainer's logs: see `numbers_of`."""
-    there = table.valid[row]
-    scores = {name: float(table.scores[row, at]) if there[at] else None for at, name in enumerate(table.columns)}
+    is_valid = table.valid[row]
+    scores = {name: float(table.scores[row, at]) if is_valid[at] else None for at, name in enumerate(table.columns)}
     aspects: dict[str, dict[str, float | None]] = {}
     for name, names in parts.items():
-        known = table.aspects(name)
-        read = {part: float(known[part][row]) for part in names if part in known}
-        aspects[name] = {part: None if math.isnan(value) else value for part, value in read.items()}
+        columns = table.aspects(name)
+        values = {part: float(columns[part][row]) for part in names if part in columns}
+        aspects[name] = {part: None if math.isnan(value) else value for part, value in values.items()}
     return numbers_of(bool(table.mask[row]), scores, aspects, parts)
 
 

@@ -118,8 +118,8 @@ def reward_function(
     columns = Columns(reference, task, group_size, token_ids)
     make = _Scorer(client, columns, seed, on_missing, max_missing, other_tasks=other_tasks)
 
-    async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
-        table = await make.table(given)
+    async def rewards_of(arguments: Mapping[str, Any]) -> list[float | None]:
+        table = await make.table(arguments)
         rewards, mask = table.rewards, table.mask
         if shapes:
             _refuse_parts_of_a_batch(client.recipe)
@@ -159,7 +159,7 @@ class _Scorer:
         self._groups_checked = columns.group_size is not None
         self.latest: ScoreTable | None = None
 
-    async def table(self, given: Mapping[str, Any]) -> ScoreTable:
+    async def table(self, arguments: Mapping[str, Any]) -> ScoreTable:
         if not self._siblings_checked:
             refuse_sibling_rules(self._client.recipe, "pass group_size=num_generations to reward_function")
             self._siblings_checked = True
@@ -167,17 +167,17 @@ class _Scorer:
             await _refuse_group_verifiers(self._client)
             self._groups_checked = True
         if self._rule == "none" and not self._other_tasks:
-            _refuse_beside_others(given)
-        step = getattr(given.get("trainer_state"), "global_step", None)
+            _refuse_beside_others(arguments)
+        step = getattr(arguments.get("trainer_state"), "global_step", None)
         label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
-        rollouts = self._columns.rollouts(label, given)
+        rollouts = self._columns.rollouts(label, arguments)
         if not self._other_tasks:
             remedy = ", or pass other_tasks=True where another function scores it"
             refuse_other_tasks(self._client.recipe, {rollout.task for rollout in rollouts}, remedy)
         labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}
         table = await _waited(self._client.score, rollouts, **labels)
         self._columns.refuse_without_reference(table)
-        _log(table, given)
+        _log(table, arguments)
         self.latest = table
         return table
 
@@ -205,8 +205,8 @@ def _named(
     if not title.isidentifier():
         raise RecipeError(f"{title!r} cannot name a function; pass name=", "name")
 
-    async def reward(**given: Any) -> list[float | None]:
-        return await rewards_of(given)
+    async def reward(**arguments: Any) -> list[float | None]:
+        return await rewards_of(arguments)
 
     reward.__name__ = reward.__qualname__ = title
     # As if it had been defined where it is made: that is how pickle finds a function.
@@ -290,7 +290,7 @@ async def _refuse_group_verifiers(client: AnyClient) -> None:
         )
 
 
-def _refuse_beside_others(given: Mapping[str, Any]) -> None:
+def _refuse_beside_others(arguments: Mapping[str, Any]) -> None:
     """Refuse to leave rollouts out beside other reward functions, whose sum takes None for 0.
 
     The function for metrics is a method of TRL's trainer, which knows all of them.
@@ -298,7 +298,7 @@ def _refuse_beside_others(given: Mapping[str, Any]) -> None:
     Raises:
         RecipeError: there are others.
     """
-    trainer = getattr(given.get("log_metric"), "__self__", None)
+    trainer = getattr(arguments.get("log_metric"), "__self__", None)
     count = len(getattr(trainer, "reward_funcs", None) or ())
     if count > 1:
         raise RecipeError(
@@ -308,9 +308,9 @@ def _refuse_beside_others(given: Mapping[str, Any]) -> None:
         )
 
 
-def _log(table: ScoreTable, given: Mapping[str, Any]) -> None:
+def _log(table: ScoreTable, arguments: Mapping[str, Any]) -> None:
     """Log figures of each reward, and its scores beside the completions."""
-    log_metric, log_extra = given.get("log_metric"), given.get("log_extra")
+    log_metric, log_extra = arguments.get("log_metric"), arguments.get("log_extra")
     if log_metric is not None:
         for reward in table.summary().rewards:
             if reward.mean is not None:
@@ -374,8 +374,8 @@ def grpo_trainer(
     # Groups may span processes: their statistics are taken where all of them are together.
     scorer = _Scorer(client, Columns(reference, task, None, token_ids), seed, "none", max_missing, joins=True)
 
-    async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
-        table = await scorer.table(given)
+    async def rewards_of(arguments: Mapping[str, Any]) -> list[float | None]:
+        table = await scorer.table(arguments)
         return scorer.told(table, table.rewards.tolist(), table.mask.tolist())
 
     return make_trainer(_named(rewards_of, "", client.recipe), lambda: scorer.latest, size, arguments)

@@ -23,23 +23,23 @@ class Columns:
         self.group_size = group_size
         self._unread: tuple[str, ...] = ()
 
-    def rollouts(self, label: str, given: Mapping[str, Any]) -> list[Rollout]:
+    def rollouts(self, label: str, arguments: Mapping[str, Any]) -> list[Rollout]:
         """The rollouts of a call.
 
         Args:
             label: what their names begin with.
-            given: what TRL hands over, by name.
+            arguments: what TRL hands over, by name.
 
         Raises:
             RolloutError: a column is missing, or of another length than the prompts.
         """
-        prompts, completions = given["prompts"], given["completions"]
-        _check_lengths(len(prompts), given)
-        references = self._references(len(prompts), given)
-        tasks = given.get("task") or [self._task] * len(prompts)
-        metadata = given.get("metadata") or [None] * len(prompts)
-        documents = given.get("documents") or [()] * len(prompts)
-        token_ids = (given.get("completion_ids") if self._token_ids else None) or [()] * len(prompts)
+        prompts, completions = arguments["prompts"], arguments["completions"]
+        _check_lengths(len(prompts), arguments)
+        references = self._references(len(prompts), arguments)
+        tasks = arguments.get("task") or [self._task] * len(prompts)
+        metadata = arguments.get("metadata") or [None] * len(prompts)
+        documents = arguments.get("documents") or [()] * len(prompts)
+        token_ids = (arguments.get("completion_ids") if self._token_ids else None) or [()] * len(prompts)
         groups = self._groups(prompts, references)
         return [
             Rollout(
@@ -56,18 +56,20 @@ class Columns:
             for row in range(len(prompts))
         ]
 
-    def _references(self, count: int, given: Mapping[str, Any]) -> Sequence[Any]:
+    def _references(self, count: int, arguments: Mapping[str, Any]) -> Sequence[Any]:
         if isinstance(self._reference, Mapping):
-            columns = {key: self._column(column, given) for key, column in self._reference.items()}
+            columns = {key: self._column(column, arguments) for key, column in self._reference.items()}
             return [{key: values[row] for key, values in columns.items()} for row in range(count)]
-        if self._reference is not None or "reference" in given:
-            return [reference_of(value) for value in self._column(self._reference or "reference", given)]
+        if self._reference is not None or "reference" in arguments:
+            return [reference_of(value) for value in self._column(self._reference or "reference", arguments)]
         # Data sets that were put together hold one row's answer in one column, and another's in another.
-        answers = [given[column] for column in ANSWERS if column in given]
+        answers = [arguments[column] for column in ANSWERS if column in arguments]
         if answers:
-            found = [next((value for value in row if value is not None), None) for row in zip(*answers, strict=True)]
-            return [None if value is None else {"answer": value} for value in found]
-        self._unread = tuple(sorted(given))
+            right_answers = [
+                next((value for value in row if value is not None), None) for row in zip(*answers, strict=True)
+            ]
+            return [None if value is None else {"answer": value} for value in right_answers]
+        self._unread = tuple(sorted(arguments))
         return [None] * count
 
     def refuse_without_reference(self, table: ScoreTable) -> None:
@@ -84,10 +86,12 @@ class Columns:
                 "reference",
             )
 
-    def _column(self, column: str, given: Mapping[str, Any]) -> Sequence[Any]:
-        if column not in given:
-            raise RolloutError(f"the data set has no column {column!r}; it has {', '.join(sorted(given))}", "reference")
-        values: Sequence[Any] = given[column]
+    def _column(self, column: str, arguments: Mapping[str, Any]) -> Sequence[Any]:
+        if column not in arguments:
+            raise RolloutError(
+                f"the data set has no column {column!r}; it has {', '.join(sorted(arguments))}", "reference"
+            )
+        values: Sequence[Any] = arguments[column]
         return values
 
     def _groups(self, prompts: Sequence[Any], references: Sequence[Any]) -> list[int]:
@@ -114,20 +118,20 @@ def _documents(cell: Any) -> list[Document]:
     Raises:
         RolloutError: one is no document.
     """
-    found = []
-    for one in cell or ():
-        known = one if isinstance(one, Document) else read_cell(one)
-        if not isinstance(known, Document):
-            if not isinstance(known, Mapping) or not {"id", "text"} <= known.keys() <= _DOCUMENT:
-                held = ", ".join(map(str, known)) if isinstance(known, Mapping) else type(known).__name__
-                raise RolloutError(f"expected objects with id, text, title and uri, found {held}", "documents")
-            known = Document(**known)
-        found.append(known)
-    return found
+    documents = []
+    for item in cell or ():
+        document = item if isinstance(item, Document) else read_cell(item)
+        if not isinstance(document, Document):
+            if not isinstance(document, Mapping) or not {"id", "text"} <= document.keys() <= _DOCUMENT:
+                kinds = ", ".join(map(str, document)) if isinstance(document, Mapping) else type(document).__name__
+                raise RolloutError(f"expected objects with id, text, title and uri, found {kinds}", "documents")
+            document = Document(**document)
+        documents.append(document)
+    return documents
 
 
-def _check_lengths(count: int, given: Mapping[str, Any]) -> None:
-    for name, values in given.items():
+def _check_lengths(count: int, arguments: Mapping[str, Any]) -> None:
+    for name, values in arguments.items():
         if isinstance(values, list | tuple) and len(values) != count:
             raise RolloutError(
                 f"the column has {len(values)} values for {count} prompts; TRL gives one for each rollout", name

@@ -102,7 +102,7 @@ def online_dpo_function(
     """
     if on_missing == "none":
         raise RecipeError('OnlineDPOTrainer takes None for 0; use "error", or a number that you choose', "on_missing")
-    asked = reward_function(
+    function = reward_function(
         recipe,
         endpoints,
         reference=reference,
@@ -112,13 +112,13 @@ def online_dpo_function(
         max_missing=max_missing,
     )
 
-    def reward(**given: Any) -> list[float | None]:
-        return asyncio.run(_result(asked, given))
+    def reward(**arguments: Any) -> list[float | None]:
+        return asyncio.run(_result(function, arguments))
 
-    reward.__name__ = reward.__qualname__ = getattr(asked, "__name__", "reward")
+    reward.__name__ = reward.__qualname__ = getattr(function, "__name__", "reward")
     return reward
 
 
-async def _result(asked: Callable[..., Any], given: Mapping[str, Any]) -> list[float | None]:
-    rewards: list[float | None] = await asked(**given)
+async def _result(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[float | None]:
+    rewards: list[float | None] = await function(**arguments)
     return rewards

@@ -76,7 +76,7 @@ def _advantages(signal: Signal, width: int) -> np.ndarray[Any, np.dtype[np.float
 
 def _relog(logged: Any, advantages: np.ndarray[Any, np.dtype[np.float64]]) -> None:
     """Put the advantages in the place of TRL's own in its table of completions."""
-    shown = advantages if advantages.ndim == 1 else advantages.mean(axis=1)
+    logged_values = advantages if advantages.ndim == 1 else advantages.mean(axis=1)
     for _ in range(min(len(advantages), len(logged))):
         logged.pop()
-    logged.extend(shown.tolist())
+    logged.extend(logged_values.tolist())

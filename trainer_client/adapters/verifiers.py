@@ -102,8 +102,8 @@ def rubric(
             table = await scoring.score(rollouts)
             parts = await declared.of(table)
             rewards, mask = table.rewards.tolist(), table.mask.tolist()
-            kept = [reward for reward, ok in zip(rewards, mask, strict=True) if ok]
-            mean = sum(kept) / len(kept) if kept else 0.0
+            valid_rewards = [reward for reward, ok in zip(rewards, mask, strict=True) if ok]
+            mean = sum(valid_rewards) / len(valid_rewards) if valid_rewards else 0.0
             for row, state in enumerate(states):
                 reason = "" if mask[row] else reason_of(table, row)
                 breaker.count(not mask[row], reason)
@@ -111,8 +111,8 @@ def rubric(
                     raise MissingRewardError(table.rollout_ids[row], {"reward": reason})
                 if not mask[row] and rule == "none":
                     state["error"] = vf.InfraError(f"no reward: {reason}")
-                stated = 0.0 if isinstance(rule, str) else rule
-                state["reward"] = rewards[row] if mask[row] else stated
+                filler = 0.0 if isinstance(rule, str) else rule
+                state["reward"] = rewards[row] if mask[row] else filler
                 state["metrics"] = numbers_of_row(table, row, parts)
                 if not alone:
                     _tell_turns(state, rewards[row] - mean if mask[row] else 0.0)
@@ -258,10 +258,10 @@ def _of_trace(task: Any, trace: Any) -> tuple[Any, Any]:
     first = next((place for place, node in enumerate(nodes) if node.sampled), None)
     if first is None:
         raise RolloutError("the trace holds no reply of a model", "trace")
-    prompt, written = nodes[:first], nodes[first:]
+    prompt, completion = nodes[:first], nodes[first:]
     prompt_text = (
         task.prompt if isinstance(task.prompt, str) else _plain([node.message for node in prompt], "prompt") or ""
     )
-    if trace.root_reply is not None or len(written) == 1:
+    if trace.root_reply is not None or len(completion) == 1:
         return prompt_text, trace.last_reply
-    return prompt_text, _plain([node.message for node in written], "completion")
+    return prompt_text, _plain([node.message for node in completion], "completion")

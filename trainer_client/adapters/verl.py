@@ -113,10 +113,10 @@ def reward_manager_of(compute_score: Callable[..., Awaitable[dict[str, Any]]]) -
             """Score the last sample of ``data``."""
             item = data[-1]
             width = item.batch["prompts"].shape[-1]
-            asked = item.batch["attention_mask"][:width].bool()
+            is_prompt = item.batch["attention_mask"][:width].bool()
             attended = item.batch["attention_mask"][width:].bool()
             info = dict(item.non_tensor_batch.get("extra_info") or {})
-            info.setdefault("prompt", self.tokenizer.decode(item.batch["prompts"][asked], skip_special_tokens=True))
+            info.setdefault("prompt", self.tokenizer.decode(item.batch["prompts"][is_prompt], skip_special_tokens=True))
             output = await compute_score(
                 data_source=item.non_tensor_batch.get("data_source"),
                 solution_str=self.tokenizer.decode(item.batch["responses"][attended], skip_special_tokens=True),
@@ -151,12 +151,12 @@ def register_advantages(names: Sequence[str] | None = None, *, prefix: str = "as
     from trainer_client.adapters.methods import batch_methods, why_not
 
     fitting = batch_methods()
-    wanted = list(fitting) if names is None else list(names)
-    for name in wanted:
+    chosen_names = list(fitting) if names is None else list(names)
+    for name in chosen_names:
         if name not in fitting:
             raise RecipeError(f"{name!r} cannot be verl's adv_estimator: {why_not(name)}", "advantage")
         register_adv_est(prefix + name)(_estimator_of(name))
-    return [prefix + name for name in wanted]
+    return [prefix + name for name in chosen_names]
 
 
 def _estimator_of(name: str) -> Callable[..., tuple[Any, Any]]:

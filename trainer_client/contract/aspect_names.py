@@ -57,9 +57,9 @@ class Renumbering:
 
     __slots__ = ("_places", "_told")
 
-    def __init__(self, told: Sequence[str], names: AspectNames) -> None:
-        self._told = told
-        self._places = [names.place(name) for name in told]
+    def __init__(self, header: Sequence[str], names: AspectNames) -> None:
+        self._told = header
+        self._places = [names.place(name) for name in header]
 
     @property
     def changes(self) -> bool:
@@ -68,12 +68,12 @@ class Renumbering:
 
     def apply(self, aspects: Iterable[types.Aspect]) -> None:
         """Change the positions of aspects. One beyond the header has no name, and gets none of the other names."""
-        told, places = self._told, self._places
+        header, places = self._told, self._places
         for aspect in aspects:
             number = aspect.name
             aspect.name = place = places[number] if number < len(places) else NOWHERE
             if place == NOWHERE and number < len(places):
-                aspect.label = told[number]
+                aspect.label = header[number]
 
 
 def name_of(aspect: types.Aspect, names: Sequence[str]) -> str:

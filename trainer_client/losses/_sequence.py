@@ -90,8 +90,8 @@ def release_discriminative(
     sides = _sides(logprobs, old_logprobs, mask, rewards, groups, score, quality)
     log_mean = _repel(sides, tau)
     # Gradient of tau * log S, value of tau.
-    shown = log_mean - log_mean.detach() + tau * sides.informative
-    objective = (sides.attract - shown).sum() / sides.prompts
+    pull = log_mean - log_mean.detach() + tau * sides.informative
+    objective = (sides.attract - pull).sum() / sides.prompts
     return _constrained(objective, logprobs, old_logprobs, mask, kl_bound, kl_weight, kl_kind)
 
 

@@ -182,20 +182,20 @@ def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:
 
 
 def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
-    first, dot, rest = text.partition(".")
-    path = tuple(rest.split(".")) if dot else ()
+    first, dot, member = text.partition(".")
+    path = tuple(member.split(".")) if dot else ()
     if first in rewards and first in _WORDS:
         raise RecipeError(f"{first!r} is both a reward and a word of sources; give the reward another name", place)
-    whole = text if text in rewards else ""
-    if whole or first in rewards:
-        if not whole and path[0] == _EVIDENCE and len(path) > 1:
+    whole_name = text if text in rewards else ""
+    if whole_name or first in rewards:
+        if not whole_name and path[0] == _EVIDENCE and len(path) > 1:
             return Source("evidence", first, path[1:])
-        return Source("reward", text) if whole else Source("aspect", first, (rest,))
+        return Source("reward", text) if whole_name else Source("aspect", first, (member,))
     if first in ("metadata", "extra", "stage"):
-        if not rest:
+        if not member:
             raise RecipeError(f'{text!r} names no key; write "{first}.KEY"', place)
         return (
-            Source("stage", rest)
+            Source("stage", member)
             if first == "stage"
             else Source("metadata" if first == "metadata" else "extra", "", path)
         )
@@ -249,8 +249,8 @@ def plan_of(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: S
     problems += _misfits(method, bound, [reward.name for reward in rewards if not reward.is_monitor])
     if problems:
         raise RecipeError.of_all(problems)
-    held = frozenset(sources) - frozenset(bound)
-    return Plan(method.reads, sources, held, method.inputs, _apart(method, bound, names))
+    client_inputs = frozenset(sources) - frozenset(bound)
+    return Plan(method.reads, sources, client_inputs, method.inputs, _apart(method, bound, names))
 
 
 def _misfits(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[str]) -> Iterator[RecipeError]:
@@ -274,13 +274,13 @@ def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Se
     if not method.disjoint or "rewards" in bound:
         return ()
     columns = bound.get("components", ())
-    named = {column.name for column in columns} if isinstance(columns, tuple) else set()
-    remaining = tuple(name for name in rewards if name not in named)
-    if not named or not remaining:
+    listed = {column.name for column in columns} if isinstance(columns, tuple) else set()
+    remaining = tuple(name for name in rewards if name not in listed)
+    if not listed or not remaining:
         raise RecipeError(
             f"{method.name} adds components to rewards, so neither may hold the other; name the columns of the one "
             f'([inputs] components = ["{rewards[-1]}"]): the other is the weighted sum of the remaining rewards',
-            "advantage" if not named else "inputs.components",
+            "advantage" if not listed else "inputs.components",
         )
     return remaining
 

@@ -104,8 +104,8 @@ class Recipe:
             return
         if self.record is not None:
             raise RecipeError("a [record] keeps what verdicts found; leave out details = false", "details")
-        read = [] if plan is None else [source for known in plan.sources().values() for source in known]
-        for source in read:
+        sources = [] if plan is None else [source for bound in plan.sources().values() for source in bound]
+        for source in sources:
             if source.kind in ("aspect", "evidence"):
                 raise RecipeError(
                     f"the method reads {source.base}, which is a detail; leave out details = false", "details"
@@ -160,13 +160,13 @@ class Recipe:
         """The recipe as it is at a step: itself where nothing follows it."""
         if not self.follows_steps:
             return self
-        known = self._steps.get(step)
-        if known is None:
-            known = dataclasses.replace(self, rewards=tuple(reward.at(step) for reward in self.rewards))
+        recipe = self._steps.get(step)
+        if recipe is None:
+            recipe = dataclasses.replace(self, rewards=tuple(reward.at(step) for reward in self.rewards))
             if len(self._steps) >= _STEPS_KEPT:
                 self._steps.clear()
-            self._steps[step] = known
-        return known
+            self._steps[step] = recipe
+        return recipe
 
     @cached_property
     def _steps(self) -> dict[int, Recipe]:
@@ -202,11 +202,11 @@ class Recipe:
         readings = []
         for column, reward in enumerate(self.rewards):
             if reward.aspect:
-                asked = next(at for at, r in enumerate(self.rewards) if r.asks_as(reward))
-                readings.append(Reading(column, asked, reward.aspect))
+                source = next(at for at, r in enumerate(self.rewards) if r.asks_as(reward))
+                readings.append(Reading(column, source, reward.aspect))
             elif any(r.aspect and r.asks_as(reward) for r in self.rewards[:column]):
-                asked = next(at for at, r in enumerate(self.rewards) if r.asks_as(reward))
-                readings.append(Reading(column, asked, ""))
+                source = next(at for at, r in enumerate(self.rewards) if r.asks_as(reward))
+                readings.append(Reading(column, source, ""))
         return tuple(readings)
 
     @property
@@ -226,8 +226,8 @@ class Recipe:
         """Every server that the recipe uses, those of their own included."""
         used = {self.server_of(reward.verifier_name).name: reward.verifier_name for reward in self.rewards}
         implied = [self.server_of(verifier) for verifier in used.values()]
-        named = {server.name for server in self.servers}
-        return self.servers + tuple(server for server in implied if server.name not in named)
+        declared = {server.name for server in self.servers}
+        return self.servers + tuple(server for server in implied if server.name not in declared)
 
     def terms(self, floors: Mapping[int, float]) -> list[Term]:
         """The rewards as terms of ``signals.combine``.
@@ -377,8 +377,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        kept = [one.name for one in dataclasses.fields(value) if one.init and "aside" not in one.metadata]
-        return {name: getattr(value, name) for name in kept}
+        names = [field.name for field in dataclasses.fields(value) if field.init and "aside" not in field.metadata]
+        return {name: getattr(value, name) for name in names}
     raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 

@@ -62,12 +62,14 @@ def load(recipe: Recipe, state: Mapping[str, Any], *, strict: bool = True) -> Me
     return method
 
 
-def _differs(saved: Mapping[str, Any], here: Mapping[str, Any]) -> StateError:
-    keys = tuple(key for key in {**here, **saved} if saved.get(key) != here.get(key) or (key in saved) != (key in here))
-    told = ", ".join(f"{key} ({_told(saved, key)} there, {_told(here, key)} here)" for key in keys)
+def _differs(saved: Mapping[str, Any], current: Mapping[str, Any]) -> StateError:
+    keys = tuple(
+        key for key in {**current, **saved} if saved.get(key) != current.get(key) or (key in saved) != (key in current)
+    )
+    differences = ", ".join(f"{key} ({_told(saved, key)} there, {_told(current, key)} here)" for key in keys)
     return StateError(
-        f"the state was saved under another recipe; these differ: {told}. Load it under the recipe of then, or with "
-        "strict=False to use it all the same",
+        f"the state was saved under another recipe; these differ: {differences}. Load it under the recipe of then, or "
+        "with strict=False to use it all the same",
         keys,
     )
 

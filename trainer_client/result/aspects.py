@@ -43,25 +43,25 @@ class Readings:
             store.aspects[reading.column] = store.aspects[reading.asked]
         for row in rows:
             # Others read the verdict that was asked for: it becomes a part of itself last.
-            for reading in sorted(self._readings, key=lambda one: one.column == one.asked):
+            for reading in sorted(self._readings, key=lambda reading: reading.column == reading.asked):
                 self._read(reading, row * width + reading.column, row * width + reading.asked)
 
-    def _read(self, reading: Reading, cell: int, asked: int) -> None:
+    def _read(self, reading: Reading, cell: int, source: int) -> None:
         store = self._store
         for name in ("state", "scores", "codes", "parties", "sources", "places"):
             column: Any = getattr(store, name)
-            column[cell] = column[asked]
+            column[cell] = column[source]
         if not reading.aspect or store.state[cell] != Outcome.VERDICT:
             return
         value = _aspect(store.sources[cell], store.aspects[reading.column].names, reading.aspect)
         floor = self._floors.get(reading.asked)
-        if value is None and floor is not None and store.scores[asked] <= floor:
+        if value is None and floor is not None and store.scores[source] <= floor:
             value = floor
         if value is not None:
             store.scores[cell] = value
             return
-        known = next(iter(store.versions[reading.asked].values()), None)
-        names = ", ".join(known.aspects) if known is not None and known.aspects else "none"
+        version = next(iter(store.versions[reading.asked].values()), None)
+        names = ", ".join(version.aspects) if version is not None and version.aspects else "none"
         words = f"the verdict has no aspect {reading.aspect!r}; the verifier gave {names}"
         outcome = ClientOutcome(Outcome.FAULT, NO_ASPECT, Party.SERVICE, words)
         store.state[cell], store.scores[cell] = outcome.outcome, float("nan")
@@ -69,10 +69,10 @@ class Readings:
         store.sources[cell] = outcome
 
 
-def _aspect(source: Any, names: Sequence[str], wanted: str) -> float | None:
+def _aspect(source: Any, names: Sequence[str], label: str) -> float | None:
     if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
         return None
     result = types.Result.FromString(source) if isinstance(source, bytes) else source
-    found: Mapping[str, Any] = {name_of(one, names): one for one in result.verdict.aspects}
-    one = found.get(wanted)
-    return float(one.value) if one is not None and one.HasField("value") else None
+    aspects: Mapping[str, Any] = {name_of(aspect, names): aspect for aspect in result.verdict.aspects}
+    aspect = aspects.get(label)
+    return float(aspect.value) if aspect is not None and aspect.HasField("value") else None

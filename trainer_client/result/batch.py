@@ -59,8 +59,8 @@ class Batch:
         """Rollouts are not waited for any more: their open cells are settled, and calls end that hold nothing else."""
         width = self.store.width
         self.store.settle([(row, column) for row in rows for column in range(width)], _ABANDONED)
-        for tell in self.on_abandon:
-            tell()
+        for listener in self.on_abandon:
+            listener()
 
     def end(self) -> None:
         """Every cell is settled: no one is told of anything any more.

@@ -36,8 +36,8 @@ def keep_rows(table: ScoreTable, rows: Sequence[int]) -> dict[str, Any] | None:
     places = [row * store.width + column for row in rows for column in range(store.width)]
     if not all(_is_final(store, at) for at in places):
         return None
-    versions = [[list(one) for one in answered.values()] for answered in store.versions]
-    names = [one.names for one in store.aspects]
+    versions = [[list(identity) for identity in identities.values()] for identities in store.versions]
+    names = [names_of_column.names for names_of_column in store.aspects]
     return {"cells": [_pack(store, at) for at in places], "versions": versions, "aspects": names}
 
 
@@ -58,7 +58,7 @@ def take_rows(table: ScoreTable, rows: Sequence[int]) -> ScoreTable:
 
 
 def restore_rows(
-    kept: Mapping[str, Any],
+    saved: Mapping[str, Any],
     rollouts: Sequence[Rollout],
     recipe: Recipe,
     floors: Mapping[int, float],
@@ -68,7 +68,7 @@ def restore_rows(
     """The table of rows that were kept.
 
     Args:
-        kept: what `keep_rows` made.
+        saved: what `keep_rows` made.
         rollouts: their rollouts.
         recipe: what was asked.
         floors: score of a candidate that gave nothing to judge, by column.
@@ -78,16 +78,16 @@ def restore_rows(
     Raises:
         ValueError: that is not what it holds.
     """
-    store = _unpack(kept, len(rollouts), len(recipe.columns))
+    store = _unpack(saved, len(rollouts), len(recipe.columns))
     return ScoreTable.of(rollouts, recipe, store, floors=floors, seconds=0.0, kept=Kept(estimator), step=step)
 
 
-def _unpack(kept: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
+def _unpack(saved: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
     store = OutcomeStore(rows, width)
     try:
-        if len(kept["cells"]) != rows * width or len(kept["versions"]) != width:
-            raise ValueError(f"{len(kept['cells'])} cells for {rows} rollouts and {width} rewards")
-        for at, (state, score, code, party, source) in enumerate(kept["cells"]):
+        if len(saved["cells"]) != rows * width or len(saved["versions"]) != width:
+            raise ValueError(f"{len(saved['cells'])} cells for {rows} rollouts and {width} rewards")
+        for at, (state, score, code, party, source) in enumerate(saved["cells"]):
             outcome = Outcome(state)
             if (outcome is Outcome.VERDICT) != isinstance(score, int | float) or outcome is Outcome.PENDING:
                 raise ValueError(f"an outcome {outcome.name} with the score {score!r}")
@@ -97,10 +97,10 @@ def _unpack(kept: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
                 store.scores[at] = float(score)
             store.sources[at] = _source(source, outcome, str(code), Party(party))
         store.versions = [
-            {digest: VerifierId(name, version, digest, tuple(aspects)) for name, version, digest, aspects in answered}
-            for answered in kept["versions"]
+            {digest: VerifierId(name, version, digest, tuple(aspects)) for name, version, digest, aspects in identities}
+            for identities in saved["versions"]
         ]
-        store.aspects = [AspectNames(map(str, names)) for names in kept["aspects"]]
+        store.aspects = [AspectNames(map(str, names)) for names in saved["aspects"]]
         if len(store.aspects) != width:
             raise ValueError(f"names of the aspects of {len(store.aspects)} rewards, and not of {width}")
     except (KeyError, TypeError, ValueError, DecodeError) as error:
@@ -110,23 +110,23 @@ def _unpack(kept: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
 
 def _pack(store: OutcomeStore, at: int) -> list[Any]:
     state, source = store.state[at], store.sources[at]
-    told: Any = None
+    packed: Any = None
     if isinstance(source, ClientOutcome):
-        told = [source.message, source.retryable, source.retry_after]
+        packed = [source.message, source.retryable, source.retry_after]
     elif source is not None:
         message = result_at(source, store.places[at]) if isinstance(source, service.ResultColumns) else source
         data = message if isinstance(message, bytes) else message.SerializeToString()
-        told = base64.b64encode(data).decode()
+        packed = base64.b64encode(data).decode()
     score = store.scores[at] if state == Outcome.VERDICT else None
-    return [int(state), score, store.code_names[store.codes[at]], int(store.parties[at]), told]
+    return [int(state), score, store.code_names[store.codes[at]], int(store.parties[at]), packed]
 
 
-def _source(told: Any, outcome: Outcome, code: str, party: Party) -> Any:
-    if told is None:
+def _source(packed: Any, outcome: Outcome, code: str, party: Party) -> Any:
+    if packed is None:
         return None
-    if isinstance(told, str):
-        return types.Result.FromString(base64.b64decode(told, validate=True))
-    message, retryable, wait = told
+    if isinstance(packed, str):
+        return types.Result.FromString(base64.b64decode(packed, validate=True))
+    message, retryable, wait = packed
     return ClientOutcome(outcome, code, party, str(message), bool(retryable), wait)
 
 

@@ -87,14 +87,14 @@ def read_times(sources: Sequence[Any], places: Sequence[int]) -> Times:
     cells = len(sources)
     none = array("Q", bytes(8 * cells))
     times = Times(array("I", bytes(4 * cells)), array("I", bytes(4 * cells)), bytearray(cells), none)
-    read: dict[int, Times] = {}
+    times_by_source: dict[int, Times] = {}
     for cell, source in enumerate(sources):
         if source is None or isinstance(source, ClientOutcome):
             continue
         if isinstance(source, service.ResultColumns):
-            columns = read.get(id(source))
+            columns = times_by_source.get(id(source))
             if columns is None:
-                columns = read[id(source)] = _times_of(source)
+                columns = times_by_source[id(source)] = _times_of(source)
             place = places[cell]
             times.queue_us[cell] = columns.queue_us[place]
             times.run_us[cell] = columns.run_us[place]
@@ -130,7 +130,7 @@ def read_spent(sources: Sequence[Any]) -> Spent:
     from trainer_client.contract.v1 import reward_service_pb2 as service
     from trainer_client.contract.v1 import types_pb2 as types
 
-    calls, read, written, cost = 0, 0, 0, 0.0
+    calls, tokens_in, tokens_out, cost = 0, 0, 0, 0.0
     for source in sources:
         # Columns hold what asked no model.
         if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
@@ -138,27 +138,27 @@ def read_spent(sources: Sequence[Any]) -> Spent:
         result = types.Result.FromString(source) if isinstance(source, bytes) else source
         if result.HasField("usage"):
             usage = result.usage
-            calls, read, written = (
+            calls, tokens_in, tokens_out = (
                 calls + usage.upstream_calls,
-                read + usage.input_tokens,
-                written + usage.output_tokens,
+                tokens_in + usage.input_tokens,
+                tokens_out + usage.output_tokens,
             )
             cost += usage.cost
-    return Spent(calls, read, written, cost)
+    return Spent(calls, tokens_in, tokens_out, cost)
 
 
-def read_aspects(sources: Sequence[Any], names: Sequence[str], wanted: Sequence[str]) -> dict[str, array[float]]:
+def read_aspects(sources: Sequence[Any], names: Sequence[str], labels: Sequence[str]) -> dict[str, array[float]]:
     """Aspects of settled cells by name; NaN where a verdict does not have one.
 
     Args:
         sources: what each cell was settled with.
         names: names by which they number aspects.
-        wanted: names of those that are read.
+        labels: names of those that are read.
     """
     from trainer_client.contract.v1 import reward_service_pb2 as service
     from trainer_client.contract.v1 import types_pb2 as types
 
-    values = {name: array("d", [float("nan")]) * len(sources) for name in wanted}
+    values = {name: array("d", [float("nan")]) * len(sources) for name in labels}
     for cell, source in enumerate(sources):
         # Verdicts that come column by column have none.
         if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
@@ -248,7 +248,7 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
     details["evidence_json"] = verdict.evidence_json
     details["feedback_json"] = verdict.feedback_json
     details["aspects"] = {
-        name_of(one, aspects): one.value if one.HasField("value") else None for one in verdict.aspects
+        name_of(aspect, aspects): aspect.value if aspect.HasField("value") else None for aspect in verdict.aspects
     }
     details["steps"] = [
         {

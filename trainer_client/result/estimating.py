@@ -110,27 +110,27 @@ def signal_of(
                 f"rewards.{source.name}.verifier",
             )
     arrays = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
-    known: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
+    arrays_of_table: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
     if "components" in estimator.reads and "components" not in arrays.inputs:
         columns = [place for place, reward in enumerate(recipe.rewards) if not reward.is_monitor]
-        known["components"] = _components(table)[:, columns]
-        known["components_valid"] = table.combined.components_valid[:, columns]
+        arrays_of_table["components"] = _components(table)[:, columns]
+        arrays_of_table["components_valid"] = table.combined.components_valid[:, columns]
     # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
-    offered = {name: value for name, value in (known | arrays.inputs).items() if name in estimator.reads}
+    offered = {name: value for name, value in (arrays_of_table | arrays.inputs).items() if name in estimator.reads}
     batch = {"rewards": None, "groups": table.group_ids, **offered, **passed}
     return estimator(SignalBatch(valid=table.mask & arrays.known, step=step, sharded=partial, **batch))
 
 
-def evidence_of(table: Rewarded, known: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+def evidence_of(table: Rewarded, read_columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """What the evidence of verdicts holds of the inputs of a recipe's method, by source; None where it holds nothing.
 
     Args:
         table: the scores.
-        known: values that were taken before.
+        read_columns: values that were taken before.
     """
     columns: dict[str, list[Any]] = {}
     for source in _of_evidence(table.recipe.plan):
-        if source.base not in known:
+        if source.base not in read_columns:
             cells = (table.cell(row, source.name) for row in range(len(table.rollout_ids)))
             columns[source.base] = [below(cell.evidence, source.path) for cell in cells]
     return columns
@@ -152,18 +152,18 @@ def _column(table: Rewarded, source: Source) -> FloatArray:
     """``[N]`` scores of a reward, with a floor where one replaces it, or an aspect; NaN where there is none."""
     column = table.column(source.name)
     if source.kind == "reward":
-        there = table.valid[:, column]
+        has_score = table.valid[:, column]
         floored = table.combined.components_valid[:, column] & table.asked[:, column]
-        scores = np.where(there, table.scores[:, column], table.combined.components[:, column])
-        return np.where(there | floored, scores, np.nan)
+        scores = np.where(has_score, table.scores[:, column], table.combined.components[:, column])
+        return np.where(has_score | floored, scores, np.nan)
     (name,) = source.path
     values = table.aspect(column, name)
     versions = table.versions[column]
     # Some verifiers name aspects after what they are asked, a rubric's criteria above all: what is there is there.
     if versions and name not in versions[0].aspects and table.valid[:, column].any() and np.isnan(values).all():
-        known = ", ".join(versions[0].aspects) or "none"
+        known_names = ", ".join(versions[0].aspects) or "none"
         raise RecipeError(
-            f"{versions[0].name} gives no aspect {name!r}; it gives {known}", f"rewards.{source.name}.verifier"
+            f"{versions[0].name} gives no aspect {name!r}; it gives {known_names}", f"rewards.{source.name}.verifier"
         )
     return values
 
@@ -176,8 +176,8 @@ def _components(table: Rewarded) -> FloatArray:
     """
     combined = table.combined
     weights = np.array([reward.weight for reward in table.recipe_now.rewards])
-    whole = table.mask & (combined.closed_by >= 0) & combined.components_valid.all(axis=1)
-    lost = np.flatnonzero(whole & ~np.isclose(combined.components @ weights, table.rewards))
+    complete = table.mask & (combined.closed_by >= 0) & combined.components_valid.all(axis=1)
+    lost = np.flatnonzero(complete & ~np.isclose(combined.components @ weights, table.rewards))
     if lost.size:
         gate = table.columns[combined.closed_by[lost[0]]]
         raise RecipeError(

@@ -97,12 +97,12 @@ def _weights(n: int, k: int) -> FloatArray:
     return weights
 
 
-def correlations(one: FloatArray, other: FloatArray) -> tuple[float, float] | None:
+def correlations(first: FloatArray, second: FloatArray) -> tuple[float, float] | None:
     """Pearson's and Spearman's correlation of ``[N]`` values; None where one side is constant or N is below 3."""
-    if one.size < 3 or not one.std() or not other.std():
+    if first.size < 3 or not first.std() or not second.std():
         return None
-    pearson = float(np.corrcoef(one, other)[0, 1])
-    return pearson, float(np.corrcoef(_ranks(one), _ranks(other))[0, 1])
+    pearson = float(np.corrcoef(first, second)[0, 1])
+    return pearson, float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
 
 
 def _ranks(values: FloatArray) -> FloatArray:

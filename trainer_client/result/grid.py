@@ -31,7 +31,7 @@ class Grid:
         """Add a row, at the end or after another; one that says nothing of any column is left out."""
         if all(cell == NONE for cell in cells):
             return
-        places = [place for place, (other, _) in enumerate(self.rows) if other == after]
+        places = [place for place, (row_name, _) in enumerate(self.rows) if row_name == after]
         row = [*cells, *[NONE] * (len(self.titles) - len(cells))]
         self.rows.insert(places[-1] + 1 if places else len(self.rows), (name, row))
 
@@ -74,8 +74,8 @@ def _lines(names: Sequence[str], left: int, block: Sequence[Sequence[str]]) -> l
         cells = [column[place] for column in block]
         if place and all(cell == NONE for cell in cells):
             continue
-        shown = (" " * _GAP + cell.rjust(size) for cell, size in zip(cells, sizes, strict=True))
-        lines.append((name.ljust(left) + "".join(shown)).rstrip())
+        padded = (" " * _GAP + cell.rjust(size) for cell, size in zip(cells, sizes, strict=True))
+        lines.append((name.ljust(left) + "".join(padded)).rstrip())
     return lines
 
 
@@ -107,8 +107,8 @@ def add_figures(grid: Grid, columns: Sequence[Figures]) -> None:
     for kind, binary in (("pass", True), ("best", False)):
         for k in sorted({k for column in columns if column.binary is binary for k in column.best}):
             if k > 1 or binary:
-                known = [column.best.get(k) if column.binary is binary else None for column in columns]
-                grid.add(f"{kind}@{k}", [figure(value) for value in known])
+                best_values = [column.best.get(k) if column.binary is binary else None for column in columns]
+                grid.add(f"{kind}@{k}", [figure(value) for value in best_values])
 
 
 def add_counts(grid: Grid, kind: str, counts: Sequence[Mapping[str, int]]) -> None:
@@ -120,9 +120,9 @@ def add_counts(grid: Grid, kind: str, counts: Sequence[Mapping[str, int]]) -> No
     codes = sorted(totals, key=lambda code: -totals[code])
     for code in codes[:_CODES_SHOWN]:
         grid.add(f"{kind} {code}".strip(), [str(count[code]) if code in count else NONE for count in counts])
-    if rest := codes[_CODES_SHOWN:]:
-        left = [sum(count.get(code, 0) for code in rest) for count in counts]
-        grid.add(f"{kind} ({len(rest)} other codes)".strip(), [str(count) if count else NONE for count in left])
+    if further := codes[_CODES_SHOWN:]:
+        left = [sum(count.get(code, 0) for code in further) for count in counts]
+        grid.add(f"{kind} ({len(further)} other codes)".strip(), [str(count) if count else NONE for count in left])
 
 
 def figure(value: float | None) -> str:

@@ -117,9 +117,13 @@ def _is_needed(plan: Plan, name: str) -> bool:
         choice = wish.split("|")
         if name in choice:
             # Arrays of tokens say how many tokens there are.
-            written = plan.bound.keys() - plan.held
-            counted = name == "lengths" and any("T" in _declared(other).axes for other in written)
-            return not counted and not any(other in plan.bound for other in choice if other != name)
+            written_inputs = plan.bound.keys() - plan.held
+            counted = name == "lengths" and any(
+                "T" in _declared(name_of_input).axes for name_of_input in written_inputs
+            )
+            return not counted and not any(
+                name_of_input in plan.bound for name_of_input in choice if name_of_input != name
+            )
     return False
 
 
@@ -270,24 +274,24 @@ class _Builder:
         except (TypeError, ValueError):
             raise self._wrong(declared, row, f"expected a number, found {_shown(value)}") from None
 
-    def _put(self, declared: Input, numbers: FloatArray, there: BoolArray) -> None:
+    def _put(self, declared: Input, numbers: FloatArray, present: BoolArray) -> None:
         """Take numbers in, and say of those that are missing what that means."""
-        if not there.all():
+        if not present.all():
             if declared.beside:
-                self._beside(declared, there)
+                self._beside(declared, present)
             else:
-                self.known &= there.reshape(len(there), -1).all(axis=1)
-        filled = np.where(there, numbers, 0.0)
+                self.known &= present.reshape(len(present), -1).all(axis=1)
+        filled = np.where(present, numbers, 0.0)
         kinds: Mapping[str, Any] = {"bool": np.bool_, "int": np.int64, "ids": np.int64}
         if declared.kind == "ids" and (filled % 1).any():
             row = int(np.flatnonzero(filled % 1)[0])
             raise self._wrong(declared, row, f"{filled[row]:g} is no whole number, and labels a group by it")
         self.inputs[declared.name] = filled.astype(kinds[declared.kind]) if declared.kind in kinds else filled
 
-    def _beside(self, declared: Input, there: BoolArray) -> None:
+    def _beside(self, declared: Input, present: BoolArray) -> None:
         """Mark which entries count, where nothing else says it."""
         if declared.beside not in self._plan.bound and declared.beside in self._plan.reads:
-            self.inputs[declared.beside] = there
+            self.inputs[declared.beside] = present
 
     def _square(self, declared: Input, rows: list[Any]) -> FloatArray:
         """``[N, N]``: of each rollout a number for each other one, by its id or in the order of the batch."""
@@ -308,14 +312,14 @@ class _Builder:
         empty = np.zeros((0,) * (len(declared.axes) - 1))
         missing = np.array([value is None for value in rows])
         try:
-            read = [empty if value is None else np.array(value, np.float64) for value in rows]
+            arrays = [empty if value is None else np.array(value, np.float64) for value in rows]
         except (TypeError, ValueError):
-            read = []
-        if not read or any(array.ndim != len(declared.axes) - 1 for array in read):
+            arrays = []
+        if not arrays or any(array.ndim != len(declared.axes) - 1 for array in arrays):
             raise self._wrong(declared, 0, f"expected a list of numbers, nested {len(declared.axes) - 1} deep")
-        shape = tuple(max(lengths) for lengths in zip(*(a.shape for a in read), strict=True))
-        table = np.full((len(read), *shape), np.nan)
-        for row, item in enumerate(read):
+        shape = tuple(max(lengths) for lengths in zip(*(a.shape for a in arrays), strict=True))
+        table = np.full((len(arrays), *shape), np.nan)
+        for row, item in enumerate(arrays):
             if item.shape != shape and not declared.beside and not missing[row]:
                 raise self._wrong(declared, row, f"holds {item.shape} numbers where another rollout holds {shape}")
             place: tuple[Any, ...] = (row, *(slice(length) for length in item.shape))

@@ -51,9 +51,9 @@ class MissingWindow:
                 _counted(batches, int(of), int(lost))
                 for batches, of, lost in zip(self._batches, needed, missing, strict=True)
             ]
-        whole = np.array(totals, np.int64).reshape(-1, 2)
-        says = (whole[:, 0] >= LEAST_NEEDED) | (whole[:, 1] >= LEAST_MISSING)
-        return np.where(says, whole[:, 0], 0), np.where(says, whole[:, 1], 0)
+        counts = np.array(totals, np.int64).reshape(-1, 2)
+        is_enough = (counts[:, 0] >= LEAST_NEEDED) | (counts[:, 1] >= LEAST_MISSING)
+        return np.where(is_enough, counts[:, 0], 0), np.where(is_enough, counts[:, 1], 0)
 
     def newly_gone(self, needed: Counts, missing: Counts) -> list[int]:
         """Rewards of which a batch has no score at all, and of which the last one that asked had some.

@@ -219,20 +219,20 @@ class OutcomeStore:
     def take(self, rows: Sequence[int]) -> OutcomeStore:
         """The cells of some rows."""
         width = self.width
-        taken = OutcomeStore(0, width)
-        taken.rows = len(rows)
-        taken.code_names, taken.numbers = self.code_names, self.numbers
-        taken.versions, taken.aspects = self.versions, self.aspects
+        part = OutcomeStore(0, width)
+        part.rows = len(rows)
+        part.code_names, part.numbers = self.code_names, self.numbers
+        part.versions, part.aspects = self.versions, self.aspects
         for row in rows:
             cells = slice(row * width, (row + 1) * width)
-            taken.state += self.state[cells]
-            taken.scores += self.scores[cells]
-            taken.codes += self.codes[cells]
-            taken.parties += self.parties[cells]
-            taken.sources += self.sources[cells]
-            taken.places += self.places[cells]
-            taken.left.append(self.left[row])
-        return taken
+            part.state += self.state[cells]
+            part.scores += self.scores[cells]
+            part.codes += self.codes[cells]
+            part.parties += self.parties[cells]
+            part.sources += self.sources[cells]
+            part.places += self.places[cells]
+            part.left.append(self.left[row])
+        return part
 
     def shed(self) -> None:
         """Forget evidence, feedback, notes and steps of settled cells."""
@@ -256,26 +256,26 @@ class OutcomeStore:
             joined.sources += joined._renumbered(store, headers)
             joined.places += store.places
             joined.left += store.left
-            for known, more in zip(versions, store.versions, strict=True):
-                known.update(more)
+            for identities, more in zip(versions, store.versions, strict=True):
+                identities.update(more)
         return joined
 
-    def _renumbered(self, other: OutcomeStore, headers: dict[tuple[int, int], Renumbering]) -> list[Any]:
+    def _renumbered(self, store: OutcomeStore, headers: dict[tuple[int, int], Renumbering]) -> list[Any]:
         """Another store's sources, with aspects numbered as here.
 
         Args:
-            other: the store.
+            store: the store.
             headers: what its numbers are here, by column and names; it is added to.
         """
-        found = []
-        for column, names in enumerate(other.aspects):
+        column_headers = []
+        for column, names in enumerate(store.aspects):
             at = column, id(names)
             if at not in headers:
                 headers[at] = Renumbering(names.names, self.aspects[column])
-            found.append(headers[at])
-        if not any(header.changes for header in found):
-            return other.sources
+            column_headers.append(headers[at])
+        if not any(header.changes for header in column_headers):
+            return store.sources
         # Here, for it brings protobuf along, which is loaded with the first client alone.
         from trainer_client.result.sources import renumbered
 
-        return [renumbered(source, found[cell % self.width]) for cell, source in enumerate(other.sources)]
+        return [renumbered(source, column_headers[cell % self.width]) for cell, source in enumerate(store.sources)]

@@ -63,8 +63,10 @@ class RolloutResult:
         if store.state[at] != Outcome.VERDICT:
             return {}
         names = store.aspects[column].names
-        found: Mapping[str, float | None] = read_details(store.sources[at], store.places[at], names).get("aspects", {})
-        return found
+        aspects: Mapping[str, float | None] = read_details(store.sources[at], store.places[at], names).get(
+            "aspects", {}
+        )
+        return aspects
 
     def cell(self, reward: str) -> Cell:
         """Everything said of one reward: see `ScoreTable.cell`."""
@@ -75,10 +77,10 @@ def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0, *, kept: Kep
     """A table of rollouts that may come from several batches of one recipe."""
     batch = scored[0]._batch
     return ScoreTable.of(
-        [one._batch.rollouts[one._row] for one in scored],
+        [result._batch.rollouts[result._row] for result in scored],
         batch.recipe,
-        OutcomeStore.joined([one._batch.store.take([one._row]) for one in scored]),
-        floors={column: floor for one in scored for column, floor in one._batch.floors.items()},
+        OutcomeStore.joined([result._batch.store.take([result._row]) for result in scored]),
+        floors={column: floor for result in scored for column, floor in result._batch.floors.items()},
         seconds=seconds,
         kept=kept,
         step=batch.labels.step,
@@ -96,12 +98,12 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
 
     store = batch.store
     cells = store.view(rows)
-    asked = cells.state != Outcome.NOT_ASKED
+    is_asked = cells.state != Outcome.NOT_ASKED
     valid = cells.state == Outcome.VERDICT
     terms = batch.recipe.at(batch.labels.step).terms(batch.floors)
     aborted: set[int] = set()
     if not valid.all():
-        for at, column in np.argwhere(asked & ~valid).tolist():
+        for at, column in np.argwhere(is_asked & ~valid).tolist():
             if terms[column].action(store.code_names[cells.codes[at, column]]) == "abort":
                 aborted.add(rows[at])
         terms = [
@@ -114,11 +116,11 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
         terms,
         codes=cells.codes,
         code_names=store.code_names,
-        asked=asked,
+        asked=is_asked,
         groups=np.arange(len(rows)),
         max_missing=1.0,
     )
-    usable = combined.valid & asked.any(axis=1)
+    usable = combined.valid & is_asked.any(axis=1)
     rewards: list[float | None] = combined.rewards.tolist()
     if not usable.all():
         rewards = [reward if ok else None for reward, ok in zip(rewards, usable.tolist(), strict=True)]

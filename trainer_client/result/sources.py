@@ -59,14 +59,14 @@ def _unpack(source: _Packed, shared: dict[int, service.ResultColumns]) -> servic
     return shared[id(source)]
 
 
-def _lean(given: types.Result | bytes) -> bytes:
-    source = types.Result.FromString(given) if isinstance(given, bytes) else given
-    kept = types.Result(queue_us=source.queue_us, run_us=source.run_us, cached=source.cached)
+def _lean(result: types.Result | bytes) -> bytes:
+    source = types.Result.FromString(result) if isinstance(result, bytes) else result
+    lean = types.Result(queue_us=source.queue_us, run_us=source.run_us, cached=source.cached)
     if source.HasField("usage"):
-        kept.usage.CopyFrom(source.usage)
+        lean.usage.CopyFrom(source.usage)
     if source.HasField("fault"):
-        kept.fault.CopyFrom(source.fault)
-        kept.fault.evidence_json = b""
+        lean.fault.CopyFrom(source.fault)
+        lean.fault.evidence_json = b""
     if source.HasField("verdict"):
-        kept.verdict.aspects.extend(source.verdict.aspects)
-    return kept.SerializeToString()
+        lean.verdict.aspects.extend(source.verdict.aspects)
+    return lean.SerializeToString()

@@ -81,16 +81,16 @@ def summarise(
         incomplete: why it cannot be used.
     """
     ids = Groups.of(table.group_ids)
-    known = np.where(mask, rewards, np.nan) if rewards is not None and mask is not None else None
-    asked = (table.outcomes != Outcome.NOT_ASKED).any(axis=1)
-    unlearnable = {} if known is None else _unlearnable(known, asked, ids)
-    figures = None if known is None else figures_of(known, ids)
+    known_rewards = np.where(mask, rewards, np.nan) if rewards is not None and mask is not None else None
+    is_asked = (table.outcomes != Outcome.NOT_ASKED).any(axis=1)
+    unlearnable = {} if known_rewards is None else _unlearnable(known_rewards, is_asked, ids)
+    figures = None if known_rewards is None else figures_of(known_rewards, ids)
     return Summary(
         rollouts=len(table.group_ids),
         groups=len(ids),
-        rewarded=0 if known is None else int((~np.isnan(known)).sum()),
+        rewarded=0 if known_rewards is None else int((~np.isnan(known_rewards)).sum()),
         mean_reward=None if figures is None else figures.mean,
-        degenerate_groups=len(ids) if known is None else sum(unlearnable.values()),
+        degenerate_groups=len(ids) if known_rewards is None else sum(unlearnable.values()),
         unlearnable=unlearnable,
         incomplete=incomplete,
         seconds=table.seconds,
@@ -99,12 +99,12 @@ def summarise(
     )
 
 
-def _unlearnable(rewards: NDArray[np.float64], asked: NDArray[np.bool_], ids: Groups) -> dict[str, int]:
+def _unlearnable(rewards: NDArray[np.float64], is_asked: NDArray[np.bool_], ids: Groups) -> dict[str, int]:
     """Groups from which no comparison within a group can learn, by the reason, the commonest first."""
     present = ~np.isnan(rewards)
     groups = ids.take(present)
     reasons: Counter[str] = Counter()
-    judged = ids.any(asked)
+    judged = ids.any(is_asked)
     if idle := int((~judged).sum()):
         reasons["no reward is asked of them"] = idle
     if lost := int((judged & ~ids.any(present)).sum()):
@@ -112,10 +112,10 @@ def _unlearnable(rewards: NDArray[np.float64], asked: NDArray[np.bool_], ids: Gr
     if not len(groups):
         return dict(reasons)
     sizes = np.bincount(ids.index[present], minlength=len(ids))
-    whole = np.bincount(ids.index, minlength=len(ids))
-    if alone := int(((sizes == 1) & (whole == 1)).sum()):
+    group_sizes = np.bincount(ids.index, minlength=len(ids))
+    if alone := int(((sizes == 1) & (group_sizes == 1)).sum()):
         reasons["a single rollout"] = alone
-    if left := int(((sizes == 1) & (whole > 1)).sum()):
+    if left := int(((sizes == 1) & (group_sizes > 1)).sum()):
         reasons["one reward, the others missing"] = left
     values = rewards[present]
     equal = groups.constant(values) & (groups.sizes > 1)

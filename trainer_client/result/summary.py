@@ -112,8 +112,8 @@ def summary_grid(summary: Summary) -> Grid:
     grid = Grid([reward.name for reward in rewards] + [COMBINED])
     grid.add("verifier", [reward.verifier for reward in rewards])
     grid.add("weight", [reward.weight for reward in rewards])
-    whole = f"{summary.rewarded}/{summary.rollouts}"
-    grid.add("scored", [f"{reward.scored}/{reward.asked}" for reward in rewards] + [whole])
+    total = f"{summary.rewarded}/{summary.rollouts}"
+    grid.add("scored", [f"{reward.scored}/{reward.asked}" for reward in rewards] + [total])
     grid.add("masked", [NONE] * len(rewards) + [str(summary.rollouts - summary.rewarded)])
     add_counts(grid, "fault", [reward.faults for reward in rewards])
     add_counts(grid, "skip", [reward.skips for reward in rewards])
@@ -133,8 +133,8 @@ def _add_costs(grid: Grid, rewards: Sequence[RewardSummary]) -> None:
         grid.add(
             name,
             [
-                duration(getattr(reward, attribute)) if some else NONE
-                for reward, some in zip(rewards, scored, strict=True)
+                duration(getattr(reward, attribute)) if is_scored else NONE
+                for reward, is_scored in zip(rewards, scored, strict=True)
             ],
         )
     totals = {"run, all": "run_seconds", "CPU, all": "cpu_seconds"}
@@ -176,6 +176,6 @@ def _errors(reward: RewardSummary) -> str:
     shares = reward.rejected_by_error
     if not shares:
         return ""
-    shown = ", ".join(f"{group} {share:.0%}" for group, share in list(shares.items())[:_SHOWN])
+    groups_shown = ", ".join(f"{group} {share:.0%}" for group, share in list(shares.items())[:_SHOWN])
     more = f" and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
-    return f"{reward.name}: tests rejected by an error of the reference's own code, by group: {shown}{more}"
+    return f"{reward.name}: tests rejected by an error of the reference's own code, by group: {groups_shown}{more}"

@@ -120,12 +120,12 @@ class ScoreTable:
         self._aspects: dict[int, Mapping[str, FloatArray]] = {}
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **known: Any) -> ScoreTable:
-        """The table of a settled store; ``known`` are the constructor's other arguments."""
-        if (inputs := known.pop("inputs", None)) is None:
+    def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **details: Any) -> ScoreTable:
+        """The table of a settled store; ``details`` are the constructor's other arguments."""
+        if (inputs := details.pop("inputs", None)) is None:
             inputs = values_of(recipe.plan, rollouts, strict=False)
         ids = [rollout.rollout_id for rollout in rollouts]
-        return cls(recipe, ids, [rollout.group_id for rollout in rollouts], store, inputs=inputs, **known)
+        return cls(recipe, ids, [rollout.group_id for rollout in rollouts], store, inputs=inputs, **details)
 
     def __len__(self) -> int:
         return len(self.rollout_ids)
@@ -151,8 +151,8 @@ class ScoreTable:
     @property
     def asked(self) -> BoolArray:
         """``[N, R]`` cells that the recipe asks for."""
-        asked: BoolArray = self.outcomes != Outcome.NOT_ASKED
-        return asked
+        is_asked: BoolArray = self.outcomes != Outcome.NOT_ASKED
+        return is_asked
 
     @property
     def codes(self) -> NDArray[np.str_]:
@@ -206,9 +206,9 @@ class ScoreTable:
             name: of the aspect.
         """
         column = self.column(reward) if isinstance(reward, str) else reward
-        known, names = self.aspects(column), self._store.aspects[column].names
-        if name in known:
-            return known[name]
+        columns, names = self.aspects(column), self._store.aspects[column].names
+        if name in columns:
+            return columns[name]
         return np.frombuffer(read_aspects(self._sources(column), names, [name])[name], np.float64)
 
     def aspects(self, reward: str | int) -> Mapping[str, FloatArray]:
@@ -220,8 +220,8 @@ class ScoreTable:
         column = self.column(reward) if isinstance(reward, str) else reward
         if column not in self._aspects:
             names = self._store.aspects[column].names
-            read = read_aspects(self._sources(column), names, names) if names else {}
-            self._aspects[column] = {name: np.frombuffer(values, np.float64) for name, values in read.items()}
+            values_by_name = read_aspects(self._sources(column), names, names) if names else {}
+            self._aspects[column] = {name: np.frombuffer(values, np.float64) for name, values in values_by_name.items()}
         return self._aspects[column]
 
     @property

@@ -108,17 +108,17 @@ class Rollout:
             raise RolloutError(str(error), name, self.rollout_id) from None
 
     def _check_documents(self) -> None:
-        seen: set[str] = set()
+        ids: set[str] = set()
         for document in self.documents:
             if not isinstance(document, Document):
                 raise self._wrong("documents", "Document objects", document)
-            if document.id in seen:
+            if document.id in ids:
                 raise RolloutError(
                     f"two documents have the id {document.id!r}; ids must differ within a rollout",
                     "documents",
                     self.rollout_id,
                 )
-            seen.add(document.id)
+            ids.add(document.id)
 
     def _check_token_ids(self) -> None:
         if isinstance(self.token_ids, str | bytes):

@@ -48,15 +48,15 @@ def build_request(
     message.step = labels.step
     message.result_form = form
     for position in chunk.asked:
-        asked = chunk.spec.evaluations[position]
+        spec = chunk.spec.evaluations[position]
         evaluation = message.evaluations.add(
-            verifier=asked.verifier,
-            version_constraint=asked.version,
-            expected_digest=asked.digest,
-            options_json=asked.options,
+            verifier=spec.verifier,
+            version_constraint=spec.version,
+            expected_digest=spec.digest,
+            options_json=spec.options,
         )
-        if asked.max_cpu_s is not None:
-            evaluation.item_limit.FromNanoseconds(int(asked.max_cpu_s * 1e9))
+        if spec.max_cpu_s is not None:
+            evaluation.item_limit.FromNanoseconds(int(spec.max_cpu_s * 1e9))
     blobs: dict[str, types.Blob] = {}
     unusable: dict[int, ClientOutcome] = {}
     for encoded, rows in chunk.parts:
@@ -137,25 +137,25 @@ def _set_content(message: types.Content, content: Content, blobs: dict[str, type
         return
     message.messages.SetInParent()
     for turn in read_turns(content):
-        sent = message.messages.messages.add(
+        turn_message = message.messages.messages.add(
             role=_clean(turn.role), name=_clean(turn.name), tool_call_id=_clean(turn.tool_call_id)
         )
         for part in turn.parts:
             if part.kind == "text":
-                sent.parts.add(text=_clean(part.text))
+                turn_message.parts.add(text=_clean(part.text))
             elif part.kind == "reasoning":
-                sent.parts.add(reasoning=_clean(part.text))
+                turn_message.parts.add(reasoning=_clean(part.text))
             else:
                 import hashlib
 
                 digest = "sha256:" + hashlib.sha256(part.data).hexdigest()
-                known = blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
-                if known.mime != part.mime:
+                blob = blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
+                if blob.mime != part.mime:
                     digest += f";{part.mime}"
                     blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
-                sent.parts.add(blob=types.BlobRef(digest=digest))
+                turn_message.parts.add(blob=types.BlobRef(digest=digest))
         for call in turn.calls:
-            sent.tool_calls.add(id=_clean(call.id), name=_clean(call.name), arguments=_clean(call.arguments))
+            turn_message.tool_calls.add(id=_clean(call.id), name=_clean(call.name), arguments=_clean(call.arguments))
 
 
 def _add_documents(field: Any, documents: Sequence[Document]) -> None:

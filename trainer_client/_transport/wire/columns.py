@@ -54,13 +54,13 @@ def check_columns(columns: service.ResultColumns, width: int, awaited: set[int])
     keys = index
     if width > 1:
         keys = [row * width + e for row, e in zip(index, evaluation or [0] * count, strict=True)]
-    answered = set(keys)
-    if len(answered) != count or not answered <= awaited:
+    answered_keys = set(keys)
+    if len(answered_keys) != count or not answered_keys <= awaited:
         raise UnusableReplyError("results for items that were not asked, or are answered already")
     codes = np.array(columns.code[:], np.int64)
     if count and int(codes.max()) >= len(columns.codes):
         raise UnusableReplyError(f"a code at position {codes.max()} of {len(columns.codes)}")
-    awaited -= answered
+    awaited -= answered_keys
     return Checked(
         np.array(index, np.int64),
         np.array(evaluation, np.int64) if evaluation else np.zeros(count, np.int64),

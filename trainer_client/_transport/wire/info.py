@@ -52,8 +52,8 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
 def form_of(info: ServerInfo | None, *, details: bool) -> service.ResultForm.ValueType:
     """The form in which a server is asked for results: the leanest that it offers and that holds what is wanted."""
     offered = info.result_forms if info is not None else frozenset[int]()
-    wanted = [service.RESULT_FORM_COLUMNS] if details else [service.RESULT_FORM_SCORES, service.RESULT_FORM_COLUMNS]
-    return next((form for form in wanted if form in offered), service.RESULT_FORM_UNSPECIFIED)
+    forms = [service.RESULT_FORM_COLUMNS] if details else [service.RESULT_FORM_SCORES, service.RESULT_FORM_COLUMNS]
+    return next((form for form in forms if form in offered), service.RESULT_FORM_UNSPECIFIED)
 
 
 def _read_activity(row: service.VerifierActivity) -> VerifierActivity:

@@ -92,7 +92,7 @@ class ReplyReader:
         self._store = store
         self._columns = columns
         self._expected = expected
-        self._ranges = [(one.low, one.high) for one in expected]
+        self._ranges = [(verifier.low, verifier.high) for verifier in expected]
         self._headers = [Renumbering((), AspectNames())] * width
         self.awaited = set(rows) if width == 1 else {row * width + e for row in rows for e in range(width)}
 
@@ -116,7 +116,7 @@ class ReplyReader:
         answer = self.awaited.remove
         pending = Outcome.PENDING.value
         verdicts = 0
-        taken: list[int] = []
+        cells_taken: list[int] = []
         scoreless: list[ScorelessResult] = []
         complete: list[int] = []
         for result in reply.results:
@@ -126,7 +126,7 @@ class ReplyReader:
                     raise KeyError
                 answer(row * width + evaluation)
             except KeyError:
-                self._take_back(taken)
+                self._take_back(cells_taken)
                 raise _not_asked(row, evaluation) from None
             cell = row * table_width + columns[evaluation]
             if not result.HasField("verdict"):
@@ -148,19 +148,19 @@ class ReplyReader:
                 continue
             self._headers[evaluation].apply(verdict.aspects)
             state[cell], scores[cell], codes[cell], sources[cell] = 1, score, number, result
-            taken.append(cell)
+            cells_taken.append(cell)
             left[row] -= 1
             if not left[row]:
                 complete.append(row)
         if reply.columns.index:
-            verdicts += self._read_columns(reply.columns, taken, scoreless, complete)
+            verdicts += self._read_columns(reply.columns, cells_taken, scoreless, complete)
         store.announce(complete)
         return verdicts, scoreless
 
     def _read_columns(
         self,
         message: service.ResultColumns,
-        taken: Sequence[int],
+        cells_taken: Sequence[int],
         scoreless: list[ScorelessResult],
         complete: list[int],
     ) -> int:
@@ -172,15 +172,15 @@ class ReplyReader:
         try:
             verdicts = check_columns(message, len(self._columns), self.awaited)
         except UnusableReplyError:
-            self._take_back(taken)
+            self._take_back(cells_taken)
             raise
         lows, highs = np.array(self._ranges, np.float64).T
-        asked = verdicts.evaluations
+        evaluations = verdicts.evaluations
         numbers = np.array([self._number_of(code) for code in message.codes], np.int64)[verdicts.codes]
         # False for NaN as well.
-        good = (lows[asked] <= verdicts.scores) & (verdicts.scores <= highs[asked]) & (numbers >= 0)
+        good = (lows[evaluations] <= verdicts.scores) & (verdicts.scores <= highs[evaluations]) & (numbers >= 0)
         for at in np.flatnonzero(~good).tolist():
-            row, evaluation = int(verdicts.rows[at]), int(asked[at])
+            row, evaluation = int(verdicts.rows[at]), int(evaluations[at])
             verdict = types.Verdict(score=verdicts.scores[at], code=message.codes[int(verdicts.codes[at])])
             scoreless.append(_unusable_verdict(row, self._columns[evaluation], verdict, *self._ranges[evaluation]))
         complete += settle_columns(self._store, verdicts, good, numbers, self._columns, message)
@@ -205,13 +205,13 @@ class ReplyReader:
         for evaluation, (column, identity) in enumerate(zip(self._columns, identities, strict=False)):
             self._note(evaluation, column, read_id(identity))
 
-    def _note(self, evaluation: int, column: int, told: VerifierId) -> None:
+    def _note(self, evaluation: int, column: int, identity: VerifierId) -> None:
         """Note who answers. Verdicts may name aspects as they come, and two replicas in another order."""
         versions = self._store.versions[column]
-        known = versions.get(told.digest, told)
-        names = tuple(dict.fromkeys((*known.aspects, *told.aspects)))
-        versions[told.digest] = known._replace(aspects=names[:MOST_NAMES])
-        self._headers[evaluation] = Renumbering(told.aspects, self._store.aspects[column])
+        noted = versions.get(identity.digest, identity)
+        names = tuple(dict.fromkeys((*noted.aspects, *identity.aspects)))
+        versions[identity.digest] = noted._replace(aspects=names[:MOST_NAMES])
+        self._headers[evaluation] = Renumbering(identity.aspects, self._store.aspects[column])
 
     def _take_back(self, cells: Iterable[int]) -> None:
         store = self._store

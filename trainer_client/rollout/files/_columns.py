@@ -32,11 +32,11 @@ def refuse_absent(columns: Mapping[str, str], tables: Iterable[Mapping[str, Any]
         if tables and not any(_has(table, column) for table in tables):
             from difflib import get_close_matches
 
-            known = list(dict.fromkeys(key for table in tables for key in table))
-            close = get_close_matches(column, known, n=1)
+            names = list(dict.fromkeys(key for table in tables for key in table))
+            close = get_close_matches(column, names, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise RolloutError(
-                f"{name}={column}: there is no such column here{hint or '.'} Columns: {', '.join(known)}"
+                f"{name}={column}: there is no such column here{hint or '.'} Columns: {', '.join(names)}"
             )
 
 
@@ -51,15 +51,15 @@ def renamed(table: dict[str, Any], columns: Mapping[str, str], row: Mapping[str,
     if not columns:
         return table
     values = {name: value_at(row, column) for name, column in columns.items()}
-    kept = {name: value for name, value in table.items() if name not in columns.values()}
+    result = {name: value for name, value in table.items() if name not in columns.values()}
     for name, value in values.items():
         field_name, _, key = name.partition(".")
         if not key:
-            kept[field_name] = value
+            result[field_name] = value
         elif value is not None:
-            inner = kept.get(field_name)
-            kept[field_name] = {**(inner if isinstance(inner, dict) else {}), key: value}
-    return kept
+            inner = result.get(field_name)
+            result[field_name] = {**(inner if isinstance(inner, dict) else {}), key: value}
+    return result
 
 
 _ABSENT = object()

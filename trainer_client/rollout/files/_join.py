@@ -28,9 +28,9 @@ class Joined:
     def __init__(self, path: PathLike, key: str | None, heads: Iterable[Mapping[str, Any]]) -> None:
         self._path = path
         rows = [_asked(row.table) for row in read_rows(path) if row.table is not None]
-        here = list(dict.fromkeys(name for row in heads for name in row))
-        there = list(dict.fromkeys(name for row in rows[:100] for name in row))
-        self._here, self._there = self._keys(key, here, there)
+        columns = list(dict.fromkeys(name for row in heads for name in row))
+        joined_columns = list(dict.fromkeys(name for row in rows[:100] for name in row))
+        self._here, self._there = self._keys(key, columns, joined_columns)
         self._rows: dict[str, dict[str, Any]] = {}
         for number, row in enumerate(rows, 1):
             name = value_at(row, self._there)
@@ -40,15 +40,15 @@ class Joined:
                 raise RolloutError(f"{path}: row {number}: the {self._there} {str(name)!r} is there twice")
             self._rows[str(name)] = row
 
-    def _keys(self, key: str | None, here: list[str], there: list[str]) -> tuple[str, str]:
+    def _keys(self, key: str | None, columns: list[str], joined_columns: list[str]) -> tuple[str, str]:
         if key is not None:
             left, equals, right = key.partition("=")
             return left, right if equals else left
-        common = next((name for name in _KEYS if name in here and name in there), None)
+        common = next((name for name in _KEYS if name in columns and name in joined_columns), None)
         if common is None:
             raise RolloutError(
                 f"{self._path}: no id is in both files; say which columns hold it, as HERE=THERE. Columns here: "
-                f"{', '.join(here)}; there: {', '.join(there)}"
+                f"{', '.join(columns)}; there: {', '.join(joined_columns)}"
             )
         return common, common
 
@@ -74,6 +74,6 @@ def _asked(row: dict[str, Any]) -> dict[str, Any]:
     body = row.get("body")
     if "custom_id" not in row or not isinstance(body, Mapping):
         return row
-    asked = body.get("messages", body.get("input", body.get("prompt")))
-    rest = {name: value for name, value in row.items() if name not in ("body", "method", "url")}
-    return rest if asked is None else {**rest, "prompt": asked}
+    prompt = body.get("messages", body.get("input", body.get("prompt")))
+    others = {name: value for name, value in row.items() if name not in ("body", "method", "url")}
+    return others if prompt is None else {**others, "prompt": prompt}

@@ -159,15 +159,15 @@ def _split(text: str, waiting: Iterator[str]) -> list[dict[str, Any]] | None:
     """A text with the images that its marks show; None where it shows none."""
     pieces = text.split(_PLACE)
     parts: list[dict[str, Any]] = [{"type": "text", "text": pieces[0]}] if pieces[0] else []
-    shown = False
+    has_picture = False
     for piece in pieces[1:]:
         url = next(waiting, None)
         # A mark without an image is a text that speaks of marks.
         parts.append({"type": "text", "text": _PLACE} if url is None else _shown(url))
-        shown = shown or url is not None
+        has_picture = has_picture or url is not None
         if piece:
             parts.append({"type": "text", "text": piece})
-    return parts if shown else None
+    return parts if has_picture else None
 
 
 def _shown(url: str) -> dict[str, Any]:

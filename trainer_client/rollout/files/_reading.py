@@ -180,11 +180,11 @@ class RolloutReader:
             table = renamed(table, self._form.columns, source)
             if table.get("rollout_id") in (None, ""):
                 table["rollout_id"] = f"{row.unit.rpartition(' ')[2]}-{row.number}"
-            ones = list(spread(self._media.place(table)))
+            tables = list(spread(self._media.place(table)))
         except RolloutError as error:
             self._on_problem(LineProblem(row.number, str(error), row.unit))
             return
-        for item in ones:
+        for item in tables:
             try:
                 grouped = item.get("group_id") not in (None, "")
                 rollout = rollout_of(item)
@@ -200,18 +200,18 @@ class RolloutReader:
             self.found.ungrouped += not grouped and not rollout.prompt
             yield rollout, source
 
-    def _check(self, rollout: Rollout, row: Row, given: bool) -> None:
+    def _check(self, rollout: Rollout, row: Row, is_given: bool) -> None:
         """Refuse a rollout that does not fit in with those before it."""
-        seen = self._rows.setdefault(rollout.rollout_id, row.number)
-        if seen != row.number:
-            raise RolloutError(f"{rollout.rollout_id!r} is used on {row.unit} {seen} already", "rollout_id")
-        if not given:
+        first_row = self._rows.setdefault(rollout.rollout_id, row.number)
+        if first_row != row.number:
+            raise RolloutError(f"{rollout.rollout_id!r} is used on {row.unit} {first_row} already", "rollout_id")
+        if not is_given:
             return
         digest = _digest(rollout.prompt)
-        known = self._prompts.setdefault(rollout.group_id, digest + row.number.to_bytes(8, "big"))
-        if not known.startswith(digest):
-            there = int.from_bytes(known[len(digest) :], "big")
-            raise RolloutError(f"differs from {row.unit} {there}, of the same group {rollout.group_id!r}", "prompt")
+        first_prompt = self._prompts.setdefault(rollout.group_id, digest + row.number.to_bytes(8, "big"))
+        if not first_prompt.startswith(digest):
+            other_row = int.from_bytes(first_prompt[len(digest) :], "big")
+            raise RolloutError(f"differs from {row.unit} {other_row}, of the same group {rollout.group_id!r}", "prompt")
 
 
 def _digest(prompt: Any) -> bytes:

@@ -289,5 +289,5 @@ def fields_of(shape: Shape, row: Table) -> Table:
         fields = shape.fields(row)
     except (AttributeError, KeyError, TypeError, IndexError) as error:
         raise RolloutError(f"is not of the shape {shape.name} ({type(error).__name__}: {error})") from None
-    rest = {name: value for name, value in row.items() if name not in shape.read}
-    return {**rest, "response": None, **{name: value for name, value in fields.items() if value is not None}}
+    others = {name: value for name, value in row.items() if name not in shape.read}
+    return {**others, "response": None, **{name: value for name, value in fields.items() if value is not None}}

@@ -69,7 +69,7 @@ def rollout_of(table: Mapping[str, Any]) -> Rollout:
         prompt = table.get("prompt")
         group = _text_id(table.get("group_id")) or ""
         return Rollout(name, "" if prompt is None else prompt, response, group, reference=table.get("reference"))
-    known: dict[str, Any] = {"prompt": ""}
+    fields: dict[str, Any] = {"prompt": ""}
     extra: dict[str, Any] = {}
     for name, value in table.items():
         if name not in _FIELDS:
@@ -80,18 +80,18 @@ def rollout_of(table: Mapping[str, Any]) -> Rollout:
         elif name in _JSON_IN_TEXT and isinstance(value, str):
             value = _json_in(value)
         if value is not None and not (name in _EMPTY_IS_ABSENT and value == ""):
-            known[name] = value
-    if "response" not in known:
+            fields[name] = value
+    if "response" not in fields:
         null = ': null is no answer; write "" for an empty one, and leave out what was never answered'
-        raise RolloutError(f"is missing{null if 'response' in table else ''}", "response", _id_of(known))
-    known["response"] = _answer_of(known["response"], _id_of(known))
-    if "expected" in known and isinstance(known["expected"], int | float):
-        known["expected"] = {"score": known["expected"]}
-    if "documents" in known:
-        known["documents"] = _documents(known["documents"], _id_of(known))
-    if "token_ids" in known and not isinstance(known["token_ids"], list):
-        raise RolloutError("expected a list of whole numbers", "token_ids", _id_of(known))
-    return Rollout(**known, extra=extra)
+        raise RolloutError(f"is missing{null if 'response' in table else ''}", "response", _id_of(fields))
+    fields["response"] = _answer_of(fields["response"], _id_of(fields))
+    if "expected" in fields and isinstance(fields["expected"], int | float):
+        fields["expected"] = {"score": fields["expected"]}
+    if "documents" in fields:
+        fields["documents"] = _documents(fields["documents"], _id_of(fields))
+    if "token_ids" in fields and not isinstance(fields["token_ids"], list):
+        raise RolloutError("expected a list of whole numbers", "token_ids", _id_of(fields))
+    return Rollout(**fields, extra=extra)
 
 
 def _answer_of(value: Any, rollout_id: str) -> Any:

@@ -29,8 +29,8 @@ def json_lines(stream: IO[bytes]) -> Iterator[Row]:
     if first is None:
         return
     second = next(lines, None)
-    if second is None and first.table is not None and (held := _unwrapped(first.table))[0] is not first.table:
-        yield from (Row(number, "entry", row) for number, row in enumerate(held, 1))
+    if second is None and first.table is not None and (entries := _unwrapped(first.table))[0] is not first.table:
+        yield from (Row(number, "entry", row) for number, row in enumerate(entries, 1))
         return
     yield first
     if second is not None:
