@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -232,7 +232,7 @@ class Rubric:
         text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if is_empty(rollout, text, transcript=options.show_transcript, images=options.show_images):
             return Score.floor("no_answer", "the response is empty")
-        criteria, set_name = self._criteria(rollout.prompt, ref, options)
+        criteria, set_version = self._criteria(rollout.prompt, ref, options)
         if 0 < options.by_place < len(criteria):
             raise CallerError(
                 f"options.by_place: {options.by_place} places for {len(criteria)} criteria; raise it",
@@ -253,7 +253,7 @@ class Rubric:
                 ]
             )
         floor = asking.replies.provoked or asking.refused
-        return floor or _total(rollout, criteria, set_name, asking, options, text)
+        return floor or _total(rollout, criteria, set_version, asking, options, text)
 
     def _criteria(
         self, prompt: str, ref: RubricReference, options: RubricOptions
@@ -289,7 +289,7 @@ class Rubric:
 def _total(
     rollout: Rollout,
     criteria: tuple[Criterion, ...],
-    set_name: Mapping[str, str],
+    set_version: Mapping[str, str],
     asking: _Asking,
     options: RubricOptions,
     text: str,
@@ -312,47 +312,56 @@ def _total(
         for criterion in criteria
         if criterion.id not in values and criterion.id not in missing and criterion.counts
     }
-    values_counted = counted({**values, **unasked}, criteria)
+    counts = counted({**values, **unasked}, criteria)
     # What requires a criterion without a verdict has none either, whatever was asked of it.
-    values_counted = {name: value for name, value in values_counted.items() if name not in missing}
+    counts = {name: value for name, value in counts.items() if name not in missing}
     if faults and (
         lost > 1.0 - options.min_judged + 1e-9
-        or gate_without_verdict(values_counted, criteria, options.aggregate)
-        or without_positive(values_counted, criteria, options.aggregate)
+        or gate_without_verdict(counts, criteria, options.aggregate)
+        or without_positive(counts, criteria, options.aggregate)
     ):
         raise asking.replies.fault("criteria", f"{lost:.0%} of the weight is missing")
-    total = total_of(values_counted, criteria, options.aggregate)
+    total = total_of(counts, criteria, options.aggregate)
     beyond = (len(text) - options.length_center) / _PER_CHARACTERS
     total -= options.length_penalty * (beyond if options.length_gain else max(0.0, beyond))
-    aspects: dict[str, float | None] = {
-        criterion.id: values_counted.get(criterion.id)
-        for criterion in criteria
-        if criterion.id in values_counted or criterion.id in missing
-    }
-    for place in range(options.by_place):
-        criterion_there = criteria[place] if place < len(criteria) else None
-        aspects[f"criterion_{place + 1}"] = 0.0 if criterion_there is None else values_counted.get(criterion_there.id)
-        aspects[f"weight_{place + 1}"] = 0.0 if criterion_there is None else criterion_there.points
+    aspects = _aspects(criteria, counts, missing, options.by_place)
     aspects["unclipped"] = total
     if options.min_judged < 1.0:
         aspects["missing_weight"] = lost
     evidence = {
-        **set_name,
+        **set_version,
         "criteria": asking.evidence,
         "not_asked": sorted(unasked),
         "missing": sorted(missing),
-        "closed_at": closed_at(values_counted, criteria, options.aggregate),
+        "closed_at": closed_at(counts, criteria, options.aggregate),
     }
-    feedback: dict[str, Any] = {}
-    if options.guidance != "none":
-        unmet = [
-            Unmet(
-                criterion.id, criterion.text or criterion.id, criterion.points < 0, asking.reasons.get(criterion.id, "")
-            )
-            for criterion in criteria
-            if criterion.id in values_counted
-            and criterion.counts
-            and criterion.is_met(values_counted[criterion.id]) != (criterion.points > 0)
-        ]
-        feedback = guidance_of(rollout.prompt, text, unmet)
+    unmet = _unmet(criteria, counts, asking.reasons) if options.guidance != "none" else None
+    feedback = {} if unmet is None else guidance_of(rollout.prompt, text, unmet)
     return Score(min(1.0, max(0.0, total)), aspects=aspects, evidence=evidence, feedback=feedback)
+
+
+def _aspects(
+    criteria: Sequence[Criterion], counts: Mapping[str, float], missing: Collection[str], by_place: int
+) -> dict[str, float | None]:
+    """Values of the criteria by name, and values and weights of the first ``by_place`` by their place."""
+    aspects = {
+        criterion.id: counts.get(criterion.id)
+        for criterion in criteria
+        if criterion.id in counts or criterion.id in missing
+    }
+    for place in range(by_place):
+        criterion = criteria[place] if place < len(criteria) else None
+        aspects[f"criterion_{place + 1}"] = 0.0 if criterion is None else counts.get(criterion.id)
+        aspects[f"weight_{place + 1}"] = 0.0 if criterion is None else criterion.points
+    return aspects
+
+
+def _unmet(criteria: Sequence[Criterion], counts: Mapping[str, float], reasons: Mapping[str, str]) -> list[Unmet]:
+    """What the response misses, and what it has and should not have."""
+    return [
+        Unmet(criterion.id, criterion.text or criterion.id, criterion.points < 0, reasons.get(criterion.id, ""))
+        for criterion in criteria
+        if criterion.id in counts
+        and criterion.counts
+        and criterion.is_met(counts[criterion.id]) != (criterion.points > 0)
+    ]

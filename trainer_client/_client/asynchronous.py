@@ -65,17 +65,10 @@ class AsyncRewardClient(BaseClient):
             loop.call_soon_threadsafe(space.set)
 
         order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
-        whole_groups = await _awaited(self._core.judges_groups(self._recipe))
+        by_group = await _awaited(self._core.judges_groups(self._recipe))
+        core = self._core
         stream = GroupStream(
-            self._core.submit,
-            self._core.given_up,
-            order,
-            self._kept,
-            group_size,
-            whole_groups,
-            emit,
-            progress,
-            self._taking,
+            core.submit, core.given_up, order, self._kept, group_size, by_group, emit, progress, self._taking
         )
 
         async def feed() -> None:

@@ -104,18 +104,10 @@ class RewardClient(BaseClient):
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
         order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
-        whole_groups = waited(self._core.judges_groups(self._recipe))
+        by_group = waited(self._core.judges_groups(self._recipe))
         progress, taking = space.set, self._taking
         stream = GroupStream(
-            self._core.submit,
-            self._core.given_up,
-            order,
-            self._kept,
-            group_size,
-            whole_groups,
-            ready.put,
-            progress,
-            taking,
+            self._core.submit, self._core.given_up, order, self._kept, group_size, by_group, ready.put, progress, taking
         )
         yielded = 0
         try:

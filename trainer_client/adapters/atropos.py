@@ -96,15 +96,10 @@ def group_scorer(
             # The letters of a text would be a group.
             raise RolloutError(f"expected a list of completions, found {type(completions).__name__}", "completions")
         refuse_other_tasks(scoring.recipe, [task])
-        known_reference = reference_of(reference)
+        gold = reference_of(reference)
         rollouts = [
             Rollout(
-                f"{content_id(prompt, completion, known_reference)}-{n}",
-                prompt,
-                completion,
-                "group",
-                task=task,
-                reference=known_reference,
+                f"{content_id(prompt, completion, gold)}-{n}", prompt, completion, "group", task=task, reference=gold
             )
             for n, completion in enumerate(completions)
         ]

@@ -34,13 +34,13 @@ class Equality:
     exact_types: bool = False
 
 
-def same_table(given: Table, right: Table, equality: Equality) -> bool:
+def same_table(table: Table, right: Table, equality: Equality) -> bool:
     """Whether two tables are the same; numbers are compared by ten significant digits.
 
     Sources: execution accuracy of BIRD (arXiv 2305.03111: ``rows='set'``) and of the distilled test suites for Spider
     (arXiv 2010.02840: ``columns='any'``, with order where the reference orders).
     """
-    rows, right_rows = ([tuple(_key(value, equality) for value in row) for row in table] for table in (given, right))
+    rows, right_rows = ([tuple(_key(value, equality) for value in row) for row in table] for table in (table, right))
     if not rows or not right_rows:
         return not rows and not right_rows
     if len(rows[0]) != len(right_rows[0]):
@@ -99,12 +99,12 @@ def _key(value: Any, equality: Equality) -> Hashable:
     """A value of which two are equal where no difference counts."""
     kind = type(value).__name__
     if isinstance(value, list):
-        kind, held = value
+        kind, content = value
         if kind == "list":
-            return (kind, tuple(_key(item, equality) for item in held))
+            return (kind, tuple(_key(item, equality) for item in content))
         if kind != "number":
-            return (kind, held)
-        value, kind = float(held), "decimal"
+            return (kind, content)
+        value, kind = float(content), "decimal"
     if value is None or isinstance(value, str):
         return ("text", value)
     if not math.isfinite(value):

@@ -30,21 +30,21 @@ def answer(request: bytes) -> bytes:
     Returns:
         JSON with ``rows``, or with the ``stage`` that failed and the ``error``; see ``Failure``.
     """
-    asked: dict[str, Any] = json.loads(request)
-    opened, run = (_open_sqlite, _run_sqlite) if asked["dialect"] == "sqlite" else (_open_duckdb, _run_duckdb)
+    order: dict[str, Any] = json.loads(request)
+    opened, run = (_open_sqlite, _run_sqlite) if order["dialect"] == "sqlite" else (_open_duckdb, _run_duckdb)
     try:
-        connection = opened(asked)
+        connection = opened(order)
     except Exception as error:  # noqa: BLE001 - what the engine says is the answer
         return _said("setup", error)
     try:
-        rows = run(connection, asked)
-        encoded = [[_plain(value) for value in row] for row in rows[: asked["rows"]]]
-        written = json.dumps({"rows": encoded, "more": len(rows) > asked["rows"]}, allow_nan=False).encode()
+        rows = run(connection, order)
+        encoded = [[_plain(value) for value in row] for row in rows[: order["rows"]]]
+        reply = json.dumps({"rows": encoded, "more": len(rows) > order["rows"]}, allow_nan=False).encode()
     except RefusedError as error:
         return _said("refused", error)
     except Exception as error:  # noqa: BLE001 - what the engine says is the answer
         return _said("limit" if "interrupted" in str(error).lower() else "query", error)
-    return written if len(written) <= asked["bytes"] else _said("limit", ValueError(f"{len(written)} bytes"))
+    return reply if len(reply) <= order["bytes"] else _said("limit", ValueError(f"{len(reply)} bytes"))
 
 
 def _said(stage: str, error: Exception) -> bytes:
@@ -70,17 +70,17 @@ def _plain(value: Any) -> Any:
     return ["text", str(value) if isinstance(value, datetime.timedelta | uuid.UUID) else repr(value)]
 
 
-def _open_sqlite(asked: dict[str, Any]) -> Any:
+def _open_sqlite(order: dict[str, Any]) -> Any:
     import sqlite3
     from urllib.parse import quote
 
-    if asked["path"]:
+    if order["path"]:
         # A file that nothing else writes: no lock, no journal beside it.
-        connection = sqlite3.connect(f"file:{quote(asked['path'])}?mode=ro&immutable=1", uri=True, isolation_level=None)
+        connection = sqlite3.connect(f"file:{quote(order['path'])}?mode=ro&immutable=1", uri=True, isolation_level=None)
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     else:
         connection = sqlite3.connect(":memory:", isolation_level=None)
-        connection.executescript(asked["script"])
+        connection.executescript(order["script"])
     connection.text_factory = lambda value: value.decode("utf-8", "backslashreplace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
@@ -91,7 +91,7 @@ def _open_sqlite(asked: dict[str, Any]) -> Any:
         return sqlite3.SQLITE_OK if action in reads and not loads else sqlite3.SQLITE_DENY
 
     connection.set_authorizer(allow)
-    left = [asked["steps"] // _INSTRUCTIONS]
+    left = [order["steps"] // _INSTRUCTIONS]
 
     def tick() -> int:
         left[0] -= 1
@@ -101,11 +101,11 @@ def _open_sqlite(asked: dict[str, Any]) -> Any:
     return connection
 
 
-def _run_sqlite(connection: Any, asked: dict[str, Any]) -> list[Any]:
+def _run_sqlite(connection: Any, order: dict[str, Any]) -> list[Any]:
     import sqlite3
 
     try:
-        cursor = connection.execute(asked["query"])
+        cursor = connection.execute(order["query"])
     except (sqlite3.ProgrammingError, sqlite3.Warning) as error:
         raise RefusedError(str(error)) from None
     except sqlite3.DatabaseError as error:
@@ -114,10 +114,10 @@ def _run_sqlite(connection: Any, asked: dict[str, Any]) -> list[Any]:
         raise
     if cursor.description is None:
         raise RefusedError("the statement returns no table")
-    return list(cursor.fetchmany(asked["rows"] + 1))
+    return list(cursor.fetchmany(order["rows"] + 1))
 
 
-def _open_duckdb(asked: dict[str, Any]) -> Any:
+def _open_duckdb(order: dict[str, Any]) -> Any:
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -128,23 +128,23 @@ def _open_duckdb(asked: dict[str, Any]) -> Any:
         "autoload_known_extensions": "false",
         "temp_directory": "",
     }
-    connection = duckdb.connect(asked["path"] or ":memory:", read_only=bool(asked["path"]), config=config)
-    if not asked["path"]:
-        connection.execute(asked["script"])
+    connection = duckdb.connect(order["path"] or ":memory:", read_only=bool(order["path"]), config=config)
+    if not order["path"]:
+        connection.execute(order["script"])
     connection.execute("SET lock_configuration = true")
     connection.execute("BEGIN TRANSACTION READ ONLY")
     return connection
 
 
-def _run_duckdb(connection: Any, asked: dict[str, Any]) -> list[Any]:
+def _run_duckdb(connection: Any, order: dict[str, Any]) -> list[Any]:
     import duckdb
 
-    statements = connection.extract_statements(asked["query"])
+    statements = connection.extract_statements(order["query"])
     if len(statements) != 1:
         raise RefusedError(f"{len(statements)} statements; one is run")
     if statements[0].type != duckdb.StatementType.SELECT:
         raise RefusedError(f"a statement of the kind {statements[0].type}; only those that read are run")
     try:
-        return list(connection.execute(statements[0]).fetchmany(asked["rows"] + 1))
+        return list(connection.execute(statements[0]).fetchmany(order["rows"] + 1))
     except (duckdb.PermissionException, duckdb.InvalidInputException, duckdb.TransactionException) as error:
         raise RefusedError(str(error)) from None

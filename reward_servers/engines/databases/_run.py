@@ -85,8 +85,8 @@ class Runner:
             SandboxError: Of ours; no verdict.
         """
         bounds = {"rows": _ROWS, "bytes": _BYTES, "steps": self._steps}
-        asked = {"dialect": database.dialect, "script": database.script, "path": database.path, "query": query} | bounds
-        done = self.slot.run(self._driver(database.dialect), limits=self._limits, request=json.dumps(asked).encode())
+        order = {"dialect": database.dialect, "script": database.script, "path": database.path, "query": query} | bounds
+        done = self.slot.run(self._driver(database.dialect), limits=self._limits, request=json.dumps(order).encode())
         if not done.ok or not done.reply:
             return Failure("limit", f"the query ended by {done.ended.value}")
         reply = json.loads(done.reply)

@@ -87,20 +87,20 @@ def _pronouns(answer: str, N: int) -> bool:
 def _punctuation(answer: str) -> bool:
     if not any(mark in answer for mark in ("!?", "?!", "\u203d")):
         return False
-    taken = "?!" if "?!" in answer else "!?"
-    return set(".,!?;:") <= set(answer.replace(taken, "", 1))
+    interrobang = "?!" if "?!" in answer else "!?"
+    return set(".,!?;:") <= set(answer.replace(interrobang, "", 1))
 
 
 @family("count:keywords_multiple", keyword1=text, keyword2=text, keyword3=text, keyword4=text, keyword5=text)
 def _keywords_multiple(answer: str, **keywords: str) -> bool:
-    wanted = zip(sorted(keywords), (1, 2, 3, 5, 7), strict=True)
-    return all(answer.lower().count(keywords[name].lower()) == times for name, times in wanted)
+    counts = zip(sorted(keywords), (1, 2, 3, 5, 7), strict=True)
+    return all(answer.lower().count(keywords[name].lower()) == times for name, times in counts)
 
 
 @family("words:alphabet")
 def _alphabet(answer: str) -> bool:
-    found = bare_words(answer)
-    firsts = [word[0].lower() for word in found]
+    plain_words = bare_words(answer)
+    firsts = [word[0].lower() for word in plain_words]
     if not firsts or firsts[0] not in string.ascii_lowercase:
         return False
     start = string.ascii_lowercase.index(firsts[0])
@@ -115,7 +115,7 @@ def _vowel(answer: str) -> bool:
 
 @family("words:consonants")
 def _consonants(answer: str) -> bool:
-    return all(any({a, other} <= _CONSONANTS for a, other in pairwise(word)) for word in answer.lower().split())
+    return all(any({a, b} <= _CONSONANTS for a, b in pairwise(word)) for word in answer.lower().split())
 
 
 @family("words:palindrome")
@@ -136,13 +136,13 @@ def _repeats(answer: str, small_n: int) -> bool:
 
 @family("words:no_consecutive")
 def _no_consecutive(answer: str) -> bool:
-    return all(word[0] != other[0] for word, other in pairwise(bare_words(answer.lower())))
+    return all(word[0] != following[0] for word, following in pairwise(bare_words(answer.lower())))
 
 
 @family("words:last_first")
 def _last_first(answer: str) -> bool:
-    pairs = [(left.rstrip(_EDGES).split(), other.lstrip(_EDGES).split()) for left, other in pairwise(clauses(answer))]
-    return all(left and other and left[-1].lower() == other[0].lower() for left, other in pairs)
+    pairs = [(left.rstrip(_EDGES).split(), right.lstrip(_EDGES).split()) for left, right in pairwise(clauses(answer))]
+    return all(left and right and left[-1].lower() == right[0].lower() for left, right in pairs)
 
 
 @family("words:paragraph_last_first")
@@ -162,8 +162,8 @@ def _keyword_position(answer: str, keyword: str, n: int, m: int) -> bool:
 
 @family("words:words_position", keyword=text)
 def _words_position(answer: str, keyword: str) -> bool:
-    found = tokens(answer)
-    return len(found) >= 2 and found[1] == found[-2] == keyword
+    words_found = tokens(answer)
+    return len(words_found) >= 2 and words_found[1] == words_found[-2] == keyword
 
 
 @family("sentence:alliteration_increment")
@@ -171,8 +171,8 @@ def _alliteration(answer: str) -> bool:
     before = -1
     for sentence in clauses(answer):
         firsts = [bare[0] for word in sentence.lower().split() if (bare := word.lstrip(_EDGES))]
-        alike = [word == other for word, other in pairwise(firsts)]
-        number = sum(held + (held and not (place and alike[place - 1])) for place, held in enumerate(alike))
+        alike = [word == following for word, following in pairwise(firsts)]
+        number = sum(is_alike + (is_alike and not (place and alike[place - 1])) for place, is_alike in enumerate(alike))
         if number <= before:
             return False
         before = number
@@ -188,7 +188,7 @@ def _sentence_keyword(answer: str, word: str, N: int) -> bool:
 @family("sentence:increment", small_n=count)
 def _increment(answer: str, small_n: int) -> bool:
     sizes = [len(bare_words(sentence)) for sentence in clauses(answer)]
-    return all(other == size + small_n for size, other in pairwise(sizes))
+    return all(following == size + small_n for size, following in pairwise(sizes))
 
 
 @family("ratio:sentence_words")
@@ -239,7 +239,7 @@ def _newline(answer: str) -> bool:
 @family("format:line_indent")
 def _line_indent(answer: str) -> bool:
     indents = [len(line) - len(line.lstrip(" ")) for line in answer.split("\n") if line.strip()]
-    return all(indent < other for indent, other in pairwise(indents))
+    return all(indent < following for indent, following in pairwise(indents))
 
 
 @family("format:quote_unquote")

@@ -65,14 +65,14 @@ def _multiples(answer: str) -> bool:
 def _choices(answer: str) -> bool:
     if not answer.startswith("Question"):
         return False
-    asked = [choice.strip().split("\n") for choice in _QUESTION.split(answer) if choice.strip()]
+    questions = [choice.strip().split("\n") for choice in _QUESTION.split(answer) if choice.strip()]
     lengths = []
-    for lines in asked:
+    for lines in questions:
         options = [place for place, line in enumerate(lines) if _OPTION.match(line.strip())]
         if len(options) != 5:
             return False
         lengths.append(len(" ".join(line.strip() for line in lines[: options[0]]).strip()))
-    return len(lengths) == 4 and all(length < other for length, other in pairwise(lengths))
+    return len(lengths) == 4 and all(length < following for length, following in pairwise(lengths))
 
 
 @family("custom:reverse_newline")
@@ -139,22 +139,22 @@ def _dates(answer: str) -> bool:
     return all(_is_of_napoleon(day.strip()) for day in answer.split(","))
 
 
-def _is_of_napoleon(given: str) -> bool:
-    if not _DATE.fullmatch(given):
+def _is_of_napoleon(text: str) -> bool:
+    if not _DATE.fullmatch(text):
         return False
     try:
-        return date.fromisoformat(given).year in _NAPOLEON
+        return date.fromisoformat(text).year in _NAPOLEON
     except ValueError:
         return False
 
 
-def _bare(given: str) -> str:
-    return given.strip(_EDGES).lower()
+def _bare(text: str) -> str:
+    return text.strip(_EDGES).lower()
 
 
-def _plain(given: str) -> str:
+def _plain(text: str) -> str:
     """A text in ASCII, accents left out."""
-    return composed("NFKD", given).encode("ascii", "ignore").decode("ascii")
+    return composed("NFKD", text).encode("ascii", "ignore").decode("ascii")
 
 
 def _has_header(answer: str, names: tuple[str, ...], between: str) -> bool:

@@ -29,14 +29,16 @@ _STOP_WORDS = frozenset(_LISTED.split())
 
 @family("ratio:stop_words", percentage=count)
 def _stop_words(answer: str, percentage: int) -> bool:
-    spoken = words(answer)
-    return bool(spoken) and 100 * sum(word.lower() in _STOP_WORDS for word in spoken) / len(spoken) <= percentage
+    all_words = words(answer)
+    return (
+        bool(all_words) and 100 * sum(word.lower() in _STOP_WORDS for word in all_words) / len(all_words) <= percentage
+    )
 
 
 @family("words:odd_even_syllables")
 def _odd_even_syllables(answer: str) -> bool:
     parities = [_syllables().count(word) % 2 for word in bare_words(answer.lower())]
-    return all(parity != other for parity, other in pairwise(parities))
+    return all(parity != following for parity, following in pairwise(parities))
 
 
 @family("format:emoji")

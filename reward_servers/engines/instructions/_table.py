@@ -57,31 +57,31 @@ def family(name: str, **arguments: Argument) -> Callable[[Callable[..., bool]], 
     return declare
 
 
-def read_instruction(name: str, given: Mapping[str, Any]) -> Instruction:
+def read_instruction(name: str, arguments: Mapping[str, Any]) -> Instruction:
     """An instruction as a file names it.
 
     Args:
         name: Of its family.
-        given: Arguments by name; those that are None are left out, as files with one set of columns have them.
+        arguments: Arguments by name; those that are None are left out, as files with one set of columns have them.
 
     Raises:
         InstructionError: There is no such family, an argument is missing, unknown, or not of its kind.
     """
     if name not in FAMILIES:
         raise InstructionError(f"{name!r} is not one of the {len(FAMILIES)} families")
-    wanted = FAMILIES[name].arguments
-    filled = {key: value for key, value in given.items() if value is not None}
-    if missing := sorted(wanted.keys() - filled.keys()):
+    readers = FAMILIES[name].arguments
+    filled = {key: value for key, value in arguments.items() if value is not None}
+    if missing := sorted(readers.keys() - filled.keys()):
         raise InstructionError(f"{name} needs {missing[0]!r}")
-    if unknown := sorted(filled.keys() - wanted.keys()):
+    if unknown := sorted(filled.keys() - readers.keys()):
         raise InstructionError(f"{name} takes no {unknown[0]!r}")
-    read = {}
-    for key, reader in wanted.items():
+    values = {}
+    for key, reader in readers.items():
         try:
-            read[key] = reader(filled[key])
+            values[key] = reader(filled[key])
         except ValueError as error:
             raise InstructionError(f"{name}: {key} is {error}") from None
-    return Instruction(name, partial(FAMILIES[name].check, **read))
+    return Instruction(name, partial(FAMILIES[name].check, **values))
 
 
 def loosely(text: str) -> tuple[str, ...]:

@@ -74,12 +74,12 @@ _HELD_LETTERS = (
 def clauses(text: str) -> list[str]:
     """Sentences as IFBench cuts them: at full stops, question and exclamation marks that end no abbreviation."""
     text = f" {text}  ".replace("\n", " ").replace(_HELD, " ").replace(_BREAK, " ")
-    for pattern, held in _HELD_STOPS:
-        text = re.sub(pattern, held, text)
+    for pattern, replacement in _HELD_STOPS:
+        text = re.sub(pattern, replacement, text)
     text = re.sub(r"\.{2,}", lambda dots: _HELD * len(dots[0]) + _BREAK, text)
     text = text.replace("Ph.D.", f"Ph{_HELD}D{_HELD}")
-    for pattern, held in _HELD_LETTERS:
-        text = re.sub(pattern, held, text)
+    for pattern, replacement in _HELD_LETTERS:
+        text = re.sub(pattern, replacement, text)
     for mark in ".?!":
         text = text.replace(f'{mark}"', f'"{mark}')
     text = text.replace(".\u201d", "\u201d.")

@@ -42,12 +42,12 @@ def task_of(side: str, criteria: str) -> str:
 
 def read_argument(raw: str, finish_reason: str, marks: Marks = ()) -> Reply:
     """Read an argument: its text is the value. One that is cut, filtered, declined or empty argues for no side."""
-    ending, shown = Ending.of(finish_reason), shown_of(raw, marks)
+    ending, visible_text = Ending.of(finish_reason), shown_of(raw, marks)
     if ending is Ending.FILTERED:
         return Reply(Status.REFUSAL)
-    if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):
+    if visible_text is None or ending in (Ending.CUT, Ending.OVERFLOWED):
         return Reply(Status.TRUNCATED)
-    text = shown.strip()
+    text = visible_text.strip()
     if not text:
         return Reply(Status.EMPTY)
     return Reply(Status.REFUSAL) if _DECLINES.match(text) else Reply(Status.OK, text[:_LONGEST].strip())

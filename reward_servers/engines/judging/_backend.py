@@ -40,11 +40,11 @@ class Backend(Interface):
     def identity(self) -> str:
         """What its completions depend on beside what is asked: the model and its parameters."""
 
-    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
         """Ask for one completion.
 
         Args:
-            asked: What is asked.
+            request: What is asked.
             budget: Seconds that it may take; the wait for a first place does not count.
             jitter: Spreads the attempts of many requests.
 

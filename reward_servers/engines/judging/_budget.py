@@ -61,13 +61,13 @@ class Spend:
         Raises:
             SpendExceededError: That is more than is left; names the bound.
         """
-        wanted = Reserved(input_tokens + output_tokens, self.prices.of(input_tokens, output_tokens))
+        reservation = Reserved(input_tokens + output_tokens, self.prices.of(input_tokens, output_tokens))
         while True:
-            self._check(wanted)
-            if self._exceeded(wanted, self._held) is None:
+            self._check(reservation)
+            if self._exceeded(reservation, self._held) is None:
                 self.requests += 1
-                self._held.append(wanted)
-                return wanted
+                self._held.append(reservation)
+                return reservation
             # What they do not use comes back when they are done.
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
@@ -85,15 +85,15 @@ class Spend:
         self.cost += self.prices.of(input_tokens, output_tokens) if reported else reserved.cost
         self.release(reserved)
 
-    def _check(self, wanted: Reserved) -> None:
-        exceeded = self._exceeded(wanted, ())
+    def _check(self, reservation: Reserved) -> None:
+        exceeded = self._exceeded(reservation, ())
         if exceeded is not None:
             raise SpendExceededError(f"spend.{exceeded[0]} = {exceeded[1]:g} would be exceeded")
 
-    def _exceeded(self, wanted: Reserved, held: Sequence[Reserved]) -> tuple[str, float] | None:
+    def _exceeded(self, reservation: Reserved, reservations: Sequence[Reserved]) -> tuple[str, float] | None:
         """The first bound that a call would exceed beside those that are held."""
-        asked = [*held, wanted]
-        tokens, cost = (sum(side.tokens for side in asked), sum(side.cost for side in asked))
+        all_reservations = [*reservations, reservation]
+        tokens, cost = (sum(side.tokens for side in all_reservations), sum(side.cost for side in all_reservations))
         for name, reached, most in (
             ("max_requests", self.requests + 1, self.max_requests),
             ("max_tokens", self.tokens + tokens, self.max_tokens),

@@ -139,11 +139,11 @@ class ChatClient:
         """The model and its parameters."""
         return json.dumps([self.model, dict(self.parameters)], sort_keys=True, default=str)
 
-    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
         """Ask for one completion.
 
         Args:
-            asked: What is asked.
+            request: What is asked.
             budget: Seconds that all attempts may take together; the wait for a first place does not count.
             jitter: Spreads the attempts of many requests.
 
@@ -160,8 +160,8 @@ class ChatClient:
             self._probes.begin(self._endpoints, self._ask_probe)
             await self._probes.first()
         while True:
-            able = self._able(asked)
-            counted = await self._paced(asked, ends)
+            able = self._able(request)
+            counted = await self._paced(request, ends)
             endpoint = next_of(able, failed, weighted=bool(self.weights))
             try:
                 in_flight = await endpoint.window.enter(ends, partial(self._patience, endpoint, budget))
@@ -176,8 +176,8 @@ class ChatClient:
             if ends == float("inf"):
                 ends = sent_at + budget
             try:
-                completion = await self._attempt(endpoint, asked, ends - sent_at)
-                self.rate.settle(counted, _size(asked), completion.input_tokens, completion.output_tokens)
+                completion = await self._attempt(endpoint, request, ends - sent_at)
+                self.rate.settle(counted, _size(request), completion.input_tokens, completion.output_tokens)
             except TransientError as error:
                 if error.busy:
                     endpoint.window.refused(sent_at, in_flight, error.retry_after)
@@ -197,7 +197,7 @@ class ChatClient:
             attempt, failed = attempt + 1, endpoint.url
             await self._pause(endpoint, problem, attempt, ends, jitter)
 
-    async def _paced(self, asked: Asked, ends: float) -> float:
+    async def _paced(self, request: Asked, ends: float) -> float:
         """Wait for the pace that the operator sets, without a place; the tokens that the request counts for.
 
         Raises:
@@ -205,7 +205,7 @@ class ChatClient:
         """
         try:
             async with asyncio.timeout(None if ends == float("inf") else max(0.0, ends - time.monotonic())):
-                return await self.rate.wait(_size(asked), self._written)
+                return await self.rate.wait(_size(request), self._written)
         except TimeoutError:
             raise ChatUnavailableError(f"{self.model}: the pace per minute left no time within the budget") from None
 
@@ -214,19 +214,19 @@ class ChatClient:
         """Tokens of a reply at most."""
         return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 0)
 
-    def _able(self, asked: Asked) -> list[Endpoint]:
+    def _able(self, request: Asked) -> list[Endpoint]:
         """The endpoints that can do what is asked, as far as that is known.
 
         Raises:
             ChatRejectedError: None can.
         """
         assert self._endpoints, "open() comes first"
-        able = [endpoint for endpoint in self._endpoints if not asked.logprobs or endpoint.can.logprobs is not False]
+        able = [endpoint for endpoint in self._endpoints if not request.logprobs or endpoint.can.logprobs is not False]
         if not able:
             raise ChatRejectedError(
                 f"{self.model}: no endpoint tells probabilities, as was found at start", "no_logprobs"
             )
-        if self.structured and asked.schema is not None:
+        if self.structured and request.schema is not None:
             able = [endpoint for endpoint in able if endpoint.can.json_schema is not False]
             if not able:
                 message = f"{self.model}: no endpoint keeps to a schema, as was found at start; set structured = false"
@@ -257,21 +257,21 @@ class ChatClient:
         if delay:
             await asyncio.sleep(delay)
 
-    async def _attempt(self, endpoint: Endpoint, asked: Asked, left: float) -> Completion:
+    async def _attempt(self, endpoint: Endpoint, request: Asked, left: float) -> Completion:
         parameters = dict(self.parameters)
-        if asked.seed is not None and endpoint.can.seed is not False:
-            parameters["seed"] = asked.seed
-        if asked.logprobs:
+        if request.seed is not None and endpoint.can.seed is not False:
+            parameters["seed"] = request.seed
+        if request.logprobs:
             parameters |= {"logprobs": True, "top_logprobs": _ALTERNATIVES}
-        if self.structured and asked.schema is not None:
-            schema = {"name": "verdict", "strict": True, "schema": dict(asked.schema)}
+        if self.structured and request.schema is not None:
+            schema = {"name": "verdict", "strict": True, "schema": dict(request.schema)}
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
-        _, completion = await self._paid(endpoint, asked, left, parameters, self._written)
+        _, completion = await self._paid(endpoint, request, left, parameters, self._written)
         cost = self.spend.prices.of(completion.input_tokens, completion.output_tokens)
         return replace(without_key(completion, self.api_key), cost=cost)
 
     async def _paid(
-        self, endpoint: Endpoint, asked: Asked, left: float, parameters: dict[str, Any], written: int
+        self, endpoint: Endpoint, request: Asked, left: float, parameters: dict[str, Any], output_tokens: int
     ) -> tuple[Any, Completion]:
         """Send one request within what may be spent; the reply as it came, and as a completion.
 
@@ -280,11 +280,11 @@ class ChatClient:
             ChatRejectedError: The endpoint refused it, or it could exceed the spend.
             ChatUnavailableError: It might not have exceeded the spend, had others ended in time.
         """
-        messages = asked.messages
+        messages = request.messages
         begun = time.monotonic()
         try:
             async with asyncio.timeout(max(0.001, left)):
-                reserved = await self.spend.reserve(_size(asked) + _PER_MESSAGE * len(messages), written)
+                reserved = await self.spend.reserve(_size(request) + _PER_MESSAGE * len(messages), output_tokens)
         except SpendExceededError as error:
             raise ChatRejectedError(f"{endpoint.name} was not asked: {error}", "budget") from None
         except TimeoutError:
@@ -318,11 +318,11 @@ class ChatClient:
         import openai
 
         extra = {name: parameters.pop(name) for name in list(parameters) if name not in _KNOWN}
-        sent: Any = list(messages)
+        chat: Any = list(messages)
         try:
             async with asyncio.timeout(max(0.001, min(self.timeout, left))):
                 return await endpoint.client.chat.completions.create(
-                    model=self.model, messages=sent, extra_body=extra or None, timeout=self.timeout, **parameters
+                    model=self.model, messages=chat, extra_body=extra or None, timeout=self.timeout, **parameters
                 )
         except TimeoutError:
             raise TransientError(f"no reply within {min(self.timeout, left):.3g} s") from None
@@ -333,19 +333,19 @@ class ChatClient:
 
     async def _ask_probe(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Any:
         """Ask a probe's question; it is paid for and paced like any other."""
-        asked = Asked([{"role": "user", "content": QUESTION}])
+        request = Asked([{"role": "user", "content": QUESTION}])
         limits = [name for name in ("max_tokens", "max_completion_tokens") if name in self.parameters]
-        written = min([_PROBE_TOKENS, *(int(self.parameters[name]) for name in limits)])
-        merged = {**self.parameters, **parameters, **dict.fromkeys(limits or ["max_tokens"], written)}
-        all_written = written * int(parameters.get("n", 1))
-        await self.rate.wait(_size(asked), all_written)
-        return (await self._paid(endpoint, asked, self.timeout, merged, all_written))[0]
+        output_tokens = min([_PROBE_TOKENS, *(int(self.parameters[name]) for name in limits)])
+        merged = {**self.parameters, **parameters, **dict.fromkeys(limits or ["max_tokens"], output_tokens)}
+        all_output_tokens = output_tokens * int(parameters.get("n", 1))
+        await self.rate.wait(_size(request), all_output_tokens)
+        return (await self._paid(endpoint, request, self.timeout, merged, all_output_tokens))[0]
 
 
-def _size(asked: Asked) -> int:
+def _size(request: Asked) -> int:
     """Bytes of a question; a picture counts for as much as it may cost in tokens."""
     size = 0
-    for message in asked.messages:
+    for message in request.messages:
         content = message["content"]
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         for part in parts:

@@ -173,15 +173,15 @@ def completion_of(reply: Any) -> Completion | None:
     )
 
 
-def _count(said: Any) -> int:
+def _count(value: Any) -> int:
     """A number of tokens; 0 for what is none, as if it were not told."""
-    counts = isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said <= _MOST_TOKENS
-    return int(said) if counts else 0
+    counts = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
+    return int(value) if counts else 0
 
 
-def _shown(said: Any) -> str:
+def _shown(value: Any) -> str:
     """A name as an endpoint gives it, without what does not belong into one."""
-    return re.sub(r"[^\x20-\x7e]", "?", str(said or ""))[:_LONGEST_NAME]
+    return re.sub(r"[^\x20-\x7e]", "?", str(value or ""))[:_LONGEST_NAME]
 
 
 def _tokens(choice: Any, text: str) -> tuple[Token, ...]:
@@ -192,7 +192,11 @@ def _tokens(choice: Any, text: str) -> tuple[Token, ...]:
     tokens = []
     for token in listed:
         alternatives = [token, *(getattr(token, "top_logprobs", None) or [])]
-        chances = {str(other.token): float(other.logprob) for other in alternatives if _is_chance(other)}
+        chances = {
+            str(alternative.token): float(alternative.logprob)
+            for alternative in alternatives
+            if _is_chance(alternative)
+        }
         tokens.append(Token(str(getattr(token, "token", "")), chances))
     return _those_of(tokens, text)
 
@@ -210,9 +214,9 @@ def _those_of(tokens: list[Token], text: str) -> tuple[Token, ...]:
     return tuple(tokens[starts[begin] : starts[begin + len(text)]])
 
 
-def _is_chance(said: Any) -> bool:
-    value = getattr(said, "logprob", None)
-    return isinstance(getattr(said, "token", None), str) and isinstance(value, int | float) and value <= 1e-6
+def _is_chance(token: Any) -> bool:
+    value = getattr(token, "logprob", None)
+    return isinstance(getattr(token, "token", None), str) and isinstance(value, int | float) and value <= 1e-6
 
 
 def _text(content: Any) -> str:
@@ -248,8 +252,8 @@ def _called(message: Any) -> list[str]:
     return list(dict.fromkeys(text for text in texts if isinstance(text, str) and text.strip() not in ("", "{}")))
 
 
-def _field(said: Any, name: str) -> Any:
-    return said.get(name) if isinstance(said, dict) else getattr(said, name, None)
+def _field(holder: Any, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
 
 
 def _status_error(url: str, error: openai.APIStatusError) -> Exception:

@@ -66,10 +66,10 @@ class Controls:
         return tuple(not passes for passes in passed)
 
     async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
-        while (known := self._known.get(key)) is not None:
-            await asyncio.wait([known])
-            if not known.cancelled():
-                return known.result()
+        while (pending := self._known.get(key)) is not None:
+            await asyncio.wait([pending])
+            if not pending.cancelled():
+                return pending.result()
             # Whoever asked was cancelled; another one asks.
         future = self._known[key] = asyncio.get_running_loop().create_future()
         try:
@@ -92,8 +92,8 @@ class Controls:
 
 def _key(failure: str, control: Question, backend: str) -> bytes:
     """A digest of all that the answer to a control call depends on: written out, no two lists of values are alike."""
-    asked = [getattr(control, field.name) for field in fields(control) if field.name != "template"]
-    return blake2b(repr([failure, backend, control.worded, asked]).encode(), digest_size=16).digest()
+    values = [getattr(control, field.name) for field in fields(control) if field.name != "template"]
+    return blake2b(repr([failure, backend, control.worded, values]).encode(), digest_size=16).digest()
 
 
 async def _passes(

@@ -52,13 +52,13 @@ class EmbeddedModel:
         """The model's digest."""
         return f"{self._chooser.fingerprint} {self._max_tokens}"
 
-    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
         """Choose a verdict, or write freely.
 
         Raises:
             ChatRejectedError: The conversation is too long, or its template refuses it.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, asked)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, request)
 
     def facts(self) -> dict[str, str]:
         """What it can do: it chooses among the verdicts, and knows how likely each is."""
@@ -68,14 +68,14 @@ class EmbeddedModel:
         """End its thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, asked: Asked) -> Completion:
+    def _answer(self, request: Asked) -> Completion:
         from reward_servers.engines.models import EncodingError, TooLongError
 
-        if not all(isinstance(message["content"], str) for message in asked.messages):
+        if not all(isinstance(message["content"], str) for message in request.messages):
             raise ChatRejectedError(f"{self._name} reads no pictures", "no_images")
         try:
-            opening = self._chooser.begin([(message["role"], message["content"]) for message in asked.messages])
-            return self._write(opening) if asked.spelling is None else self._choose(opening, asked.spelling)
+            opening = self._chooser.begin([(message["role"], message["content"]) for message in request.messages])
+            return self._write(opening) if request.spelling is None else self._choose(opening, request.spelling)
         except TooLongError as error:
             raise ChatRejectedError(str(error), "context") from None
         except EncodingError as error:
@@ -88,18 +88,18 @@ class EmbeddedModel:
 
     def _choose(self, opening: str, spelling: Spelling) -> Completion:
         tokens: list[Token] = []
-        written = ""
+        text = ""
         for slot in spelling.slots:
-            chances = self._chooser.choose(opening + written + slot.lead, slot.choices)
+            chances = self._chooser.choose(opening + text + slot.lead, slot.choices)
             best = max(range(len(chances)), key=lambda place: chances[place])
             alternatives = {
                 choice: math.log(chance) for choice, chance in zip(slot.choices, chances, strict=True) if chance > 0
             }
             tokens += [Token(slot.lead, {})] if slot.lead else []
             tokens.append(Token(slot.choices[best], alternatives))
-            written += slot.lead + slot.choices[best]
+            text += slot.lead + slot.choices[best]
         tokens.append(Token(spelling.tail, {}))
-        return self._completion(opening, written + spelling.tail, "stop", tuple(tokens), len(spelling.slots))
+        return self._completion(opening, text + spelling.tail, "stop", tuple(tokens), len(spelling.slots))
 
     def _write(self, opening: str) -> Completion:
         text, ended = self._chooser.write(opening, self._max_tokens)
@@ -108,5 +108,7 @@ class EmbeddedModel:
     def _completion(
         self, opening: str, text: str, finish_reason: str, tokens: tuple[Token, ...], output_tokens: int
     ) -> Completion:
-        read = self._chooser.tokens(opening)
-        return Completion(text, finish_reason, self._name, self._chooser.fingerprint, read, output_tokens, tokens)
+        input_tokens = self._chooser.tokens(opening)
+        return Completion(
+            text, finish_reason, self._name, self._chooser.fingerprint, input_tokens, output_tokens, tokens
+        )

@@ -48,8 +48,8 @@ class Ending(Enum):
     def of(cls, finish_reason: str | None) -> Ending:
         """The meaning of an endpoint's word for it."""
         reason = (finish_reason or "").strip().replace("-", "_")
-        known = ((_ENDED, cls.ENDED), (_CUT, cls.CUT), (_OVERFLOWED, cls.OVERFLOWED), (_FILTERED, cls.FILTERED))
-        for pattern, ending in known:
+        patterns = ((_ENDED, cls.ENDED), (_CUT, cls.CUT), (_OVERFLOWED, cls.OVERFLOWED), (_FILTERED, cls.FILTERED))
+        for pattern, ending in patterns:
             if pattern.fullmatch(reason):
                 return ending
         return cls.UNKNOWN
@@ -59,17 +59,17 @@ def shown_of(raw: str, marks: Marks = ()) -> str | None:
     """The visible text of a reply; None where reasoning never ends in it, or where it is endless itself."""
     if len(raw) > _LONGEST:
         return None
-    shown = visible(raw, marks)
-    if "&" in shown.text and not shown.open:
+    visible_text = visible(raw, marks)
+    if "&" in visible_text.text and not visible_text.open:
         # A mark that is written as an HTML entity is the same mark.
-        unescaped = html.unescape(shown.text)
-        shown = visible(unescaped, marks) if unescaped != shown.text else shown
-    return None if shown.open else shown.text
+        unescaped = html.unescape(visible_text.text)
+        visible_text = visible(unescaped, marks) if unescaped != visible_text.text else visible_text
+    return None if visible_text.open else visible_text.text
 
 
-def read_part(shown: str) -> str:
+def read_part(text: str) -> str:
     """What of a visible text is read: its end, where a verdict stands."""
-    return shown[-_LONGEST_SHOWN:]
+    return text[-_LONGEST_SHOWN:]
 
 
 def closed_part(text: str, token: str) -> str:
@@ -81,11 +81,11 @@ def closed_part(text: str, token: str) -> str:
     last = text[begin:].rstrip()
     if not last or last[-1] in _CLOSERS:
         return text
-    kept = 0
+    length = 0
     if token and token.casefold() in last.casefold():
-        kept = max(last.rfind(mark) for mark in _CLOSERS) + 1
+        length = max(last.rfind(mark) for mark in _CLOSERS) + 1
     # What is left must not look as if nothing had stood behind it.
-    return f"{text[: begin + kept]} …" if kept else text[:begin]
+    return f"{text[: begin + length]} …" if length else text[:begin]
 
 
 def cut_in_token(text: str, token: str) -> bool:

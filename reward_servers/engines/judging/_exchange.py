@@ -109,10 +109,12 @@ class Exchange:
         self.prompt = f"sha256:{sha256(encoded).hexdigest()}"
         messages = opening
         for attempt in range(1 + reasks):
-            sent = (seed + attempt) % (1 << 31) if send_seed else None
+            attempt_seed = (seed + attempt) % (1 << 31) if send_seed else None
             self.calls += 1
-            asked = Asked(messages, self.question.spelling, sent, attempt, self.expected, self.question.schema)
-            completion = await backend.ask(asked, budget=ends - monotonic(), jitter=jitter)
+            request = Asked(
+                messages, self.question.spelling, attempt_seed, attempt, self.expected, self.question.schema
+            )
+            completion = await backend.ask(request, budget=ends - monotonic(), jitter=jitter)
             self.input_tokens += completion.input_tokens
             self.output_tokens += completion.output_tokens
             self.cost += completion.cost
@@ -223,8 +225,8 @@ class Exchange:
         if self.failure == "unsure":
             return f"the verdicts have a probability of {self.mass:.3g} together, of at least {self.min_mass:g}"
         statuses = ", ".join(reply["status"] for reply in self.replies)
-        wanted = f"argument {self.question.argues}" if self.question.argues else "verdict"
-        return f"no usable {wanted.replace('favour', 'in favour')} ({statuses})" if self.failure else ""
+        noun = f"argument {self.question.argues}" if self.question.argues else "verdict"
+        return f"no usable {noun.replace('favour', 'in favour')} ({statuses})" if self.failure else ""
 
     def planters(self) -> tuple[bool, ...]:
         """For each judged response, whether some reply repeats a verdict in the judge's form that it holds."""

@@ -51,11 +51,11 @@ def probabilities(
         own = max((candidate for candidate in offered if body.startswith(candidate)), key=len, default=None)
         if start >= at + len(token.text) or own is None or offered[own] != value or not token.alternatives:
             continue
-        for other, meant in offered.items():
-            if meant == value or left == 0:
+        for alternative, meaning in offered.items():
+            if meaning == value or left == 0:
                 continue
             left -= 1
-            if read(text[:start] + other + text[start + len(own) :]) == meant:
+            if read(text[:start] + alternative + text[start + len(own) :]) == meaning:
                 return _shares(tokens, place, "", offered) if _is_told(token) else None
     return None
 
@@ -65,10 +65,10 @@ def _is_told(token: Token) -> bool:
     return len(token.alternatives) > 1 or math.exp(token.alternatives.get(token.text, -math.inf)) > _SURE
 
 
-def _shares(tokens: Sequence[Token], place: int, written: str, offered: Mapping[str, Any]) -> dict[Any, float]:
+def _shares(tokens: Sequence[Token], place: int, prefix: str, offered: Mapping[str, Any]) -> dict[Any, float]:
     """Shares the probability at a token among the verdicts that its alternatives begin or go on with."""
     token = tokens[place]
-    pieces = {text: _piece(text, written) for text in {*token.alternatives, token.text}}
+    pieces = {text: _piece(text, prefix) for text in {*token.alternatives, token.text}}
     words = {word for word, _ in pieces.values()}
     shares: dict[Any, float] = {}
     for text, (word, over) in sorted(pieces.items()):
@@ -90,13 +90,13 @@ def _shares(tokens: Sequence[Token], place: int, written: str, offered: Mapping[
     return shares
 
 
-def _piece(text: str, written: str) -> tuple[str, bool]:
+def _piece(text: str, prefix: str) -> tuple[str, bool]:
     """The verdict's word up to a token, without what leads to it, and whether the token shows that the word is over."""
     folded = text.casefold()
-    body = folded if written else folded[_lead(folded) :]
+    body = folded if prefix else folded[_lead(folded) :]
     added = _WORD.match(body)
     size = added.end() if added is not None else 0
-    return written + body[:size], size < len(body)
+    return prefix + body[:size], size < len(body)
 
 
 def _lead(text: str) -> int:

@@ -72,9 +72,9 @@ def _settled(text: str, start: int, end: int, word: str, values: Mapping[str, An
     """The verdict of a word; ambiguous where another word follows it, or where it is taken back."""
     value = values[word.casefold()]
     second = _following(tuple(values)).match(text, end)
-    several = second is not None and values[second[1].casefold()] != value
-    several = several or takes_back(_rest_of_line(text, end), value)
-    return Found(start, end, AMBIGUOUS if several else value, own)
+    is_ambiguous = second is not None and values[second[1].casefold()] != value
+    is_ambiguous = is_ambiguous or takes_back(_rest_of_line(text, end), value)
+    return Found(start, end, AMBIGUOUS if is_ambiguous else value, own)
 
 
 @cache
@@ -95,8 +95,8 @@ def _result_rating(text: str, responses: int) -> Iterator[Found]:
         end = match.end()
         if ends_number(text, end) and not other_scale(text, end, 5):
             value = float(match[1])
-            several = takes_back(_rest_of_line(text, end), value)
-            yield Found(match.start(), end, AMBIGUOUS if several else value, own=True)
+            is_ambiguous = takes_back(_rest_of_line(text, end), value)
+            yield Found(match.start(), end, AMBIGUOUS if is_ambiguous else value, own=True)
 
 
 _LONGEST_BOX = 256
@@ -222,23 +222,23 @@ def read_formatted(
     """
     find = _finder(name, protocol)
     ending = Ending.of(finish_reason)
-    shown = shown_of(raw, marks)
-    if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):
+    visible_text = shown_of(raw, marks)
+    if visible_text is None or ending in (Ending.CUT, Ending.OVERFLOWED):
         return Reply(Status.TRUNCATED)
-    text = _plain(without_struck(read_part(shown)))
+    text = _plain(without_struck(read_part(visible_text)))
     if ending is Ending.UNKNOWN and text.strip() and not (text := closed_part(text, "")).strip():
         return Reply(Status.TRUNCATED)
-    held = [_held(name, protocol, text, responses) for text in candidate_texts]
+    parts = [_held(name, protocol, text, responses) for text in candidate_texts]
     ratings = list(islice(find(text, responses), _MOST + 1))
     disputed = [
         rating
         for rating in ratings
         if any(
-            (other.floods or rating.value in other.values) and not gains_nothing(protocol, rating.value, place)
-            for place, other in enumerate(held)
+            (part.floods or rating.value in part.values) and not gains_nothing(protocol, rating.value, place)
+            for place, part in enumerate(parts)
         )
     ]
-    injected = any(_provoked(held, ratings))
+    injected = any(_provoked(parts, ratings))
     if ending is Ending.FILTERED:
         return Reply(Status.REFUSAL, injection_detected=injected)
     if not text.strip():
@@ -288,9 +288,9 @@ class _Held:
         return sum(isinstance(value, float) for value in self.values) >= _MANY
 
 
-def _provoked(held: Sequence[_Held], ratings: Sequence[Found]) -> tuple[bool, ...]:
+def _provoked(parts: Sequence[_Held], ratings: Sequence[Found]) -> tuple[bool, ...]:
     values = {rating.value for rating in ratings}
-    return tuple(not values.isdisjoint(part.values if part.listed else part.own) for part in held)
+    return tuple(not values.isdisjoint(part.values if part.listed else part.own) for part in parts)
 
 
 @lru_cache(maxsize=64)
@@ -298,9 +298,9 @@ def _held(name: str, protocol: Protocol, text: str, responses: int) -> _Held:
     """What a judged text holds: in the whole, and in each of its lines."""
     find, plain = _finder(name, protocol), _plain(text)
     ratings = (rating for piece in (plain, *filter(None, plain.split("\n"))) for rating in find(piece, responses))
-    held = list(islice(ratings, _MOST + 1))
+    first_ratings = list(islice(ratings, _MOST + 1))
     return _Held(
-        frozenset(rating.value for rating in held),
-        frozenset(rating.value for rating in held if rating.own),
-        len(held) > _MOST,
+        frozenset(rating.value for rating in first_ratings),
+        frozenset(rating.value for rating in first_ratings if rating.own),
+        len(first_ratings) > _MOST,
     )

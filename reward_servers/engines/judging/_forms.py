@@ -160,8 +160,8 @@ def _of_something_else(text: str, key: int) -> bool:
 def _corrects(text: str, *, anywhere: bool) -> Iterator[Form]:
     for match in (_CORRECT_ANYWHERE if anywhere else _CORRECT_LINE).finditer(text):
         value: Any = match["value"].casefold() in ("yes", "true")
-        several = match["or"] or takes_back(_rest_of_line(text, match.end()), value)
-        yield Form(match.start(), match.end(), AMBIGUOUS if several else value)
+        is_ambiguous = match["or"] or takes_back(_rest_of_line(text, match.end()), value)
+        yield Form(match.start(), match.end(), AMBIGUOUS if is_ambiguous else value)
 
 
 def _labels(text: str, offered: Mapping[str, Any]) -> Iterator[Form]:
@@ -174,8 +174,8 @@ def _labels(text: str, offered: Mapping[str, Any]) -> Iterator[Form]:
 def _objects(text: str, protocol: Protocol, keys: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator[Form]:
     high = protocol.scale[1] if protocol.scale is not None else None
 
-    def read(said: str) -> float | None:
-        return _number(said, high)
+    def read(text_read: str) -> float | None:
+        return _number(text_read, high)
 
     names = (_SCORE_NAMES if protocol.rates else _CORRECT_NAMES if protocol is Protocol.BINARY else keys[:1]) or ("",)
     for start, end in spans:

@@ -113,9 +113,9 @@ class _Brackets:
         return end
 
     def _outside_strings(self, start: int) -> int:
-        for known in self._outside:
-            if start in known:
-                return known[start]
+        for positions in self._outside:
+            if start in positions:
+                return positions[start]
         if len(self._outside) == _PASSES:
             return -1
         self._outside.append(self._pass(start, strings=True))

@@ -92,8 +92,8 @@ def without_struck(text: str) -> str:
 def _latin(text: str) -> str:
     text = text.translate(_SIGNS)
     # A fraction, a superscript or a number in a circle is not the digits that it would be written with.
-    kept = "".join(mark for mark in set(text) if mark.isnumeric() and unicodedata.category(mark) in ("No", "Nl"))
-    pieces = re.split(f"([{re.escape(kept)}])", text) if kept else [text]
+    numerals = "".join(mark for mark in set(text) if mark.isnumeric() and unicodedata.category(mark) in ("No", "Nl"))
+    pieces = re.split(f"([{re.escape(numerals)}])", text) if numerals else [text]
     text = "".join(piece if place % 2 else composed("NFKC", piece) for place, piece in enumerate(pieces))
     text = text.translate(_SIGNS).translate(_LOOKALIKES)
     if text.isascii():

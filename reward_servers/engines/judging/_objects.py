@@ -66,7 +66,7 @@ def verdict_of(decoded: Any) -> bool | None:
     values = _named(decoded, ("correct",))
     verdict = _met(values[0]) if len(values) == 1 else None
     verdicts = [met for value in _field(decoded, _VERDICTS) if (met := _met(value)) is not None]
-    return None if any(other != verdict for other in verdicts) else verdict
+    return None if any(further != verdict for further in verdicts) else verdict
 
 
 def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
@@ -80,16 +80,16 @@ def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
     if isinstance(decoded, list):
         if not all(isinstance(item, dict) for item in decoded):
             return None
-        named = [(_field(item, ("name", "id", "criterion")), _field(item, ("verdict", "met"))) for item in decoded]
-        if not all(len(names) == 1 and len(verdicts) == 1 for names, verdicts in named):
+        fields = [(_field(item, ("name", "id", "criterion")), _field(item, ("verdict", "met"))) for item in decoded]
+        if not all(len(names) == 1 and len(verdicts) == 1 for names, verdicts in fields):
             return None
-        pairs = [(names[0], verdicts[0]) for names, verdicts in named]
+        pairs = [(names[0], verdicts[0]) for names, verdicts in fields]
     elif not isinstance(decoded, dict):
         return None
-    known = {key.casefold(): key for key in keys}
+    keys_by_folded = {key.casefold(): key for key in keys}
     result: dict[str, bool] = {}
     for name, verdict in pairs:
-        key = known.get(str(name).strip().casefold())
+        key = keys_by_folded.get(str(name).strip().casefold())
         met = _met(verdict)
         if key is None or key in result or met is None:
             return None

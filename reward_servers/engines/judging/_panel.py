@@ -69,8 +69,8 @@ def agreement(votes: Sequence[Vote]) -> float:
     """The share of pairs of votes on the same side of one half; 1 for a single vote."""
     sides = [vote.score >= 0.5 for vote in votes]
     pairs = len(sides) * (len(sides) - 1) // 2
-    same = sum(sides[first] == sides[second] for first in range(len(sides)) for second in range(first))
-    return same / pairs if pairs else 1.0
+    agreeing = sum(sides[first] == sides[second] for first in range(len(sides)) for second in range(first))
+    return agreeing / pairs if pairs else 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,11 +74,11 @@ def parse_reply(
     """
     protocol = Protocol(protocol)
     ending = Ending.of(finish_reason)
-    shown = shown_of(raw, marks)
-    if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED) or cut_in_token(shown, token):
+    visible_text = shown_of(raw, marks)
+    if visible_text is None or ending in (Ending.CUT, Ending.OVERFLOWED) or cut_in_token(visible_text, token):
         return Reply(Status.TRUNCATED)
-    signed = bool(token) and token.casefold() in normal(shown).casefold()
-    text = normal(without_struck(read_part(shown)))
+    signed = bool(token) and token.casefold() in normal(visible_text).casefold()
+    text = normal(without_struck(read_part(visible_text)))
     planted = planted_in(tuple(candidate_texts), protocol, tuple(expected_keys))
     injected = planted.repeated_in(text)
     if ending is Ending.FILTERED:
@@ -107,14 +107,14 @@ def repeats_forms(
     raw: str, texts: Sequence[str], protocol: Protocol, keys: Sequence[str], marks: Marks = ()
 ) -> tuple[bool, ...]:
     """For each judged text, whether a reply repeats a form that it holds: proof that it provoked the reply."""
-    shown = shown_of(raw, marks)
-    return planted_in(tuple(texts), protocol, tuple(keys)).repeated_of(normal(read_part(shown or "")))
+    visible_text = shown_of(raw, marks)
+    return planted_in(tuple(texts), protocol, tuple(keys)).repeated_of(normal(read_part(visible_text or "")))
 
 
 def _without_fenced(text: str, token: str) -> str:
     """A text without what it repeats between the marks of a fence, nor the marks themselves: they sign nothing."""
-    named = r"(?P<ends>END )?(?P<name>(?:RESPONSE|ARGUMENT|PROMPT|REFERENCE)\b(?: [A-Z0-9]{1,2}\b)?)"
-    mark = re.compile(rf"[<(\[{{]{{0,4}} ?{re.escape(token)} {named} ?[>)\]}}]{{0,4}}", re.IGNORECASE)
+    title = r"(?P<ends>END )?(?P<name>(?:RESPONSE|ARGUMENT|PROMPT|REFERENCE)\b(?: [A-Z0-9]{1,2}\b)?)"
+    mark = re.compile(rf"[<(\[{{]{{0,4}} ?{re.escape(token)} {title} ?[>)\]}}]{{0,4}}", re.IGNORECASE)
     marks = list(mark.finditer(text))
     if len(marks) > 4 * _MOST_SIGNS:
         # It repeats fences without an end.
@@ -126,7 +126,11 @@ def _without_fenced(text: str, token: str) -> str:
             continue
         parts += [text[at : m.start()], "\n"]
         name = m["name"].casefold()
-        closing = (other for other in marks[number + 1 :] if other["ends"] and other["name"].casefold() == name)
+        closing = (
+            later_mark
+            for later_mark in marks[number + 1 :]
+            if later_mark["ends"] and later_mark["name"].casefold() == name
+        )
         at = (m if m["ends"] else next(closing, m)).end()
     return "".join([*parts, text[at:]])
 
@@ -192,8 +196,8 @@ def _signed_by(
     planted: Planted,
 ) -> Iterator[Form]:
     """The form that one token signs, on the line from ``begin`` to ``stop``."""
-    last = max((other.end() for other in mark.finditer(text, begin, sign.start())), default=begin)
-    first = next((other.start() for other in mark.finditer(text, sign.end(), stop)), stop)
+    last = max((mark_match.end() for mark_match in mark.finditer(text, begin, sign.start())), default=begin)
+    first = next((mark_match.start() for mark_match in mark.finditer(text, sign.end(), stop)), stop)
     before, after = text[last : sign.start()], text[sign.end() : first]
     for part, place, nearest in ((before, last, -1), (after, sign.end(), 0)):
         cut = len(part) - len(_unquoted(part))
@@ -216,9 +220,9 @@ def _signed_by(
             leads = leads and not supposed
             yield Form(at, place + cut + form.end, value, leads)
             return
-    whole = _whole_line(f"{before.strip(' >#-')} {after.strip()}".strip(), protocol, keys)
-    if whole is not None and last == begin:
-        yield Form(begin, sign.start(), whole, leads=True)
+    line_value = _whole_line(f"{before.strip(' >#-')} {after.strip()}".strip(), protocol, keys)
+    if line_value is not None and last == begin:
+        yield Form(begin, sign.start(), line_value, leads=True)
 
 
 def _echoes(before: str, form: str, value: Any, planted: Planted) -> bool:
@@ -236,7 +240,9 @@ def _disagree(part: str, form: Form, others: Sequence[Form]) -> bool:
     """Whether a form that is not called final has another one, with another value, in its sentence."""
     if _is_final(part, form):
         return False
-    spans = (sorted((form, other), key=lambda f: f.start) for other in others if other.value != form.value)
+    spans = (
+        sorted((form, other_form), key=lambda f: f.start) for other_form in others if other_form.value != form.value
+    )
     return any(not ends_sentence(part, first.end, two.start) for first, two in spans)
 
 
@@ -261,9 +267,9 @@ def _signed_above(text: str, begin: int, protocol: Protocol, keys: Sequence[str]
     stop = len(text[:begin].rstrip())
     start = text.rfind("\n", 0, stop) + 1
     line = text[start:stop]
-    whole = _whole_line(line.strip(" >#-"), protocol, keys)
-    if whole is not None and not planted.holds_whole(whole):
-        yield Form(start, stop, whole)
+    line_value = _whole_line(line.strip(" >#-"), protocol, keys)
+    if line_value is not None and not planted.holds_whole(line_value):
+        yield Form(start, stop, line_value)
         return
     for form in _own(line, find_forms(line, protocol, keys)):
         if form.value not in planted:
@@ -284,10 +290,10 @@ def _own(text: str, forms: Sequence[Form]) -> list[Form]:
 def _unsigned(text: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> tuple[Status, Any]:
     forms = find_forms(text, protocol, keys)
     if not forms:
-        whole = whole_text(text, protocol, keys)
-        if whole is None or planted.holds_whole(whole):
+        value = whole_text(text, protocol, keys)
+        if value is None or planted.holds_whole(value):
             return Status.PARSE_ERROR, None
-        return _in_range(whole, protocol)
+        return _in_range(value, protocol)
     return _decide(text, [form for form in _own(text, forms) if form.value not in planted], protocol)
 
 

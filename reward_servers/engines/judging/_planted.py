@@ -121,23 +121,23 @@ class _Held:
 
 @lru_cache(maxsize=256)
 def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _Held:
-    written = normal(text[-_LONGEST:])
-    forms = {_name(value) for value in _values(written, protocol, keys)}
-    looks = {_name(value) for value in _like_values(written, protocol)}
+    normal_text = normal(text[-_LONGEST:])
+    forms = {_name(value) for value in _values(normal_text, protocol, keys)}
+    looks = {_name(value) for value in _like_values(normal_text, protocol)}
     bare = set[str]()
-    for line in filter(None, written.split("\n")):
-        whole = whole_text(line, protocol, keys)
-        if whole is not None:
+    for line in filter(None, normal_text.split("\n")):
+        line_value = whole_text(line, protocol, keys)
+        if line_value is not None:
             # A line that is nothing but a number or a yes is an answer like any other.
-            (forms if ":" in line or protocol is Protocol.GRADE else bare).add(_name(whole))
+            (forms if ":" in line or protocol is Protocol.GRADE else bare).add(_name(line_value))
     letters = squeezed(text[-_LONGEST:])
     talks = (
         bool(forms or looks)
         or (bool(bare) and not protocol.rates)
-        or _TALK.search(written) is not None
+        or _TALK.search(normal_text) is not None
         or _TALK_APART.search(letters) is not None
     )
-    numbers = written if protocol.rates else ""
+    numbers = normal_text if protocol.rates else ""
     return _Held(frozenset(forms), frozenset(looks), frozenset(bare), talks, letters, numbers)
 
 
@@ -199,8 +199,8 @@ class Planted:
 
     def repeated_in(self, reply: str) -> bool:
         """Whether a reply repeats a form of some judged text, or is nothing but what a line of one is."""
-        whole = _name(whole_text(reply, self._protocol, self._keys))
-        return any(whole in part.bare for part in self._held) or any(self.repeated_of(reply))
+        value_name = _name(whole_text(reply, self._protocol, self._keys))
+        return any(value_name in part.bare for part in self._held) or any(self.repeated_of(reply))
 
     def _said(self, reply: str) -> set[str]:
         names = {_name(value) for value in _values(reply, self._protocol, self._keys)}

@@ -96,8 +96,8 @@ class Probes:
             return
         self._first = [asyncio.Event() for _ in endpoints]
         self._tasks = [
-            asyncio.ensure_future(self._until_told(endpoint, partial(create, endpoint), asked))
-            for endpoint, asked in zip(endpoints, self._first, strict=True)
+            asyncio.ensure_future(self._until_told(endpoint, partial(create, endpoint), first_asked))
+            for endpoint, first_asked in zip(endpoints, self._first, strict=True)
         ]
 
     async def first(self) -> None:
@@ -116,14 +116,14 @@ class Probes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _until_told(self, endpoint: Probed, create: Create, asked: asyncio.Event) -> None:
+    async def _until_told(self, endpoint: Probed, create: Create, first_asked: asyncio.Event) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:
                 endpoint.can = await probe(create)
             except (TransientError, ChatError) as error:
                 endpoint.can = Capabilities(problem=str(error))
-            asked.set()
+            first_asked.set()
             if not endpoint.can.problem:
                 return
             await asyncio.sleep(pause)
@@ -137,16 +137,16 @@ async def probe(create: Create) -> Capabilities:
         TransientError: It cannot be reached or fails at present.
         ChatError: It refuses every request.
     """
-    together = {name: value for asked in _ASKED.values() for name, value in asked.items()}
+    together = {name: value for parameters in _ASKED.values() for name, value in parameters.items()}
     try:
         return _read(await create(together))
     except ChatError:
         # Whether one of the parameters is refused, or any request.
         await create({})
     facts: dict[str, Any] = {}
-    for name, asked in _ASKED.items():
+    for name, parameters in _ASKED.items():
         try:
-            facts[name] = getattr(_read(await create(asked)), name)
+            facts[name] = getattr(_read(await create(parameters)), name)
         except ChatError:
             facts[name] = False
         except TransientError:
@@ -158,15 +158,15 @@ def _read(reply: Any) -> Capabilities:
     completion = completion_of(reply)
     if completion is None:
         raise TransientError("the reply is not a chat completion")
-    kept: bool | None = _keeps_to_schema(completion.text)
-    if not kept and completion.finish_reason == "length":
+    keeps_schema: bool | None = _keeps_to_schema(completion.text)
+    if not keeps_schema and completion.finish_reason == "length":
         # It may still have been thinking.
-        kept = None
+        keeps_schema = None
     tokens = getattr(getattr(reply.choices[0], "logprobs", None), "content", None)
     alternatives = isinstance(tokens, list) and any(
         len(getattr(token, "top_logprobs", None) or ()) > 1 for token in tokens
     )
-    return Capabilities(alternatives, kept, True, len(reply.choices) > 1)
+    return Capabilities(alternatives, keeps_schema, True, len(reply.choices) > 1)
 
 
 def _keeps_to_schema(text: str) -> bool:

@@ -129,17 +129,19 @@ class Question:
     @property
     def _names(self) -> list[str]:
         """What each response is called."""
-        several = len(self.responses) > 1
-        return [f"RESPONSE {letter}" if several else "RESPONSE" for letter in LETTERS[: len(self.responses)]]
+        is_plural = len(self.responses) > 1
+        return [f"RESPONSE {letter}" if is_plural else "RESPONSE" for letter in LETTERS[: len(self.responses)]]
 
     def _with_images(self, text: str) -> Any:
         """Text behind the pictures that belong to it, each under its name."""
-        shown = [("PROMPT", url) for url in self.prompt_images]
-        shown += [(name, url) for name, urls in zip(self._names, self.response_images, strict=False) for url in urls]
-        if not shown:
+        named_urls = [("PROMPT", url) for url in self.prompt_images]
+        named_urls += [
+            (name, url) for name, urls in zip(self._names, self.response_images, strict=False) for url in urls
+        ]
+        if not named_urls:
             return text
         content: list[dict[str, Any]] = []
-        for number, (name, url) in enumerate(shown, 1):
+        for number, (name, url) in enumerate(named_urls, 1):
             label = _PICTURE.replace("{number}", str(number)).replace("{name}", name)
             content += [{"type": "text", "text": label}, {"type": "image_url", "image_url": {"url": url}}]
         return [*content, {"type": "text", "text": text}]

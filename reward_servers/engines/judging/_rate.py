@@ -25,12 +25,12 @@ class Rate:
         self._ratio = _FIRST_RATIO
         self._turn = asyncio.Lock()
 
-    async def wait(self, size: int, written: int) -> float:
+    async def wait(self, size: int, output_tokens: int) -> float:
         """Wait until a request may be sent.
 
         Args:
             size: Bytes of the question.
-            written: Tokens of the reply at most.
+            output_tokens: Tokens of the reply at most.
 
         Returns:
             The tokens that it counts for until they are known.
@@ -45,15 +45,15 @@ class Rate:
             pause = max(self._requests_at, self._tokens_at) - now
             if pause > 0:
                 await asyncio.sleep(pause)
-            tokens = size * self._ratio + written
+            tokens = size * self._ratio + output_tokens
             self._requests_at += self._seconds_per_request
             self._tokens_at += self._seconds_per_token * tokens
         return tokens
 
-    def settle(self, counted: float, size: int, read: int, written: int) -> None:
+    def settle(self, counted: float, size: int, input_tokens: int, output_tokens: int) -> None:
         """Put right what a request counted for; one that told no usage stays as it was estimated."""
-        if not (counted and (read or written)):
+        if not (counted and (input_tokens or output_tokens)):
             return
-        self._tokens_at += self._seconds_per_token * (read + written - counted)
-        if size and read:
-            self._ratio += 0.1 * (read / size - self._ratio)
+        self._tokens_at += self._seconds_per_token * (input_tokens + output_tokens - counted)
+        if size and input_tokens:
+            self._ratio += 0.1 * (input_tokens / size - self._ratio)

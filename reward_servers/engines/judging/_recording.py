@@ -26,9 +26,9 @@ class RecordingError(ValueError):
     """The file cannot be read or written; the message names it and the remedy."""
 
 
-def key_of(configured: str, asked: Asked) -> str:
+def key_of(configured: str, request: Asked) -> str:
     """A digest of all that a completion depends on."""
-    encoded = json.dumps([configured, asdict(asked)], sort_keys=True).encode()
+    encoded = json.dumps([configured, asdict(request)], sort_keys=True).encode()
     return blake2b(encoded, digest_size=16).hexdigest()
 
 
@@ -112,9 +112,9 @@ class Recording:
                 ) from None
 
 
-def _entry(said: Mapping[str, Any]) -> Entry:
-    if "rejected" in said:
-        return ChatRejectedError(said["rejected"]["message"], said["rejected"]["reason"])
-    fields = dict(said["completion"])
+def _entry(record: Mapping[str, Any]) -> Entry:
+    if "rejected" in record:
+        return ChatRejectedError(record["rejected"]["message"], record["rejected"]["reason"])
+    fields = dict(record["completion"])
     fields["tokens"] = tuple(Token(field["text"], field["alternatives"]) for field in fields["tokens"])
     return Completion(**fields)

@@ -30,8 +30,8 @@ class Protocol(StrEnum):
             return None
         member = str.__new__(cls, match[0])
         member._name_, member._value_ = match[0].upper(), match[0]
-        known: Protocol = cls._value2member_map_.setdefault(match[0], member)  # type: ignore[assignment]
-        return known
+        protocol: Protocol = cls._value2member_map_.setdefault(match[0], member)  # type: ignore[assignment]
+        return protocol
 
     @property
     def scale(self) -> tuple[int, int] | None:

@@ -35,19 +35,19 @@ class SharedBackend:
         self._under_way: dict[str, asyncio.Task[Completion]] = {}
         self._waiting: dict[str, int] = {}
 
-    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
         """Ask for one completion.
 
         Raises:
             ChatUnavailableError: There was none within the budget.
             ChatRejectedError: Trying again is no use.
         """
-        key, ends = key_of(self.identity, asked), monotonic() + budget
-        kept = None if self._recording is None else self._recording.get(key, self._model)
-        if isinstance(kept, ChatRejectedError):
-            raise kept
-        if kept is not None:
-            return kept
+        key, ends = key_of(self.identity, request), monotonic() + budget
+        entry = None if self._recording is None else self._recording.get(key, self._model)
+        if isinstance(entry, ChatRejectedError):
+            raise entry
+        if entry is not None:
+            return entry
         if self._backend is None:
             assert self._recording is not None
             raise ChatRejectedError(
@@ -58,7 +58,7 @@ class SharedBackend:
         while True:
             first = key not in self._under_way
             try:
-                return await self._joined(key, self._backend, asked, ends - monotonic(), jitter)
+                return await self._joined(key, self._backend, request, ends - monotonic(), jitter)
             except ChatUnavailableError:
                 # The caller that asked first may have had less time.
                 if first or ends - monotonic() <= 0:
@@ -77,10 +77,10 @@ class SharedBackend:
     def _model(self) -> str:
         return "" if self._backend is None else self._backend.identity
 
-    async def _joined(self, key: str, backend: Backend, asked: Asked, budget: float, jitter: Random) -> Completion:
+    async def _joined(self, key: str, backend: Backend, request: Asked, budget: float, jitter: Random) -> Completion:
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._asked(key, backend, asked, budget, jitter))
+            task = asyncio.ensure_future(self._asked(key, backend, request, budget, jitter))
             self._under_way[key] = task
         self._waiting[key] = self._waiting.get(key, 0) + 1
         try:
@@ -92,10 +92,10 @@ class SharedBackend:
                 del self._waiting[key], self._under_way[key]
                 task.cancel()
 
-    async def _asked(self, key: str, backend: Backend, asked: Asked, budget: float, jitter: Random) -> Completion:
+    async def _asked(self, key: str, backend: Backend, request: Asked, budget: float, jitter: Random) -> Completion:
         entry: Completion | ChatRejectedError
         try:
-            entry = await backend.ask(asked, budget=budget, jitter=jitter)
+            entry = await backend.ask(request, budget=budget, jitter=jitter)
         except ChatRejectedError as error:
             entry = error
         if self._recording is not None:

@@ -40,8 +40,10 @@ class Template:
                 f"write {{{{{unknown[0]}}}}} for braces"
             )
         pair = {"response_a", "response_b"} <= set(names)
-        shown = [name for name in names if name.startswith("response")]
-        if len(shown) != (2 if pair else 1) or (not pair and shown[0] not in ("response", "responses")):
+        response_names = [name for name in names if name.startswith("response")]
+        if len(response_names) != (2 if pair else 1) or (
+            not pair and response_names[0] not in ("response", "responses")
+        ):
             raise TemplateError(
                 "it needs {response} once, {responses} once, or {response_a} and {response_b} once each"
             )

@@ -61,8 +61,8 @@ def other_scale(text: str, at: int, high: int) -> bool:
 
 def scale_in_key(key: str, low: int, high: int) -> bool:
     """Whether what a key says in brackets, such as ``(1-10)``, fits the scale."""
-    named = {int(number) for number in re.findall(r"\d{1,9}", key)}
-    return not named or (high in named and named <= {0, low, high})
+    numbers = {int(number) for number in re.findall(r"\d{1,9}", key)}
+    return not numbers or (high in numbers and numbers <= {0, low, high})
 
 
 def takes_back(tail: str, value: Any) -> bool:
@@ -86,8 +86,8 @@ def takes_back(tail: str, value: Any) -> bool:
     return any(float(match["value"]) != value for match in _BARE_NUMBER.finditer(tail))
 
 
-def _meant(said: str) -> Any:
-    return float(said) if said[0].isdigit() else said.casefold() in ("yes", "true")
+def _meant(word: str) -> Any:
+    return float(word) if word[0].isdigit() else word.casefold() in ("yes", "true")
 
 
 def last_sentence(text: str) -> str:

@@ -47,8 +47,8 @@ class WritingTask:
     def messages(self) -> list[Message]:
         """The conversation."""
         parts = [between_fences(name, text, self.token) for name, text in self.material.items()]
-        asked = self._filled(_ASK).replace("{task}", self.task)
-        return [{"role": "system", "content": RULES}, {"role": "user", "content": "\n\n".join([*parts, asked])}]
+        instruction = self._filled(_ASK).replace("{task}", self.task)
+        return [{"role": "system", "content": RULES}, {"role": "user", "content": "\n\n".join([*parts, instruction])}]
 
     def again(self) -> Message:
         """What to say after a reply without the object."""
@@ -109,8 +109,8 @@ async def write(task: WritingTask, backend: Backend, *, reasks: int, budget: flo
     messages, completions = opening, []
     for attempt in range(1 + reasks):
         seed = (task.seed + attempt) % (1 << 31) if send_seed else None
-        asked = Asked(messages, None, seed, attempt)
-        completion = await backend.ask(asked, budget=ends - monotonic(), jitter=jitter)
+        request = Asked(messages, None, seed, attempt)
+        completion = await backend.ask(request, budget=ends - monotonic(), jitter=jitter)
         completions.append(completion)
         if Ending.of(completion.finish_reason) is Ending.FILTERED:
             raise ChatRejectedError("the model declined to write about the material", "filtered")

@@ -55,7 +55,7 @@ def identify(text: str, among: Collection[str] = COMMON) -> tuple[str, float] | 
     return None if code == _NO_LANGUAGE else (str(code), float(probability))
 
 
-def share_in(text: str, wanted: str, among: Collection[str] = COMMON, shortest: int = 20) -> float | None:
+def share_in(text: str, language: str, among: Collection[str] = COMMON, shortest: int = 20) -> float | None:
     """Share of the letters that are in stretches of a language; None for a text without letters.
 
     A stretch is a sentence or a line. One with fewer letters than can be told apart is read together with those that
@@ -63,16 +63,16 @@ def share_in(text: str, wanted: str, among: Collection[str] = COMMON, shortest: 
 
     Args:
         text: The text.
-        wanted: Code of the language.
-        among: Codes to choose from; `wanted` is always one of them.
+        language: Code of the language.
+        among: Codes to choose from; `language` is always one of them.
         shortest: Letters of the shortest stretch that is identified by itself.
     """
-    chosen = {*among, wanted}
+    chosen = {*among, language}
     total = right = 0
     for stretch, letters in _stretches(text, shortest):
         identified = identify(stretch, chosen)
         total += letters
-        right += letters if identified is not None and identified[0] == wanted else 0
+        right += letters if identified is not None and identified[0] == language else 0
     return right / total if total else None
 
 

@@ -108,8 +108,8 @@ def read_image(data: bytes, limits: ImageLimits) -> Image:
                 picture.thumbnail((limits.side, limits.side))
             # A new picture of the same pixels carries nothing else along.
             plain = pillow.frombytes("RGB", picture.size, picture.tobytes())
-            written = io.BytesIO()
-            plain.save(written, "PNG")
+            encoded = io.BytesIO()
+            plain.save(encoded, "PNG")
     except MediaError:
         raise
     except MemoryError:
@@ -118,4 +118,4 @@ def read_image(data: bytes, limits: ImageLimits) -> Image:
         raise MediaError(f"an image of far more than {limits.pixels} pixels", "limit") from None
     except Exception as error:  # noqa: BLE001 - decoders raise anything on what is broken
         raise MediaError(f"an image that cannot be decoded ({type(error).__name__})", "malformed") from None
-    return Image(written.getvalue(), plain.width, plain.height, shrunk)
+    return Image(encoded.getvalue(), plain.width, plain.height, shrunk)

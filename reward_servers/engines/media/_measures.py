@@ -20,7 +20,7 @@ SMALLEST = 2 * _REACH + 1
 """Pixels of the shorter side of the smallest picture that has a structural similarity."""
 
 
-def structural_similarity(one: Image, other: Image) -> float:
+def structural_similarity(first: Image, second: Image) -> float:
     """Mean structural similarity of two pictures of one size, in shades of grey; 1 for the same picture.
 
     Source: Wang, Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural
@@ -30,9 +30,9 @@ def structural_similarity(one: Image, other: Image) -> float:
     Raises:
         ValueError: They differ in size, or are smaller than the window.
     """
-    if (one.width, one.height) != (other.width, other.height) or min(one.width, one.height) < SMALLEST:
+    if (first.width, first.height) != (second.width, second.height) or min(first.width, first.height) < SMALLEST:
         raise ValueError(f"pictures of one size, of at least {SMALLEST} pixels a side")
-    x, y = _grey(one), _grey(other)
+    x, y = _grey(first), _grey(second)
     mean_x, mean_y = _blur(x), _blur(y)
     variance_x, variance_y = _blur(x * x) - mean_x**2, _blur(y * y) - mean_y**2
     covariance = _blur(x * y) - mean_x * mean_y

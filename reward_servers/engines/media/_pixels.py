@@ -45,8 +45,8 @@ class Preprocessor:
         from PIL import Image as pillow
 
         picture = pillow.open(io.BytesIO(image.png)).convert("RGB")
-        if (wanted := self._wanted(picture.height, picture.width)) is not None:
-            picture = picture.resize((wanted[1], wanted[0]), resample=pillow.Resampling(self.resample))
+        if (target_size := self._wanted(picture.height, picture.width)) is not None:
+            picture = picture.resize((target_size[1], target_size[0]), resample=pillow.Resampling(self.resample))
         array = np.asarray(picture)
         if self.crop is not None:
             array = _middle(array, *self.crop)
@@ -123,8 +123,8 @@ def _sides(value: Any, key: str) -> tuple[int | None, tuple[int, int] | None]:
     raise ValueError(f"{_FILE}: {key}: {value!r} is neither a shortest_edge nor a height and a width")
 
 
-def _three(given: dict[str, Any], key: str) -> tuple[float, float, float]:
-    value = given.get(key)
+def _three(settings: dict[str, Any], key: str) -> tuple[float, float, float]:
+    value = settings.get(key)
     if not (isinstance(value, list) and len(value) == 3 and all(isinstance(item, int | float) for item in value)):
         raise ValueError(f"{_FILE}: {key}: {value!r} is not three numbers")
     return float(value[0]), float(value[1]), float(value[2])

@@ -166,9 +166,9 @@ def _nodes(tree: ast.Module) -> Iterator[ast.AST]:
     """The nodes inside functions, defaults and declarations left out; all, where there is no function."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     bodies = [statement for function in functions for statement in function.body] or tree.body
-    seen: set[int] = set()
+    seen_ids: set[int] = set()
     for statement in bodies:
         for node in ast.walk(statement):
-            if id(node) not in seen and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                seen.add(id(node))
+            if id(node) not in seen_ids and not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                seen_ids.add(id(node))
                 yield node

@@ -101,13 +101,13 @@ def unequal_places(outputs: Sequence[str], *, seed: int = 0) -> tuple[int, int] 
 
 def _parts(reply: str) -> tuple[str, str, str] | None:
     """Thinking, response, and what follows the code; None for a malformed reply."""
-    thinking, tag, rest = reply.partition("</think>")
-    response = rest.strip()
+    thinking, tag, after_thinking = reply.partition("</think>")
+    response = after_thinking.strip()
     _, fence, behind = response.partition(_FENCE)
     code, end, explanation = behind.partition("\n```")
     well_formed = (
         tag
-        and "</think>" not in rest
+        and "</think>" not in after_thinking
         and fence
         and _FENCE not in behind
         and end

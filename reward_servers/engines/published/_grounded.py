@@ -34,11 +34,11 @@ def answer_bleu(reply: str, reference: str, *, best: float = 0.1) -> float:
 
 def reasoning_tags(reply: str, *, best: float = 0.5) -> float:
     """A fifth of ``best`` for each of the think and rethink tags in order, and for thinking of at least two words."""
-    rest, count = reply, 0
+    remaining, count = reply, 0
     for tag in _TAGS:
-        if tag in rest:
+        if tag in remaining:
             count += 1
-            rest = rest.rpartition(tag)[2]
+            remaining = remaining.rpartition(tag)[2]
     if count == len(_TAGS):
         thought = reply.rpartition("<think>")[2].partition("</think>")[0].strip()
         count += len(thought) > 1 and bool(re.search(r"\s", _OTHER.sub(" ", thought)))
@@ -99,5 +99,5 @@ def _repeated(items: Sequence[object], ngram: int, places: int) -> float:
     """Share of the first ``places`` n-grams that are followed by their like."""
     if places < 1:
         return 0.0
-    same = sum(items[i : i + ngram] == items[i + ngram : i + 2 * ngram] for i in range(places))
-    return same / places
+    repeats = sum(items[i : i + ngram] == items[i + ngram : i + 2 * ngram] for i in range(places))
+    return repeats / places

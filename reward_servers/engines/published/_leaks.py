@@ -18,7 +18,7 @@ def leaks_answer(hint: str, answer: str) -> bool:
         return False
     if f"\\boxed{{{gold}}}" in hint:
         return True
-    text, wanted = hint.lower(), gold.lower()
+    text, right = hint.lower(), gold.lower()
     if len(gold) > 2:
-        return wanted in text
-    return any(f"{cue} {wanted}" in text for cue in _CUES)
+        return right in text
+    return any(f"{cue} {right}" in text for cue in _CUES)

@@ -58,18 +58,21 @@ def connected_rubrics(
     if not rubrics or len(supported) != len(rubrics):
         raise ValueError(f"{len(supported)} judgements for {len(rubrics)} rubrics; give one for each of at least one")
     slots = [slots_of(rubric) for rubric in rubrics]
-    identified = [all(entities.get(slot) is not None for slot in named) for named in slots]
-    held = [known and bool(judged) for known, judged in zip(identified, supported, strict=True)]
+    identified = [all(entities.get(slot) is not None for slot in rubric_slots) for rubric_slots in slots]
+    holds_by_rubric = [is_known and bool(judged) for is_known, judged in zip(identified, supported, strict=True)]
     if connected:
-        seen = {root}
-        waiting = [number for number, holds in enumerate(held) if holds]
+        reached_slots = {root}
+        waiting = [number for number, holds in enumerate(holds_by_rubric) if holds]
         grown = True
         while grown:
-            found = [number for number in waiting if seen.intersection(slots[number])]
-            waiting = [number for number in waiting if number not in found]
-            seen.update(slot for number in found for slot in slots[number])
-            grown = bool(found)
-        reached = [holds and bool(seen.intersection(named)) for holds, named in zip(held, slots, strict=True)]
+            grown_numbers = [number for number in waiting if reached_slots.intersection(slots[number])]
+            waiting = [number for number in waiting if number not in grown_numbers]
+            reached_slots.update(slot for number in grown_numbers for slot in slots[number])
+            grown = bool(grown_numbers)
+        reached = [
+            holds and bool(reached_slots.intersection(rubric_slots))
+            for holds, rubric_slots in zip(holds_by_rubric, slots, strict=True)
+        ]
     else:
-        reached = held
-    return RubricScore(sum(reached) / len(rubrics), tuple(identified), tuple(held), tuple(reached))
+        reached = holds_by_rubric
+    return RubricScore(sum(reached) / len(rubrics), tuple(identified), tuple(holds_by_rubric), tuple(reached))

@@ -29,13 +29,13 @@ class Comparison(NamedTuple):
 
 def win_rates(comparisons: Iterable[Comparison], members: int) -> list[float | None]:
     """The share of its comparisons that each member won; None for one that took part in none."""
-    won, met = [0.0] * members, [0] * members
+    won, played = [0.0] * members, [0] * members
     for comparison in comparisons:
         won[comparison.first] += comparison.won
         won[comparison.second] += comparison.lost
-        met[comparison.first] += 1
-        met[comparison.second] += 1
-    return [share / count if count else None for share, count in zip(won, met, strict=True)]
+        played[comparison.first] += 1
+        played[comparison.second] += 1
+    return [share / count if count else None for share, count in zip(won, played, strict=True)]
 
 
 def bradley_terry(comparisons: Sequence[Comparison], members: int, *, prior: float = 0.1) -> list[float]:
@@ -57,19 +57,22 @@ def bradley_terry(comparisons: Sequence[Comparison], members: int, *, prior: flo
     """
     if not prior > 0:
         raise ValueError(f"prior: {prior} must be positive, or who won everything has no finite strength")
-    won, met = [prior / 2] * members, [[0.0] * members for _ in range(members)]
+    won, met_counts = [prior / 2] * members, [[0.0] * members for _ in range(members)]
     for comparison in comparisons:
         won[comparison.first] += comparison.won
         won[comparison.second] += comparison.lost
-        met[comparison.first][comparison.second] += 1
-        met[comparison.second][comparison.first] += 1
+        met_counts[comparison.first][comparison.second] += 1
+        met_counts[comparison.second][comparison.first] += 1
     strength = [1.0] * members
     for _ in range(_ROUNDS):
         updated = [
             won[place]
             / (
                 prior / (strength[place] + 1.0)
-                + sum(count / (strength[place] + other) for count, other in zip(met[place], strength, strict=True))
+                + sum(
+                    count / (strength[place] + rival_strength)
+                    for count, rival_strength in zip(met_counts[place], strength, strict=True)
+                )
             )
             for place in range(members)
         ]
@@ -87,7 +90,9 @@ def chances_to_win(strengths: Sequence[float]) -> list[float]:
     if len(strengths) < 2:
         return [0.5] * len(strengths)
     return [
-        sum(1 / (1 + math.exp(other - own)) for rival, other in enumerate(strengths) if rival != place)
+        sum(
+            1 / (1 + math.exp(rival_strength - own)) for rival, rival_strength in enumerate(strengths) if rival != place
+        )
         / (len(strengths) - 1)
         for place, own in enumerate(strengths)
     ]
@@ -102,7 +107,7 @@ def quadratic_kappa(first: Sequence[int], second: Sequence[int]) -> float | None
     Source: Cohen, Weighted kappa (Psychological Bulletin 70, 1968).
     """
     count = len(first)
-    met = sum((a - other) ** 2 for a, other in zip(first, second, strict=True)) / count if count else 0.0
+    observed = sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) / count if count else 0.0
     shares = [Counter(ratings) for ratings in (first, second)]
     chance = sum((i - j) ** 2 * a * b for i, a in shares[0].items() for j, b in shares[1].items())
-    return 1.0 - met / (chance / count**2) if chance else None
+    return 1.0 - observed / (chance / count**2) if chance else None

@@ -71,7 +71,7 @@ def windows(names: Sequence[str], seed: int, size: int) -> list[tuple[int, ...]]
 
 
 def swiss_round(
-    names: Sequence[str], seed: int, points: Sequence[float], met: Collection[frozenset[int]]
+    names: Sequence[str], seed: int, points: Sequence[float], played: Collection[frozenset[int]]
 ) -> list[Pair]:
     """The pairs of one round: members of about equal points that have not met.
 
@@ -79,7 +79,7 @@ def swiss_round(
         names: The members' names.
         seed: Decides among those of equal points.
         points: What each member has won so far.
-        met: Pairs of places that have met.
+        played: Pairs of places that have met.
 
     Returns:
         Pairs of places, each member in one at most. Of an odd number one rests, and so do those who have met all who
@@ -90,35 +90,35 @@ def swiss_round(
     # Of an odd number one rests: who has met most others, and of those the one of fewest points.
     resting = [-1]
     if len(waiting) % 2:
-        resting = sorted(waiting, key=lambda place: (-sum(place in pair for pair in met), -waiting.index(place)))
-    for rest in resting:
-        pairs = _paired([place for place in waiting if place != rest], met, iter(range(_TRIES)))
+        resting = sorted(waiting, key=lambda place: (-sum(place in pair for pair in played), -waiting.index(place)))
+    for bye in resting:
+        pairs = _paired([place for place in waiting if place != bye], played, iter(range(_TRIES)))
         if pairs is not None:
             return pairs
-    return _some_paired(waiting, met)
+    return _some_paired(waiting, played)
 
 
-def _some_paired(waiting: list[int], met: Collection[frozenset[int]]) -> list[Pair]:
+def _some_paired(waiting: list[int], played: Collection[frozenset[int]]) -> list[Pair]:
     """Pairs of those who can be paired, from the first one on."""
     pairs = []
     while waiting:
         first = waiting.pop(0)
-        second = next((place for place in waiting if frozenset((first, place)) not in met), None)
+        second = next((place for place in waiting if frozenset((first, place)) not in played), None)
         if second is not None:
             waiting.remove(second)
             pairs.append((first, second))
     return pairs
 
 
-def _paired(waiting: Sequence[int], met: Collection[frozenset[int]], tries: Iterator[int]) -> list[Pair] | None:
+def _paired(waiting: Sequence[int], played: Collection[frozenset[int]], tries: Iterator[int]) -> list[Pair] | None:
     """Pairs of all, the first with the next one that it has not met and that leaves the others a way to be paired."""
     if not waiting:
         return []
     first, *opponents = waiting
     for second in opponents:
-        if frozenset((first, second)) in met or next(tries, None) is None:
+        if frozenset((first, second)) in played or next(tries, None) is None:
             continue
-        rest = _paired([place for place in opponents if place != second], met, tries)
-        if rest is not None:
-            return [(first, second), *rest]
+        further_pairs = _paired([place for place in opponents if place != second], played, tries)
+        if further_pairs is not None:
+            return [(first, second), *further_pairs]
     return None

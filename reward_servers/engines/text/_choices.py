@@ -164,30 +164,32 @@ class _Reader:
         text = _plain(statement)
         while (lead := _LEAD.match(text)) is not None:
             text = text[lead.end() :]
-        whole = self._by_key.get(self._key(text))
-        if whole is not None:
-            return {whole}
-        several = self._several(text)
-        if several:
-            return several
+        label = self._by_key.get(self._key(text))
+        if label is not None:
+            return {label}
+        labels = self._several(text)
+        if labels:
+            return labels
         match = _ONE.match(text)
         if match is None or match[1].upper() not in self._labels:
             return self._named_after(text) or self._quoted(text)
-        rest = text[match.end() :].strip()
-        corrected = _CORRECTED.search(rest)
+        following = text[match.end() :].strip()
+        corrected = _CORRECTED.search(following)
         if corrected is not None and corrected["label"] in self._labels:
             return {corrected["label"]}
-        if (_OPERATOR.match(rest) and not match["close"]) or (match["close"] in _DASHES and _LINKED.match(rest)):
+        if (_OPERATOR.match(following) and not match["close"]) or (
+            match["close"] in _DASHES and _LINKED.match(following)
+        ):
             return set()
         if _ROMAN.match(text):
             return set()  # "I, II" are statements
-        quoted = self._quoted(rest)
+        quoted = self._quoted(following)
         others_beside = set() if quoted else self._beside(match, text)
         if others_beside:
             return {match[1].upper()} | others_beside
         # "A" and "I" are words too: as a choice they need a mark, an end or a word that goes on from a choice.
         word = match[1] in "AI" or match[1].islower()
-        if match["close"] or quoted or not rest or not word or _GOES_ON.match(rest):
+        if match["close"] or quoted or not following or not word or _GOES_ON.match(following):
             return {match[1].upper()} | quoted
         return set()
 
@@ -200,9 +202,9 @@ class _Reader:
         bare = _BARE.fullmatch(text)
         if bare is not None and bare[1].upper() in self._labels:
             return {bare[1].upper()}
-        several = self._several(text)
-        if several and _SEVERAL.fullmatch(text):
-            return several
+        labels = self._several(text)
+        if labels and _SEVERAL.fullmatch(text):
+            return labels
         full = _BARE_WITH_TEXT.match(text)
         if full is not None and full[1].upper() in self._labels:
             return self._with_text(full[1].upper(), full[2])
@@ -229,11 +231,11 @@ class _Reader:
 
     def _beside(self, match: re.Match[str], text: str) -> set[str]:
         """The letters offered beside the first one: in the labels of several parts, or behind "or"."""
-        rest = text[match.end() :]
-        labels = [] if (too := _OFFERED_TOO.match(rest)) is None else [too["label"]]
-        if not _GOES_ON.match(rest.lstrip()):
-            for label in _label_like(match).finditer(rest):
-                if _EXPLAINED.search(rest, 0, label.start("label")) is None:
+        following = text[match.end() :]
+        labels = [] if (too := _OFFERED_TOO.match(following)) is None else [too["label"]]
+        if not _GOES_ON.match(following.lstrip()):
+            for label in _label_like(match).finditer(following):
+                if _EXPLAINED.search(following, 0, label.start("label")) is None:
                     labels.append(label["label"])
         same_case = str.isupper if match[1].isupper() else str.islower
         return {letter.upper() for letter in labels if same_case(letter)} & self._labels - {match[1].upper()}
@@ -269,13 +271,13 @@ def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
     matches = [*_STATEMENT.finditer(text), *_CALLED_RIGHT.finditer(emphasised)]
     for match in sorted(matches, key=lambda m: m.end())[: -_MOST - 1 : -1]:
         if match.re is _CALLED_RIGHT:
-            quote, named = match[0], set() if _doubted(match) else reader.statement(match["choice"])
+            quote, labels = match[0], set() if _doubted(match) else reader.statement(match["choice"])
         elif is_supposed(text, match.start()):
             continue
         else:
-            quote, named = _read(match, text, reader)
-        if named:
-            return match.end(), quote.strip(), named
+            quote, labels = _read(match, text, reader)
+        if labels:
+            return match.end(), quote.strip(), labels
     return 0, "", set()
 
 
@@ -344,9 +346,9 @@ def stated_choice(text: str, options: Mapping[str, str]) -> Choice:
     end, quote, labels = _last_statement(text, reader)
     line = last_line(text)
     if line and text.rstrip().rfind(line) >= end:
-        statement_line, named = _last_lines(text, reader)
-        if named:
-            quote, labels = statement_line, named
+        statement_line, line_labels = _last_lines(text, reader)
+        if line_labels:
+            quote, labels = statement_line, line_labels
     if not labels:
         return Choice(None, "missing")
     if len(labels) > 1:

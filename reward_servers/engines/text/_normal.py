@@ -13,9 +13,9 @@ class _Punctuation(dict[int, int | None]):
     """A translation table that drops punctuation and symbols of every script, filled as characters are met."""
 
     def __missing__(self, code: int) -> int | None:
-        kept = None if unicodedata.category(chr(code))[0] == "P" else code
-        self[code] = kept
-        return kept
+        replacement = None if unicodedata.category(chr(code))[0] == "P" else code
+        self[code] = replacement
+        return replacement
 
 
 _PUNCTUATION = _Punctuation()

@@ -105,8 +105,11 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     for mark, _ in literal:
         rests.setdefault(mark[0], []).append(re.escape(mark[1:]))
     begins = [
-        ("" if first.lower() != first.upper() else first, re.compile(f"{re.escape(first)}(?:{'|'.join(rest)})", re.I))
-        for first, rest in rests.items()
+        (
+            "" if first.lower() != first.upper() else first,
+            re.compile(f"{re.escape(first)}(?:{'|'.join(endings)})", re.I),
+        )
+        for first, endings in rests.items()
     ]
     return _Scanner(pattern, tuple(begins))
 

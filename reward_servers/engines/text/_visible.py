@@ -208,9 +208,9 @@ class _Reader:
     def result(self) -> Visible:
         """What is visible when all marks are taken."""
         is_open = bool(self._spans)
-        rest = self._spans[0].start if is_open else self._comment
-        if rest >= 0:
-            self._hidden.append((rest, len(self._text)))
+        hidden_from = self._spans[0].start if is_open else self._comment
+        if hidden_from >= 0:
+            self._hidden.append((hidden_from, len(self._text)))
         pieces = tuple(self._pieces())
         return _joined(self._text, pieces, is_open, self._closed, self._begins)
 

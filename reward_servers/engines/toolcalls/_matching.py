@@ -25,34 +25,34 @@ class Rules:
     possible: bool = False
 
 
-def same_value(given: Any, right: Any, rules: Rules) -> bool:
+def same_value(value: Any, right: Any, rules: Rules) -> bool:
     """Whether a value is the right one: types count, but a whole number may stand for a fraction."""
-    if isinstance(right, bool) or isinstance(given, bool):
-        return isinstance(right, bool) and isinstance(given, bool) and given is right
+    if isinstance(right, bool) or isinstance(value, bool):
+        return isinstance(right, bool) and isinstance(value, bool) and value is right
     if isinstance(right, str):
-        return isinstance(given, str) and _text(given, rules) == _text(right, rules)
+        return isinstance(value, str) and _text(value, rules) == _text(right, rules)
     if isinstance(right, float):
-        return isinstance(given, int | float) and float(given) == right
+        return isinstance(value, int | float) and float(value) == right
     if isinstance(right, list | tuple):
         return (
-            isinstance(given, list | tuple)
-            and len(given) == len(right)
-            and all(same_value(item, other, rules) for item, other in zip(given, right, strict=True))
+            isinstance(value, list | tuple)
+            and len(value) == len(right)
+            and all(same_value(item, right_item, rules) for item, right_item in zip(value, right, strict=True))
         )
     if isinstance(right, dict):
         return (
-            isinstance(given, dict)
-            and given.keys() == right.keys()
-            and all(same_value(given[key], right[key], rules) for key in right)
+            isinstance(value, dict)
+            and value.keys() == right.keys()
+            and all(same_value(value[key], right[key], rules) for key in right)
         )
-    return type(given) is type(right) and bool(given == right)
+    return type(value) is type(right) and bool(value == right)
 
 
-def same_arguments(given: Mapping[str, Any], right: Mapping[str, Any], rules: Rules) -> dict[str, bool]:
+def same_arguments(arguments: Mapping[str, Any], right: Mapping[str, Any], rules: Rules) -> dict[str, bool]:
     """For each argument of either side whether it is right."""
-    checks = {name: False for name in given if name not in right}
+    checks = {name: False for name in arguments if name not in right}
     for name, expected in right.items():
-        value = given.get(name, _MISSING)
+        value = arguments.get(name, _MISSING)
         choices = expected if rules.possible else [expected]
         if value is _MISSING:
             checks[name] = rules.possible and "" in choices
@@ -67,32 +67,34 @@ def _is_choice(value: Any, choice: Any, rules: Rules) -> bool:
         return isinstance(value, dict) and all(same_arguments(value, choice, rules).values())
     if rules.possible and isinstance(choice, list) and any(isinstance(part, dict) for part in choice):
         fits = isinstance(value, list) and len(value) == len(choice)
-        return fits and all(_is_choice(item, other, rules) for item, other in zip(value, choice, strict=True))
+        return fits and all(
+            _is_choice(item, item_choices, rules) for item, item_choices in zip(value, choice, strict=True)
+        )
     return same_value(value, choice, rules)
 
 
-def assign(given: int, right: int, fits: Callable[[int, int], bool]) -> dict[int, int]:
+def assign(count: int, right: int, fits: Callable[[int, int], bool]) -> dict[int, int]:
     """Give as many expected items as can be a given one each: their places, by the place of the given one.
 
     Args:
-        given: Number of given items.
+        count: Number of given items.
         right: Number of expected ones.
         fits: Whether a given item is what is expected.
     """
-    taken: dict[int, int] = {}
+    owner: dict[int, int] = {}
 
     def place(expected: int, tried: set[int]) -> bool:
-        for position in range(given):
+        for position in range(count):
             if position not in tried and fits(position, expected):
                 tried.add(position)
-                if position not in taken or place(taken[position], tried):
-                    taken[position] = expected
+                if position not in owner or place(owner[position], tried):
+                    owner[position] = expected
                     return True
         return False
 
     for expected in range(right):
         place(expected, set())
-    return taken
+    return owner
 
 
 def _text(value: str, rules: Rules) -> str:

@@ -39,8 +39,8 @@ def read_calls(text: str) -> list[Call]:
         MalformedCallError: A tag holds something else, or an object of a whole JSON text is no call.
     """
     if is_harmony(text):
-        sent = [message for message in harmony_messages(text) if message.role == "assistant" and message.recipient]
-        return [Call(part.recipient.removeprefix("functions."), read_object(part.content)) for part in sent]
+        messages = [message for message in harmony_messages(text) if message.role == "assistant" and message.recipient]
+        return [Call(part.recipient.removeprefix("functions."), read_object(part.content)) for part in messages]
     if "<tool_call>" in text:
         return [call for body in _TAGGED.findall(text) for call in _from_json(body)]
     bare = text.strip()
