@@ -13,35 +13,35 @@ _SETTLED = frozenset({"negated", "struck out", "corrected", "truncated"})
 
 
 def stated(
-    response: str, gold: CompiledGold, found: Extraction, marks: Marks = ()
+    response: str, gold: CompiledGold, extraction: Extraction, marks: Marks = ()
 ) -> tuple[Extraction, Decision] | None:
     """What the response chooses, where the reference is one choice of those given, is called a choice, or is a letter.
 
     Args:
         response: The whole text of the candidate.
         gold: The reference.
-        found: The answer as the rules for any kind of answer find it.
+        extraction: The answer as the rules for any kind of answer find it.
         marks: Pairs of marks around reasoning, in addition to those that are known.
 
     Returns:
         The statement and the decision about it; None where no choice is asked for, none is stated, or a later box
         states something else: the answer that was found is then compared as it is.
     """
-    if gold.policy.extraction != DEFAULT.extraction or found.rule in _SETTLED:
+    if gold.policy.extraction != DEFAULT.extraction or extraction.rule in _SETTLED:
         return None
     if not gold.chooses and not all(part.letters is not None and len(part.letters) == 1 for part in gold.parts):
         return None
     options = {letter.upper(): text for letter, text in gold.spec.options} or dict.fromkeys(ascii_uppercase, "")
     if not options.keys() <= set(ascii_uppercase):
         return None
-    shown = visible(response, marks)
-    choice = stated_choice(shown.text, options)
+    visible_text = visible(response, marks)
+    choice = stated_choice(visible_text.text, options)
     if choice.status == "missing":
         return None
-    start = shown.text.rfind(choice.quote)
+    start = visible_text.text.rfind(choice.quote)
     end = start + len(choice.quote) if start >= 0 else -1
-    start, end = shown.origin(start, end)
-    if found.text is not None and "box" in found.rule and found.start >= end >= 0:
+    start, end = visible_text.origin(start, end)
+    if extraction.text is not None and "box" in extraction.rule and extraction.start >= end >= 0:
         return None
     place = Extraction(choice.label or choice.quote, start, end, "stated choice")
     if choice.label is None:

@@ -125,8 +125,8 @@ def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
         spec_answers = spec.answers
     parts = [_compile_one(answer, spec, policy) for answer in spec_answers]
     form = " | ".join(normal_form(p.node) for p in parts)
-    known = bool(spec.options) or spec.hint == "choice"
-    chooses = known and all(part.letters is not None and len(part.letters) == 1 for part in parts)
+    has_options = bool(spec.options) or spec.hint == "choice"
+    chooses = has_options and all(part.letters is not None and len(part.letters) == 1 for part in parts)
     return CompiledGold(spec, policy, parts, form, " | ".join(spec.answers), chooses)
 
 
@@ -191,8 +191,8 @@ def _letters(text: str, spec: Gold, policy: Policy) -> frozenset[str] | None:
     if not spec.options:
         return choices.gold_letters(text, choice=spec.hint == "choice")
     letters = choices.gold_letters(text, choice=True)
-    known = {letter.upper() for letter, _ in spec.options}
-    if letters is not None and letters <= known:
+    option_names = {letter.upper() for letter, _ in spec.options}
+    if letters is not None and letters <= option_names:
         return letters
     letters = choices.option_letters(text, spec.options, Comparison(policy).context)
     if letters is None:

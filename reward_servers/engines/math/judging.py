@@ -82,9 +82,9 @@ def judge(
             VERSION,
         )
     if compiled.chooses or extraction.rule == "none":
-        stated = choosing.stated(response, compiled, extraction, marks)
-        if stated is not None:
-            return _judgement(*stated, compiled, policy)
+        choice = choosing.stated(response, compiled, extraction, marks)
+        if choice is not None:
+            return _judgement(*choice, compiled, policy)
     if extraction.text is None:
         outcome = Outcome.INCORRECT if extraction.rule in ("negated", "struck out") else Outcome.NO_ANSWER
         reason = _MISSING.get(extraction.rule, extraction.rule)
@@ -132,16 +132,23 @@ def _beside(decision: Decision, rival: str, gold: CompiledGold, symbolic: Symbol
 
     A box that holds no letter is no choice; where a choice is asked for, the stated letter is the answer.
     """
-    asked = any(part.letters for part in gold.parts)
-    if not asked and choices.answer_letters(rival) is not None:
+    asks_letters = any(part.letters for part in gold.parts)
+    if not asks_letters and choices.answer_letters(rival) is not None:
         return decision  # the letter of an option, where its value is asked for
-    other = decide(rival, gold, symbolic)
-    if other.rule == "unparsed" or not other.outcome.is_verdict:
+    rival_decision = decide(rival, gold, symbolic)
+    if rival_decision.rule == "unparsed" or not rival_decision.outcome.is_verdict:
         return decision
-    if decision.outcome is Outcome.CORRECT and other.outcome is Outcome.INCORRECT:
-        return Decision(Outcome.INCORRECT, "contradicted", f"another answer is stated later: {other.reason}", None)
-    if asked and decision.outcome is Outcome.INCORRECT and decision.rule != "choice" and other.rule == "choice":
-        return other
+    if decision.outcome is Outcome.CORRECT and rival_decision.outcome is Outcome.INCORRECT:
+        return Decision(
+            Outcome.INCORRECT, "contradicted", f"another answer is stated later: {rival_decision.reason}", None
+        )
+    if (
+        asks_letters
+        and decision.outcome is Outcome.INCORRECT
+        and decision.rule != "choice"
+        and rival_decision.rule == "choice"
+    ):
+        return rival_decision
     return decision
 
 
@@ -159,9 +166,9 @@ _FAULTS = frozenset(outcome for outcome in Outcome if not outcome.is_verdict)
 
 def decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None = None) -> Decision:
     """Compare one extracted answer with a gold; repeated answers are remembered."""
-    known = gold.decided.get(answer)
-    if known is not None:
-        return known
+    decided = gold.decided.get(answer)
+    if decided is not None:
+        return decided
     if len(answer) > gold.policy.limits.answer_chars:
         return Decision(Outcome.LIMIT, "answer_chars", f"an answer of {len(answer)} characters", None)
     decision = _decide(answer, gold, symbolic)
@@ -224,17 +231,17 @@ def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> D
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
     if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):
         return Decision(Outcome.CORRECT, "text list", "the same words in another order", ", ".join(words))
-    if isinstance(part.node, Text) and (asked := polarity(part.source)) is not None:
+    if isinstance(part.node, Text) and (asked_truth := polarity(part.source)) is not None:
         truth = polarity(answer)
         if truth is not None:
-            return Decision(Outcome.CORRECT if truth is asked else Outcome.INCORRECT, "yes or no", "", str(truth))
+            return Decision(Outcome.CORRECT if truth is asked_truth else Outcome.INCORRECT, "yes or no", "", str(truth))
     try:
         node = read(answer, policy.limits)
     except LimitExceededError as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, None)
     except AnswerSyntaxError as exc:
-        same = answer.strip() == part.source.strip()
-        if same:
+        is_same = answer.strip() == part.source.strip()
+        if is_same:
             return Decision(Outcome.CORRECT, "verbatim", "the gold's own characters", None)
         outcome = Outcome.INCORRECT
         return Decision(outcome, "unparsed", f"the answer does not parse: {exc}", None)

@@ -335,9 +335,9 @@ def heads_in(node: Node) -> set[Head]:
     return {part.head for part in walk(node) if isinstance(part, Call)}
 
 
-def has_head(node: Node, wanted: frozenset[Head]) -> bool:
+def has_head(node: Node, heads: frozenset[Head]) -> bool:
     """Whether any `Call` of the tree has one of these heads."""
-    return not wanted.isdisjoint(heads_in(node))
+    return not heads.isdisjoint(heads_in(node))
 
 
 def has_const(node: Node, name: str) -> bool:

@@ -58,8 +58,8 @@ def gold_letters(text: str, *, choice: bool = False) -> frozenset[str] | None:
 
 def option_letters(text: str, options: tuple[tuple[str, str], ...], context: Context) -> frozenset[str] | None:
     """The letter of the only option whose text a gold gives, None where it gives none or several."""
-    named = _named(text, dict(options), context)
-    return None if named is None else frozenset(named.upper())
+    letter = _named(text, dict(options), context)
+    return None if letter is None else frozenset(letter.upper())
 
 
 def answer_letters(text: str) -> frozenset[str] | None:
@@ -103,10 +103,10 @@ def decide(
     if letters is not None and len(named_choices(plain(answer), texts or _UNKNOWN)) > 1:
         return Decision(Outcome.INCORRECT, "choice", "more than one choice is stated", None)
     if texts and letters is not None:
-        named = _named(answer, texts, context)
-        if named is not None:
-            outcome = Outcome.CORRECT if {named} == set(letters) else Outcome.INCORRECT
-            return Decision(outcome, "option text", f"the text of option {named}", named)
+        letter = _named(answer, texts, context)
+        if letter is not None:
+            outcome = Outcome.CORRECT if {letter} == set(letters) else Outcome.INCORRECT
+            return Decision(outcome, "option text", f"the text of option {letter}", letter)
         return Decision(Outcome.INCORRECT, "choice", "neither a letter nor the text of an option", None)
     return None
 

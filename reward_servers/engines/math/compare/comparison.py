@@ -179,11 +179,11 @@ class Comparison:
         for side in (gold, answer):
             self._bounded(side)
         pool = self.symbolic or default_pool()
-        same = pool.same(gold, answer)
+        is_same = pool.same(gold, answer)
         return Answer(
-            bool(same),
-            "symbolic" if same is not None else "not shown equal",
-            "" if same is not None else "by the symbolic stage",
+            bool(is_same),
+            "symbolic" if is_same is not None else "not shown equal",
+            "" if is_same is not None else "by the symbolic stage",
         )
 
     def _bounded(self, node: Node) -> None:
@@ -325,5 +325,5 @@ def _integration_constant(node: Node) -> str | None:
 
 
 def _without(node: Node, name: str) -> Node:
-    rest = tuple(t for t in _terms(node) if t != Sym(name))
-    return rest[0] if len(rest) == 1 else Call(Head.ADD, rest)
+    terms = tuple(t for t in _terms(node) if t != Sym(name))
+    return terms[0] if len(terms) == 1 else Call(Head.ADD, terms)

@@ -44,11 +44,11 @@ def same_sets(context: Context, gold: Node, answer: Node) -> Answer:
     gold_reader, answer_reader = Reader(context.limits), Reader(context.limits)
     try:
         a, b = gold_reader.read(gold), answer_reader.read(answer)
-        named = {n for n in gold_reader.names if isinstance(n, Sym) and n.name != "□"}
-        other = {n for n in answer_reader.names if isinstance(n, Sym) and n.name != "□"}
-        if len(named) > 1 or len(other) > 1:
+        gold_names = {n for n in gold_reader.names if isinstance(n, Sym) and n.name != "□"}
+        answer_names = {n for n in answer_reader.names if isinstance(n, Sym) and n.name != "□"}
+        if len(gold_names) > 1 or len(answer_names) > 1:
             return Answer(False, "variable", "several variables are constrained")
-        if named and other and named != other:
+        if gold_names and answer_names and gold_names != answer_names:
             return Answer(False, "variable", "another variable is constrained")
         return Answer(gold_reader.equal(a, b, lambda x, y: context.equal(x, y).same is True), "real set")
     except NotRealError:
@@ -127,14 +127,14 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     if answer.kind in _UNORDERED:
         if context.policy.ordered_lists and Kind.SET not in (gold.kind, answer.kind):
             return all_same(context, gold.items, answer.items, "list in order")
-        named = _by_name(context, gold, answer)
+        by_name = _by_name(context, gold, answer)
         if answer.kind == Kind.SET and _named(gold) and len(_bases(gold)) > 1:
             return Answer(False, "kind", "a set does not say which value is whose")
         bare = gold.kind != Kind.SET and not any(isinstance(i, Rel) for i in gold.items)
-        if named is None and bare and _named(answer) and len(_bases(answer)) > 1:
+        if by_name is None and bare and _named(answer) and len(_bases(answer)) > 1:
             # x = 3, y = -1 gives a point, not two values of one unknown.
-            named = all_same(context, gold.items, _values(answer, sort=True), "values by name")
-        return named or unordered(context, gold, answer)
+            by_name = all_same(context, gold.items, _values(answer, sort=True), "values by name")
+        return by_name or unordered(context, gold, answer)
     if gold.kind == Kind.SET or (answer.kind == Kind.SQUARE and len(answer.items) == 2) or _named(gold):
         return _tuples_of(context, gold, answer)
     if _tuples_only(gold):
@@ -164,22 +164,22 @@ def _is_compound(node: Node, amount: object) -> bool:
     return len(set(units)) == len(node.items) > 1
 
 
-def _components(node: Node, other: Node) -> Node:
+def _components(node: Node, vector: Node) -> Node:
     """`2i - j` in unit vectors and the point `P(3,2)` as a tuple, where the other side is one."""
-    if not (isinstance(other, Seq) and other.kind in _TUPLES) or isinstance(node, Seq):
+    if not (isinstance(vector, Seq) and vector.kind in _TUPLES) or isinstance(node, Seq):
         return node
     if isinstance(node, Call) and node.head == Head.PERM and all(isinstance(a, Num) for a in node.args):
         return Seq(Kind.TUPLE, node.args)  # the point P(3,2)
-    axes = [Sym(f"vec_{axis}") for axis in "ijk"][: max(2, len(other.items))]
+    axes = [Sym(f"vec_{axis}") for axis in "ijk"][: max(2, len(vector.items))]
     if not symbols(node) & {axis.name for axis in axes}:
         return node
     units: list[dict[Node, Node]] = [{a: ONE if a == axis else ZERO for a in axes} for axis in axes]
     return Seq(Kind.TUPLE, tuple(substitute(node, unit) for unit in units))
 
 
-def _wraps(several: Node, single: Node) -> bool:
+def _wraps(collection: Node, single: Node) -> bool:
     """Whether a set of one tuple faces a tuple."""
-    lone = isinstance(several, Seq) and several.kind in _UNORDERED and len(several.items) == 1
+    lone = isinstance(collection, Seq) and collection.kind in _UNORDERED and len(collection.items) == 1
     return lone and isinstance(single, Seq) and single.kind in _TUPLES
 
 
@@ -207,13 +207,13 @@ def _opened(node: Node) -> Node:
 
 def _single(context: Context, gold: Node, answer: Node) -> Answer:
     """A set of one element is its element."""
-    for several, single, swap in ((gold, answer, False), (answer, gold, True)):
+    for collection, single, swap in ((gold, answer, False), (answer, gold, True)):
         if (
-            isinstance(several, Seq)
-            and several.kind in _UNORDERED
+            isinstance(collection, Seq)
+            and collection.kind in _UNORDERED
             and not (isinstance(single, Seq) and single.kind in _UNORDERED)
         ):
-            items = several.items if several.kind is Kind.LIST else _distinct(context, several.items)
+            items = collection.items if collection.kind is Kind.LIST else _distinct(context, collection.items)
             if len(items) == 1:
                 return context.equal(single, items[0]) if swap else context.equal(items[0], single)
             return Answer(False, "count", f"{len(items)} values against one")
@@ -264,9 +264,11 @@ def _by_name(context: Context, gold: Seq, answer: Seq) -> Answer | None:
         if _named(gold) and answer.kind == Kind.LIST and not any(isinstance(i, Rel | Seq) for i in answer.items):
             if len(_bases(gold)) == 1:
                 return unordered(context, Seq(Kind.LIST, _values(gold, sort=False)), answer)
-            written = all_same(context, _values(gold, sort=False), answer.items, "values as written")
+            as_written = all_same(context, _values(gold, sort=False), answer.items, "values as written")
             return (
-                written if written.same else all_same(context, _values(gold, sort=True), answer.items, "values by name")
+                as_written
+                if as_written.same
+                else all_same(context, _values(gold, sort=True), answer.items, "values by name")
             )
         return None
     gold_values = {i.terms[0]: i.terms[-1] for i in gold.items if isinstance(i, Rel)}
@@ -278,11 +280,11 @@ def _by_name(context: Context, gold: Seq, answer: Seq) -> Answer | None:
     )
 
 
-def _values_of_one(node: Seq, other: Seq) -> tuple[Node, ...]:
+def _values_of_one(node: Seq, second: Seq) -> tuple[Node, ...]:
     """The values where all elements name the same unknown (`x_1 = 1, x_2 = 2`) and the other side agrees."""
-    names, other_bases = _bases(node), _bases(other)
-    named = all(isinstance(i, Rel) and is_assignment(i) for i in node.items)
-    return _values(node, sort=False) if named and len(names) == 1 and other_bases <= names else node.items
+    names, other_bases = _bases(node), _bases(second)
+    all_named = all(isinstance(i, Rel) and is_assignment(i) for i in node.items)
+    return _values(node, sort=False) if all_named and len(names) == 1 and other_bases <= names else node.items
 
 
 def _says_it_again(node: Seq) -> bool:
@@ -297,11 +299,11 @@ def _distinct(context: Context, items: tuple[Node, ...]) -> tuple[Node, ...]:
     unique = tuple(dict.fromkeys(items))
     if len(unique) == 1 or len(unique) > 40:
         return unique
-    kept: list[Node] = []
+    distinct: list[Node] = []
     for item in unique:
-        if not any(_surely(context, item, k) for k in kept):
-            kept.append(item)
-    return tuple(kept)
+        if not any(_surely(context, item, k) for k in distinct):
+            distinct.append(item)
+    return tuple(distinct)
 
 
 def _surely(context: Context, a: Node, b: Node) -> bool:
@@ -358,21 +360,21 @@ def same_matrix(context: Context, gold: Node, answer: Node) -> Answer:
         if (len(gold.rows), len(gold.rows[0])) != (len(answer.rows), len(answer.rows[0])):
             return Answer(False, "matrix", "another shape")
         return all_same(context, _cells(gold), _cells(answer), "matrix")
-    matrix, other = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
+    matrix, other_side = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
     assert isinstance(matrix, Matrix)
     vector = len(matrix.rows) == 1 or len(matrix.rows[0]) == 1
     if vector:
-        other = _components(other, Seq(Kind.TUPLE, _cells(matrix)))
-    if vector and isinstance(other, Seq) and other.kind in _TUPLES:
-        pair = (_cells(matrix), other.items)
+        other_side = _components(other_side, Seq(Kind.TUPLE, _cells(matrix)))
+    if vector and isinstance(other_side, Seq) and other_side.kind in _TUPLES:
+        pair = (_cells(matrix), other_side.items)
         return all_same(context, *(pair if matrix is gold else pair[::-1]), "vector")
-    if isinstance(other, Seq) and all(isinstance(i, Seq) and i.kind == Kind.SQUARE for i in other.items):
-        rows = tuple(i.items for i in other.items if isinstance(i, Seq))
+    if isinstance(other_side, Seq) and all(isinstance(i, Seq) and i.kind == Kind.SQUARE for i in other_side.items):
+        rows = tuple(i.items for i in other_side.items if isinstance(i, Seq))
         if len({len(r) for r in rows}) == 1:
             return same_matrix(context, *((matrix, Matrix(rows)) if matrix is gold else (Matrix(rows), matrix)))
-    if _cells(matrix)[1:] == () and not isinstance(other, Seq):
+    if _cells(matrix)[1:] == () and not isinstance(other_side, Seq):
         return context.equal(
-            gold if other is gold else _cells(matrix)[0], answer if other is answer else _cells(matrix)[0]
+            gold if other_side is gold else _cells(matrix)[0], answer if other_side is answer else _cells(matrix)[0]
         )
     return Answer(False, "kind", "a matrix against something else")
 

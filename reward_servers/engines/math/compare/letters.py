@@ -18,9 +18,9 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     gold_run, answer_run = _run(gold), _run(answer)
     if gold_run is not None and answer_run is not None:
         return Answer(gold_run == answer_run, "letters", f"{gold_run} vs {answer_run}")
-    run, other = (gold_run, answer) if gold_run is not None else (answer_run, gold)
-    if run is not None and isinstance(other, Num) and (value := roman(run)) is not None:
-        return Answer(value == other.value, "Roman numeral", f"{run} is {value}")
+    run, number = (gold_run, answer) if gold_run is not None else (answer_run, gold)
+    if run is not None and isinstance(number, Num) and (value := roman(run)) is not None:
+        return Answer(value == number.value, "Roman numeral", f"{run} is {value}")
     return context.equal(spelled_out(gold), spelled_out(answer))
 
 

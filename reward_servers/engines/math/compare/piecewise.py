@@ -57,26 +57,26 @@ def _spelled_out(pieces: list[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
 
 def same_as_expression(context: Context, gold: Node, answer: Node) -> Answer:
     """Pieces on one side, one expression of the same variable on the other: compared at points of every piece."""
-    pieces, other = (gold, answer) if isinstance(gold, Call) and gold.head is Head.CASES else (answer, gold)
+    pieces, expression = (gold, answer) if isinstance(gold, Call) and gold.head is Head.CASES else (answer, gold)
     assert isinstance(pieces, Call)
-    names = symbols(pieces) | symbols(other)
-    if len(names) != 1 or isinstance(other, Rel):
+    names = symbols(pieces) | symbols(expression)
+    if len(names) != 1 or isinstance(expression, Rel):
         return Answer(False, "kind", "pieces against something else")
-    agreed, met = 0, set[int]()
-    for point in islice(step_points(tuple(names), constants_of(pieces, other)), _POINTS):
+    agreed, pieces_met = 0, set[int]()
+    for point in islice(step_points(tuple(names), constants_of(pieces, expression)), _POINTS):
         table: dict[Node, Node] = {Sym(name): Num(value) for name, value in point.items()}
         number = _piece_at(pieces, table, context.limits)
         if number is None:
             continue
         try:
-            same = context.scalar(substitute(pieces.args[2 * number], table), substitute(other, table)).same
+            is_same = context.scalar(substitute(pieces.args[2 * number], table), substitute(expression, table)).same
         except (UndefinedValueError, LimitExceededError):
             continue
-        if same is False:
+        if is_same is False:
             return Answer(False, "pieces", f"different at {', '.join(f'{n} = {v}' for n, v in point.items())}")
-        agreed += same is True
-        met.add(number)
-    complete = len(met) == len(pieces.args) // 2 and agreed >= _WANTED
+        agreed += is_same is True
+        pieces_met.add(number)
+    complete = len(pieces_met) == len(pieces.args) // 2 and agreed >= _WANTED
     return Answer(complete, "pieces at points", f"equal at {agreed} points" if complete else "not shown equal")
 
 

@@ -226,8 +226,8 @@ def _clocks(gold: Node, answer: Node) -> Answer:
     if halves and other_halves:
         return Answer(a == b, "time of day")
     # Without a.m. or p.m. on one side the hand positions must agree.
-    same = a % 720 == b % 720 if halves or other_halves else a == b
-    return Answer(same, "time of day")
+    is_same = a % 720 == b % 720 if halves or other_halves else a == b
+    return Answer(is_same, "time of day")
 
 
 def _based(gold: Node, answer: Node) -> Answer:

@@ -144,8 +144,8 @@ class Reader:
         if kind is Kind.LIST:
             # "x > 1, x < 3" holds both; "x < 1, x > 3" can only mean one of them; "x≠1, x≠2" both.
             meet = sets[0]
-            for other in sets[1:]:
-                meet = self._intersect(meet, other)
+            for next_set in sets[1:]:
+                meet = self._intersect(meet, next_set)
             if meet:
                 return meet
         return [p for s in sets for p in s]
@@ -291,10 +291,10 @@ class Reader:
                 result += self._piece(lo, lo_closed, hi, hi_closed)
         return result
 
-    def equal(self, a: Pieces, b: Pieces, same: Callable[[Node, Node], bool]) -> bool:
-        """Whether two merged lists are the same set; `same` compares two ends."""
+    def equal(self, a: Pieces, b: Pieces, is_same: Callable[[Node, Node], bool]) -> bool:
+        """Whether two merged lists are the same set; `is_same` compares two ends."""
         return len(a) == len(b) and all(
-            p.lo_closed == q.lo_closed and p.hi_closed == q.hi_closed and same(p.lo, q.lo) and same(p.hi, q.hi)
+            p.lo_closed == q.lo_closed and p.hi_closed == q.hi_closed and is_same(p.lo, q.lo) and is_same(p.hi, q.hi)
             for p, q in zip(a, b, strict=True)
         )
 

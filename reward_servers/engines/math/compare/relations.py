@@ -56,9 +56,9 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
         if value is None or is_curve(gold.terms[0]):
             return Answer(False, "equation", "the gold is an equation, the answer is not")
         return context.equal(value, answer)
-    named = (_set_named(gold, answer), _set_named(answer, gold))
-    if named != (gold, answer):
-        return context.equal(*named)
+    with_names = (_set_named(gold, answer), _set_named(answer, gold))
+    if with_names != (gold, answer):
+        return context.equal(*with_names)
     if (
         isinstance(gold, Rel)
         and isinstance(answer, Rel)
@@ -74,22 +74,24 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     )
 
 
-def _set_named(node: Node, other: Node) -> Node:
+def _set_named(node: Node, partner: Node) -> Node:
     """The set of reals that `D = ...` names; a pair is one where the other side is."""
     value = named_value(node) if isinstance(node, Rel) and _equation(node) else None
     pair = (
         isinstance(value, Seq)
         and value.kind in (Kind.TUPLE, Kind.SQUARE)
         and len(value.items) == 2
-        and is_set_like(other)
+        and is_set_like(partner)
     )
     return value if value is not None and (pair or is_set_like(value)) else node
 
 
-def _spread(node: Node, other: Node) -> Node:
+def _spread(node: Node, partner: Node) -> Node:
     """`(p, q) = (2, 3)` and `x = ±2` element by element, where the other side names its values one by one."""
     one_by_one = (
-        isinstance(other, Seq) and other.kind in (Kind.LIST, Kind.OR) and any(isinstance(i, Rel) for i in other.items)
+        isinstance(partner, Seq)
+        and partner.kind in (Kind.LIST, Kind.OR)
+        and any(isinstance(i, Rel) for i in partner.items)
     )
     if not (one_by_one and isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[1], Seq)):
         return node
@@ -161,8 +163,8 @@ def _value_of(context: Context, gold: Node, answer: Node) -> Answer:
     value = named_value(answer)
     single = isinstance(answer.terms[0], Sym) and isinstance(value, Seq)
     if isinstance(gold, Seq) and isinstance(value, Seq) and single and any(isinstance(i, Rel) for i in gold.items):
-        named = tuple(Rel(("=",), (answer.terms[0], v)) for v in value.items)
-        return context.equal(gold, Seq(Kind.LIST, named))
+        equations = tuple(Rel(("=",), (answer.terms[0], v)) for v in value.items)
+        return context.equal(gold, Seq(Kind.LIST, equations))
     if context.policy.chains and value is None and not symbols(answer.terms[-1]) and not symbols(answer.terms[0]):
         value = answer.terms[-1]
     if value is None and (value := evaluated(answer)) is not None:
@@ -200,11 +202,11 @@ def _evaluation(context: Context, gold: Node, answer: Rel, value: Node) -> Answe
 
 
 def _equations(context: Context, gold: Rel, answer: Rel) -> Answer:
-    value, other = named_value(gold), named_value(answer)
-    if value is not None and other is not None:
-        named = _same_names(context, gold, answer, value, other)
-        if named is not None:
-            return named
+    value, answer_value = named_value(gold), named_value(answer)
+    if value is not None and answer_value is not None:
+        verdict = _same_names(context, gold, answer, value, answer_value)
+        if verdict is not None:
+            return verdict
     if any(isinstance(t, Seq | Text) for t in (*gold.terms, *answer.terms)):
         return _termwise(context, gold, answer)
     if len(answer.terms) > 2 or len(gold.terms) > 2:
@@ -212,8 +214,8 @@ def _equations(context: Context, gold: Rel, answer: Rel) -> Answer:
     return _equivalent(context, _difference(gold), _difference(answer))
 
 
-def _same_names(context: Context, gold: Rel, answer: Rel, value: Node, other: Node) -> Answer | None:
-    gold_name, answer_name = _name_of(gold, value), _name_of(answer, other)
+def _same_names(context: Context, gold: Rel, answer: Rel, value: Node, answer_value: Node) -> Answer | None:
+    gold_name, answer_name = _name_of(gold, value), _name_of(answer, answer_value)
     if (
         isinstance(gold_name, Call)
         and isinstance(answer_name, Call)
@@ -224,22 +226,22 @@ def _same_names(context: Context, gold: Rel, answer: Rel, value: Node, other: No
         renaming: dict[Node, Node] = {}
         for arg, their in zip(gold_name.args[1:], answer_name.args[1:], strict=True):
             if isinstance(arg, Sym) and isinstance(their, Sym):
-                if arg != their and arg.name in symbols(other):
+                if arg != their and arg.name in symbols(answer_value):
                     return Answer(False, "argument", "the new name of the argument is taken")
                 renaming[their] = arg
             elif not context.equal(arg, their).same:
                 return Answer(False, "argument", "another argument")
-        return context.equal(value, substitute(other, renaming))
+        return context.equal(value, substitute(answer_value, renaming))
     if _function_of(gold_name, answer_name) or _function_of(answer_name, gold_name):
-        return context.equal(value, other)
+        return context.equal(value, answer_value)
     if isinstance(gold_name, Sym) and isinstance(answer_name, Sym) and gold_name != answer_name:
-        if symbols(value) or symbols(other):
+        if symbols(value) or symbols(answer_value):
             return None  # y = 2x + 1 against x = (y - 1)/2: one equation, solved twice
         return Answer(False, "name", f"{gold_name.name} is not {answer_name.name}")
     if gold_name == answer_name or isinstance(gold_name, Text) or isinstance(answer_name, Text):
         if isinstance(gold_name, Text) and isinstance(answer_name, Text) and gold_name != answer_name:
             return Answer(False, "name", "another name")
-        return context.equal(value, other)
+        return context.equal(value, answer_value)
     return None
 
 

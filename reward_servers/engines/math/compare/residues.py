@@ -24,23 +24,29 @@ def _residue(node: Node) -> tuple[Node | None, Node, Node | None]:
 def same(context: Context, gold: Node, answer: Node) -> Answer:
     """Residue classes: the same modulus and congruent residues, or one side without its modulus."""
     name, residue, modulus = _residue(gold)
-    other_name, other, other_modulus = _residue(answer)
+    other_name, other_residue_node, other_modulus = _residue(answer)
     if name is not None and other_name is not None and name != other_name:
         return Answer(False, "residue", "another name")
     if any(n is not None and not isinstance(n, Sym | Text) for n in (name, other_name)) and name != other_name:
         return Answer(False, "residue", "a congruence that is not solved")
     if modulus is None or other_modulus is None:
-        own = symbols(other if modulus is not None else residue)
+        own = symbols(other_residue_node if modulus is not None else residue)
         if isinstance(other_name, Sym) and other_name.name in own:
             return Answer(False, "residue", "the name on the left occurs in the value")
-        family = _family(other if modulus is not None else residue)
-        known, other_residue = (modulus, residue) if modulus is not None else (other_modulus, other)
-        if family is not None and known is not None:
-            return _congruent(context, known, other_residue, Num(family[0]), Num(abs(family[1])))
-        if modulus is None and other_modulus is not None and not _proper(other, other_modulus, context.limits):
+        family = _family(other_residue_node if modulus is not None else residue)
+        known_modulus, other_residue = (
+            (modulus, residue) if modulus is not None else (other_modulus, other_residue_node)
+        )
+        if family is not None and known_modulus is not None:
+            return _congruent(context, known_modulus, other_residue, Num(family[0]), Num(abs(family[1])))
+        if (
+            modulus is None
+            and other_modulus is not None
+            and not _proper(other_residue_node, other_modulus, context.limits)
+        ):
             return Answer(False, "residue", "the residue is not less than its modulus")
-        return context.equal(residue, other)
-    return _congruent(context, modulus, residue, other, other_modulus)
+        return context.equal(residue, other_residue_node)
+    return _congruent(context, modulus, residue, other_residue_node, other_modulus)
 
 
 def _proper(residue: Node, modulus: Node, limits: Limits) -> bool:
@@ -61,12 +67,12 @@ def _family(node: Node) -> tuple[Fraction, Fraction] | None:
     return (a, b - a) if c - b == b - a and d == a + 7 * (b - a) and b != a else None
 
 
-def _congruent(context: Context, modulus: Node, residue: Node, other: Node, other_modulus: Node) -> Answer:
+def _congruent(context: Context, modulus: Node, residue: Node, other_residue: Node, other_modulus: Node) -> Answer:
     same_modulus = context.equal(modulus, other_modulus)
     if not same_modulus.same:
         return Answer(False, "residue", "another modulus")
-    difference = exact(Call(Head.ADD, (residue, neg(other))), context.limits.bits)
+    difference = exact(Call(Head.ADD, (residue, neg(other_residue))), context.limits.bits)
     size = exact(modulus, context.limits.bits)
     if difference is None or not size:
-        return context.equal(residue, other)
+        return context.equal(residue, other_residue)
     return Answer((difference / size).denominator == 1, "residue")

@@ -55,14 +55,14 @@ def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
     hides = policy.think and may_be_marked(response, marks)
     if not (hides or policy.require_think_end):
         return _found(response, policy)
-    shown = visible(response, marks)
-    if policy.require_think_end and not shown.closed:
+    visible_text = visible(response, marks)
+    if policy.require_think_end and not visible_text.closed:
         return Extraction(None, -1, -1, "no closed think section")
     if not policy.think:
         return _found(response, policy)
-    extraction = _found(shown.text, policy)
-    if extraction.start >= 0 and shown.text is not response:
-        start, end = shown.origin(extraction.start, extraction.end)
+    extraction = _found(visible_text.text, policy)
+    if extraction.start >= 0 and visible_text.text is not response:
+        start, end = visible_text.origin(extraction.start, extraction.end)
         extraction = extraction._replace(start=start, end=end)
     return extraction
 
@@ -122,9 +122,9 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
     if before[-1:] == "-" and _MINUS.search(before):
         content = f"-({content})"
     if policy.hedges and text.startswith((" or", ", or", "$ or", "$, or", " (or", "$ (or"), after):
-        other = _OR_AFTER.match(text, after)
-        if other is not None:
-            content = f"{content} or {other[1].rstrip('.,')}"
+        alternative = _OR_AFTER.match(text, after)
+        if alternative is not None:
+            content = f"{content} or {alternative[1].rstrip('.,')}"
     return Extraction(content, start, end, "box", rival=rival)
 
 

@@ -73,9 +73,9 @@ def find(text: str) -> Extraction:
         extraction = clause(text, best)
         return _with_number(extraction) if best == foreign and extraction.text is not None else extraction
     if "correct" in low or "right" in low or "best" in low:
-        named = called_right(text)
-        if named is not None and named[0] <= "J":
-            return Extraction(named[0], named[1], named[1] + 1, "phrase")
+        letter_at = called_right(text)
+        if letter_at is not None and letter_at[0] <= "J":
+            return Extraction(letter_at[0], letter_at[1], letter_at[1] + 1, "phrase")
     return NONE
 
 
@@ -99,9 +99,9 @@ def _in_other_languages(text: str, low: str) -> int:
     return -1 if last is None else last.end()
 
 
-def is_asked(text: str, found: Extraction) -> bool:
+def is_asked(text: str, extraction: Extraction) -> bool:
     """Whether a question mark or a word that asks follows an answer, or ends it."""
-    return text.startswith(_ASKED, found.end) or (found.text or "").endswith("吗")
+    return text.startswith(_ASKED, extraction.end) or (extraction.text or "").endswith("吗")
 
 
 def _option(text: str, low: str) -> int:
@@ -131,8 +131,8 @@ def _line_a(text: str, low: str) -> int:
 def letter_before(text: str, start: int) -> str | None:
     """The option that is named before the `"answer"` of a JSON object, which often gives its value alone."""
     earlier = find(text[: max(0, text.lower().rfind("answer", 0, start))])
-    named = None if earlier.text is None else _OPTION_NAMED.match(earlier.text)
-    return None if named is None else named["letter"]
+    match = None if earlier.text is None else _OPTION_NAMED.match(earlier.text)
+    return None if match is None else match["letter"]
 
 
 def formulas(text: str) -> list[str]:

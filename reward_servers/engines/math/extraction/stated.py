@@ -133,9 +133,9 @@ def _core(sentence: str) -> str | None:
     called = _CALLED_THE_ANSWER.fullmatch(plain)
     if called is not None:
         return next(group for group in called.groups() if group is not None)
-    stated = sentences.stated_value(plain)
-    if stated is not None:
-        return stated if _short(stated) else None
+    value = sentences.stated_value(plain)
+    if value is not None:
+        return value if _short(value) else None
     foreign = _FOREIGN.fullmatch(plain.rstrip("。.！! "))
     if foreign is not None and not _FOREIGN_DENIAL.search(foreign["lead"]):
         inner = phrases.formulas(foreign["core"])

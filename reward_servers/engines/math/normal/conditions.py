@@ -44,15 +44,15 @@ def drop_conditions(node: Node) -> Node:
     dropped = [i for i in node.items if _is_dropped(i, bounded) or _is_start(i, indices)]
     if not dropped:
         return node
-    kept = _without_names(tuple(i for i in node.items if i not in dropped), node.items.index(dropped[0]))
-    if not kept:
+    items = _without_names(tuple(i for i in node.items if i not in dropped), node.items.index(dropped[0]))
+    if not items:
         return node
-    rest = kept[0] if len(kept) == 1 else Seq(node.kind, kept)
+    remaining = items[0] if len(items) == 1 else Seq(node.kind, items)
     declared = [i.terms for i in dropped if isinstance(i, Rel) and i.ops == ("in",) and not _is_unknown(*i.terms)]
     if len(declared) == 1 and isinstance(declared[0][0], Sym) and isinstance(declared[0][1], Const):
         name, values = declared[0][0], declared[0][1]
-        return substitute(rest, {name: Sym(f"{name.name}∈{values.name}")})
-    return rest
+        return substitute(remaining, {name: Sym(f"{name.name}∈{values.name}")})
+    return remaining
 
 
 def _is_unknown(name: Node, values: Node) -> bool:
@@ -60,13 +60,13 @@ def _is_unknown(name: Node, values: Node) -> bool:
     return values == Const("R") and name in (Sym("x"), Sym("y"), Sym("z"))
 
 
-def _without_names(kept: tuple[Node, ...], at: int) -> tuple[Node, ...]:
+def _without_names(items: tuple[Node, ...], at: int) -> tuple[Node, ...]:
     """`y = A e^x + B, A, B in R`: names just before the condition, which stood at `at`, belong to it."""
     first = at
-    while first > 1 and isinstance(kept[first - 1], Sym):
+    while first > 1 and isinstance(items[first - 1], Sym):
         first -= 1
-    used = frozenset[str]().union(*(symbols(k) for k in kept[:first])) if first else frozenset()
-    return (*kept[:first], *(k for k in kept[first:] if not (isinstance(k, Sym) and k.name in used)))
+    used = frozenset[str]().union(*(symbols(k) for k in items[:first])) if first else frozenset()
+    return (*items[:first], *(k for k in items[first:] if not (isinstance(k, Sym) and k.name in used)))
 
 
 def _is_dropped(node: Node, bounded: set[Sym]) -> bool:
@@ -89,8 +89,8 @@ def _is_start(node: Node, indices: set[str]) -> bool:
     """Whether the node says that a sequence begins at its usual place, `n >= 1` or `n >= 0`."""
     if not (isinstance(node, Rel) and len(node.terms) == 2 and isinstance(node.terms[0], Sym)):
         return False
-    named = node.terms[0].name in indices
-    return named and (node.ops[0], node.terms[1]) in ((">=", ONE), (">=", ZERO), (">", ZERO))
+    is_index = node.terms[0].name in indices
+    return is_index and (node.ops[0], node.terms[1]) in ((">=", ONE), (">=", ZERO), (">", ZERO))
 
 
 def _hoisted(node: Node) -> Node:
@@ -98,8 +98,8 @@ def _hoisted(node: Node) -> Node:
     if isinstance(node, Call) and node.head == Head.BUILDER:
         domain = node.args[-1]
         if isinstance(node.args[0], Sym):
-            whole = _is_dropped(domain, set()) and children(domain)[0] == node.args[0]
-            return children(domain)[1] if whole else node
+            is_whole_domain = _is_dropped(domain, set()) and children(domain)[0] == node.args[0]
+            return children(domain)[1] if is_whole_domain else node
         over_integers = _is_dropped(domain, set()) and Const("R") not in children(domain)
         return Seq(Kind.LIST, node.args) if over_integers else node
     value, condition = _parted(node)
@@ -126,8 +126,8 @@ def _parted(node: Node) -> tuple[Node, Node | None]:
         return node, None
     last = members[-1]
     if isinstance(node, Call) and node.head == Head.MUL and _is_remark(last):
-        rest = node.args[:-1]
-        return (rest[0] if len(rest) == 1 else Call(Head.MUL, rest)), last
+        factors = node.args[:-1]
+        return (factors[0] if len(factors) == 1 else Call(Head.MUL, factors)), last
     value, condition = _parted(last)
     if condition is None:
         return node, None
@@ -137,22 +137,22 @@ def _parted(node: Node) -> tuple[Node, Node | None]:
 
 def aligned(gold: Node, answer: Node) -> Node:
     """The answer with the parameter of its family named as in the gold."""
-    asked, answer_symbols = symbols(gold), symbols(answer)
-    gold_declared = [n for n in asked if "∈" in n]
+    gold_symbols, answer_symbols = symbols(gold), symbols(answer)
+    gold_declared = [n for n in gold_symbols if "∈" in n]
     answer_declared = [n for n in answer_symbols if "∈" in n]
     if not gold_declared and not answer_declared:
         return answer
     if gold_declared and answer_declared:
-        same = gold_declared[0].partition("∈")[2] == answer_declared[0].partition("∈")[2]
-        return _renamed(answer, answer_declared[0], gold_declared[0]) if same else answer
+        same_set = gold_declared[0].partition("∈")[2] == answer_declared[0].partition("∈")[2]
+        return _renamed(answer, answer_declared[0], gold_declared[0]) if same_set else answer
     if gold_declared:
         letter = gold_declared[0].partition("∈")[0]
-        free = [letter] if letter in answer_symbols else sorted((answer_symbols - asked) & FAMILY_LETTERS)
+        free = [letter] if letter in answer_symbols else sorted((answer_symbols - gold_symbols) & FAMILY_LETTERS)
         return _renamed(answer, free[0], gold_declared[0]) if len(free) == 1 else answer
     letter = answer_declared[0].partition("∈")[0]
-    free = sorted((asked - answer_symbols) & FAMILY_LETTERS)
-    known = letter if letter in asked or len(free) != 1 or not has_const(gold, "pi") else free[0]
-    return answer if known in answer_symbols else _renamed(answer, answer_declared[0], known)
+    free = sorted((gold_symbols - answer_symbols) & FAMILY_LETTERS)
+    target = letter if letter in gold_symbols or len(free) != 1 or not has_const(gold, "pi") else free[0]
+    return answer if target in answer_symbols else _renamed(answer, answer_declared[0], target)
 
 
 def _renamed(node: Node, old: str, new: str) -> Node:

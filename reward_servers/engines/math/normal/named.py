@@ -43,17 +43,17 @@ def _is_name(name: str) -> bool:
     match = _NAME.match(name)
     if match is None:
         return False
-    rest = name[match.end() :]
-    return rest[:1] == "(" and rest[-1:] == ")" and _balanced(rest)
+    arguments = name[match.end() :]
+    return arguments[:1] == "(" and arguments[-1:] == ")" and _balanced(arguments)
 
 
-def _balanced(rest: str) -> bool:
+def _balanced(text: str) -> bool:
     """Whether the bracket that opens the text closes at its end."""
     depth = 0
-    for position, char in enumerate(rest):
+    for position, char in enumerate(text):
         depth += (char == "(") - (char == ")")
         if depth == 0:
-            return position == len(rest) - 1
+            return position == len(text) - 1
     return False
 
 

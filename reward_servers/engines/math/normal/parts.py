@@ -65,10 +65,10 @@ def _read(text: str, limits: Limits, plain_units: bool) -> Node:
             return node
     except AnswerSyntaxError:
         if sides is None:
-            rest = without_remark(text)
-            if rest is None:
+            without = without_remark(text)
+            if without is None:
                 raise
-            return _read(rest, limits, plain_units)
+            return _read(without, limits, plain_units)
     name, value = sides
     return Rel(("=",), (Text(name), normal(parse(value, limits, plain_units=plain_units), limits)))
 

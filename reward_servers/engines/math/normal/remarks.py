@@ -20,6 +20,10 @@ def without_remark(text: str) -> str | None:
     for pattern in (_REASON, _EXPLAINED):
         match = pattern.search(text)
         if match is not None and match.end() == len(text) and match.start() > 0:
-            rest = text[: match.start()].strip()
-            return rest if rest and rest.count("{") == rest.count("}") and rest.count("(") == rest.count(")") else None
+            before = text[: match.start()].strip()
+            return (
+                before
+                if before and before.count("{") == before.count("}") and before.count("(") == before.count(")")
+                else None
+            )
     return None

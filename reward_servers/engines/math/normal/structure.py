@@ -76,9 +76,9 @@ def _is_tuple(node: Node) -> bool:
 def _amounts(node: Node) -> Node:
     """`2 hours 30 minutes` is a list of amounts, not a product."""
     if isinstance(node, Quantity) and isinstance(node.value, Call) and node.value.head == Head.MUL:
-        first, *rest = node.value.args
-        if isinstance(first, Quantity) and len(rest) == 1:
-            return Seq(Kind.LIST, (first, Quantity(rest[0], node.unit)))
+        first, *factors = node.value.args
+        if isinstance(first, Quantity) and len(factors) == 1:
+            return Seq(Kind.LIST, (first, Quantity(factors[0], node.unit)))
     return node
 
 

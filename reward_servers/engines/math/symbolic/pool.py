@@ -147,8 +147,8 @@ class SymbolicPool:
 
     def start(self) -> None:
         """Start the workers now, so that the first question does not wait for an interpreter."""
-        taken = [self._slots.get() for _ in range(self._size)]
-        for worker in taken:
+        workers = [self._slots.get() for _ in range(self._size)]
+        for worker in workers:
             self._slots.put(worker if worker is not None and worker.alive else self._new())
 
     def stop(self) -> None:
@@ -197,8 +197,8 @@ class SymbolicPool:
             raise LimitExceededError("memory_mib", "the symbolic stage used up its memory")
         if "error" in reply:
             raise SymbolicUnavailableError(str(reply["error"]))
-        same: bool | None = reply["same"]
-        return same
+        is_same: bool | None = reply["same"]
+        return is_same
 
     def _ask(self, question: bytes) -> dict[str, Any]:
         worker = self._slots.get()

@@ -31,8 +31,8 @@ def numeral(text: str) -> Node | None:
     else:
         digits, name = _APART.sub("", match["digits"] or match["plain"]), match["base"] or match["word"]
         base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
-    named = not any(c.isdigit() for c in digits) and not (base == 16 and len(digits) > 1)
-    if named or not 2 <= base <= 16 or any(int(c, 16) >= base for c in digits if c != "."):
+    is_word = not any(c.isdigit() for c in digits) and not (base == 16 and len(digits) > 1)
+    if is_word or not 2 <= base <= 16 or any(int(c, 16) >= base for c in digits if c != "."):
         return None
     return Call(Head.BASE, (Text(digits.upper().lstrip("0") or "0"), Num(Fraction(base))))
 

@@ -55,9 +55,9 @@ def _declared(cursor: Cursor) -> Node | None:
         declared.append(cursor.peek(start + 1 + len(declared)).text.lower())
     following = cursor.peek(start + 1 + len(declared))
     integers = not {"integer", "integers"}.isdisjoint(declared)
-    known = integers or not {"constant", "constants", "real"}.isdisjoint(declared)
+    is_number_set = integers or not {"constant", "constants", "real"}.isdisjoint(declared)
     if (
-        not known
+        not is_number_set
         or not _DECLARING.issuperset(declared)
         or not (following.kind == "end" or following.text in (",", ")"))
     ):

@@ -208,8 +208,8 @@ class Lexer(Scanner):
     # Everything else -------------------------------------------------------------------------
 
     def _dollar(self, pos: int) -> int:
-        rest = self.text[pos + 1 : pos + 4].lstrip(" \\,")
-        if self.odd_dollars and rest[:1].isdigit():
+        following = self.text[pos + 1 : pos + 4].lstrip(" \\,")
+        if self.odd_dollars and following[:1].isdigit():
             self.push("op", "currency", pos)
             self.odd_dollars = False
         elif self.odd_dollars and self._after_value() and not self.text[pos + 1 :].strip(" .}"):

@@ -136,10 +136,10 @@ def _is_number_set(lexer: Scanner) -> bool:
 
 
 def _negated(lexer: Scanner, after: int, end: int, pos: int) -> int:
-    rest = lexer.text[after:end].lstrip()
-    skipped = end - after - len(rest)
+    following = lexer.text[after:end].lstrip()
+    skipped = end - after - len(following)
     for mark, op in (("=", "!="), ("\\in", "notin"), ("\\equiv", "≢")):
-        if rest.startswith(mark):
+        if following.startswith(mark):
             lexer.push("rel", op, pos)
             return after + skipped + len(mark)
     raise AnswerSyntaxError("a negation", pos)

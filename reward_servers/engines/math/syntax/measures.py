@@ -236,8 +236,8 @@ def unit(cursor: Cursor, left: Node) -> Node:
     if left in _ARTICLES and not (cursor.token.text in ("unit", "units") or known_unit(cursor.token.text)):
         raise AnswerSyntaxError("an article and its noun", start)
     if cursor.token.text in MICRO and isinstance(left, Call) and left.head is Head.MUL and left.args[-1] == Sym("mu"):
-        rest = left.args[:-1]
-        return Quantity(rest[0] if len(rest) == 1 else Call(Head.MUL, rest), MICRO[cursor.take().text])
+        factors = left.args[:-1]
+        return Quantity(factors[0] if len(factors) == 1 else Call(Head.MUL, factors), MICRO[cursor.take().text])
     parts: list[str] = []
     below = False  # inside the brackets of "J/(mol K)"
     while True:

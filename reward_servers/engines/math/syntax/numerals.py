@@ -79,8 +79,8 @@ def _grouped(match: re.Match[str], text: str, context: Context) -> bool:
         return context.depth == 0 or context.commas_are_spaced
     if sep in (" ", "~", "\\ "):
         # "2 500/3" and "1 234 5" are no single numeral.
-        rest = text[match.end() : match.end() + 2].lstrip()
-        return rest[:1] not in ("/", "^", "_") and not context.after_numeral
+        following = text[match.end() : match.end() + 2].lstrip()
+        return following[:1] not in ("/", "^", "_") and not context.after_numeral
     return True
 
 

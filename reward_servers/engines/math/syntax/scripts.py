@@ -51,8 +51,8 @@ def argument(cursor: Cursor) -> Node:
     if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
         digits = token.text
         first = Num(Fraction(int(digits[0])), 0)
-        rest = token._replace(text=digits[1:], num=Num(Fraction(int(digits[1:])), 0), pos=token.pos + 1)
-        cursor.tokens[cursor.at] = rest
+        further_digits = token._replace(text=digits[1:], num=Num(Fraction(int(digits[1:])), 0), pos=token.pos + 1)
+        cursor.tokens[cursor.at] = further_digits
         return first
     if token.kind == "num":
         cursor.advance()

@@ -62,8 +62,8 @@ def words(cursor: Cursor) -> Node:
             raise AnswerSyntaxError("a hedge", cursor.tokens[start].pos)
     if cursor.token.kind == "rel" and cursor.token.text in ("=", "~") and words[-1].lower() not in ("and", "or"):
         return Text(text_key(" ".join(words)))
-    if (named := _lettered(cursor, words)) is not None:
-        return named
+    if (letter_node := _lettered(cursor, words)) is not None:
+        return letter_node
     if cursor.is_op(":") and start == 0:
         cursor.advance()
         return cursor.expression(ANY)

@@ -168,10 +168,10 @@ def _logb(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
         return None
     if base.denominator != 1 or power.denominator != 1:
         return None
-    exponent, rest = 0, power.numerator
-    while rest % base.numerator == 0:
-        exponent, rest = exponent + 1, rest // base.numerator
-    return Fraction(exponent) if rest == 1 else None
+    exponent, remaining = 0, power.numerator
+    while remaining % base.numerator == 0:
+        exponent, remaining = exponent + 1, remaining // base.numerator
+    return Fraction(exponent) if remaining == 1 else None
 
 
 def _rem(values: Sequence[Fraction], max_bits: int) -> Fraction:

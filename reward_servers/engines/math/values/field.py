@@ -122,7 +122,7 @@ def same(left: Node, right: Node) -> bool | None:
 def proportional(left: Node, right: Node) -> bool | None:
     """Whether `left = c * right` for a constant c other than zero; None where the test does not apply."""
     ratios: set[int] = set()
-    seen = 0
+    checked = 0
     for round_ in range(POINTS + 5):
         try:
             a, b = value_at(left, round_), value_at(right, round_)
@@ -135,10 +135,10 @@ def proportional(left: Node, right: Node) -> bool | None:
         if a == 0 or b == 0:
             return False
         ratios.add(a * pow(b, -1, PRIME) % PRIME)
-        seen += 1
+        checked += 1
         if len(ratios) > 1:
             return False
-        if seen == POINTS:
+        if checked == POINTS:
             return True
     return None
 

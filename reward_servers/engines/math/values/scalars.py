@@ -182,8 +182,8 @@ def _enclosed(left: Node, right: Node, limits: Limits, integers: frozenset[str])
     names = sorted(symbols(left) | symbols(right))
     try:
         if names:
-            whole = tuple(name for name in names if name in integers)
-            decision = _at_integers(left, right, names, whole, limits) if whole else None
+            integer_names = tuple(name for name in names if name in integers)
+            decision = _at_integers(left, right, names, integer_names, limits) if integer_names else None
             return decision or _at_points(left, right, names, limits)
         complex_ = has_const(left, "i") or has_const(right, "i")
         if not complex_:
@@ -250,16 +250,18 @@ def _exactly_at_points(left: Node, right: Node, names: list[str], limits: Limits
     return Answer(True, "exact at points", f"equal at {agreed} points") if agreed >= _WANTED else None
 
 
-def _at_integers(left: Node, right: Node, names: list[str], whole: tuple[str, ...], limits: Limits) -> Answer | None:
+def _at_integers(
+    left: Node, right: Node, names: list[str], integer_names: tuple[str, ...], limits: Limits
+) -> Answer | None:
     """Integer variables at integer points, the others at real ones; None where too few points say anything."""
     agreed = 0
-    points = integer_points(whole, constants_of(left, right))
+    points = integer_points(integer_names, constants_of(left, right))
     for round_, point in enumerate(islice(points, _affordable(left, right))):
         env = {name: sample(name, round_ % len(_ROUNDS)) for name in names} | point
-        same = _same_at(left, right, env, limits)
-        if same is False:
+        is_same = _same_at(left, right, env, limits)
+        if is_same is False:
             return Answer(False, "at integers", f"different at {_written(point)}")
-        agreed += same is True
+        agreed += is_same is True
     return Answer(True, "at integers", f"equal at {agreed} points") if agreed >= _WANTED_INTEGERS else None
 
 
@@ -345,8 +347,8 @@ def _abstracted(left: Node, right: Node, limits: Limits) -> tuple[Node, Node]:
         else:
             table[node] = Const(f"part {len(classes)}")
             classes.append(node)
-    named = {node: _as_symbol(value) for node, value in table.items()}
-    return substitute(left, named), substitute(right, named)
+    symbols_by_node = {node: _as_symbol(value) for node, value in table.items()}
+    return substitute(left, symbols_by_node), substitute(right, symbols_by_node)
 
 
 def _as_symbol(node: Node) -> Node:

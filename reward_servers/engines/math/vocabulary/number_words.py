@@ -88,9 +88,9 @@ def _table() -> dict[str, int]:
 
 def german(number: int) -> str:
     """The number as it is written in German."""
-    hundreds, rest = divmod(number, 100)
+    hundreds, below_hundred = divmod(number, 100)
     head = "" if not hundreds else ("ein" if hundreds == 1 else _GERMAN[hundreds]) + "hundert"
-    return head if head and not rest else head + _german_below_hundred(rest)
+    return head if head and not below_hundred else head + _german_below_hundred(below_hundred)
 
 
 def _german_below_hundred(number: int) -> str:
@@ -105,13 +105,13 @@ def _german_below_hundred(number: int) -> str:
 
 def french(number: int) -> Iterator[str]:
     """The number as it is written in French, with and without the plural mark."""
-    hundreds, rest = divmod(number, 100)
+    hundreds, below_hundred = divmod(number, 100)
     head = "" if not hundreds else "cent" if hundreds == 1 else f"{_FRENCH[hundreds]} cent"
-    if head and not rest:
+    if head and not below_hundred:
         yield head
         yield head + "s"
     else:
-        yield from (f"{head} {tail}".strip() for tail in _french_below_hundred(rest))
+        yield from (f"{head} {tail}".strip() for tail in _french_below_hundred(below_hundred))
 
 
 def _french_below_hundred(number: int) -> tuple[str, ...]:
@@ -135,25 +135,25 @@ def _french_below_hundred(number: int) -> tuple[str, ...]:
 
 def spanish(number: int) -> str:
     """The number as it is written in Spanish."""
-    hundreds, rest = divmod(number, 100)
-    if hundreds and not rest:
+    hundreds, below_hundred = divmod(number, 100)
+    if hundreds and not below_hundred:
         return "cien" if hundreds == 1 else _SPANISH_HUNDREDS[hundreds - 1]
     head = _SPANISH_HUNDREDS[hundreds - 1] + " " if hundreds else ""
-    if rest < 30:
-        return head + _SPANISH[rest]
-    ten, unit = _SPANISH_TENS[rest // 10 - 3], rest % 10
+    if below_hundred < 30:
+        return head + _SPANISH[below_hundred]
+    ten, unit = _SPANISH_TENS[below_hundred // 10 - 3], below_hundred % 10
     return head + (f"{ten} y {_SPANISH[unit]}" if unit else ten)
 
 
 def russian(number: int) -> str:
     """The number as it is written in Russian."""
-    hundreds, rest = divmod(number, 100)
+    hundreds, below_hundred = divmod(number, 100)
     words = [_RUSSIAN_HUNDREDS[hundreds - 1]] if hundreds else []
-    if rest >= 20:
-        words.append(_RUSSIAN_TENS[rest // 10 - 2])
-        rest %= 10
-    if rest or not words:
-        words.append(_RUSSIAN[rest])
+    if below_hundred >= 20:
+        words.append(_RUSSIAN_TENS[below_hundred // 10 - 2])
+        below_hundred %= 10
+    if below_hundred or not words:
+        words.append(_RUSSIAN[below_hundred])
     return " ".join(words)
 
 

@@ -153,8 +153,8 @@ _DROP = names("a an the of each total in long wide tall high old away altogether
 def _build() -> dict[str, str]:
     table: dict[str, str] = {}
     for line in _ALIASES.strip().splitlines():
-        name, _, rest = line.partition(":")
-        for alias in (name, *rest.split()):
+        name, _, aliases = line.partition(":")
+        for alias in (name, *aliases.split()):
             table[alias] = name
             if len(alias) > 3 and not alias.endswith("s"):
                 table[alias + "s"] = name
@@ -275,10 +275,10 @@ def unit_form(parts: list[str]) -> str | None:
                 powers[name] = powers.get(name, 0) + sign * pending * int(exponent or 1)
                 last = name
             pending = 1
-    named = {n: p for n, p in powers.items() if p and n != "unit"}
-    if not named and not nouns and powers.get("unit"):
-        named = {"unit": powers["unit"]}
-    atoms = sorted(f"{n}^{p}" if p != 1 else n for n, p in named.items())
+    named_powers = {n: p for n, p in powers.items() if p and n != "unit"}
+    if not named_powers and not nouns and powers.get("unit"):
+        named_powers = {"unit": powers["unit"]}
+    atoms = sorted(f"{n}^{p}" if p != 1 else n for n, p in named_powers.items())
     return "*".join(atoms + ([" ".join(nouns)] if nouns else []))
 
 
@@ -297,9 +297,9 @@ def compatible(left: str, right: str) -> bool:
     if left == right or not left or not right:
         return True
     if is_generic(left) or is_generic(right):
-        generic, other = (left, right) if is_generic(left) else (right, left)
-        powers = re.fullmatch(r"\w+(?:\^([0-9]))?", other)
-        return generic == "unit" or other == "unit" or powers is None or powers[1] == generic[-1]
+        generic, specific = (left, right) if is_generic(left) else (right, left)
+        powers = re.fullmatch(r"\w+(?:\^([0-9]))?", specific)
+        return generic == "unit" or specific == "unit" or powers is None or powers[1] == generic[-1]
     if known_unit(left) or known_unit(right):
         return False
     if _NOUNS_ONLY.fullmatch(left) and _NOUNS_ONLY.fullmatch(right):

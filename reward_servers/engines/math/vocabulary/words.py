@@ -62,17 +62,17 @@ def _with_part(flat: list[str]) -> Fraction | None:
 def _whole(flat: list[str]) -> Fraction | None:
     if flat in (["a"], ["an"]):
         return Fraction(1)
-    total, group, seen = 0, 0, False
+    total, group, has_number = 0, 0, False
     previous = 10**18
     for position, word in enumerate(flat):
-        if word == "and" and seen and position + 1 < len(flat):
+        if word == "and" and has_number and position + 1 < len(flat):
             continue
-        if word in ("a", "an") and not seen:
+        if word in ("a", "an") and not has_number:
             group = 1
         elif word in _SMALL or word in _TENS:
             value = _SMALL.get(word, _TENS.get(word, 0))
             # "two three" is no number; "twenty three" and "hundred three" are.
-            if seen and (previous <= value or (previous < 20)):
+            if has_number and (previous <= value or (previous < 20)):
                 return None
             group += value
             previous = value if value else 1
@@ -88,8 +88,8 @@ def _whole(flat: list[str]) -> Fraction | None:
             group, previous = 0, 1000
         else:
             return None
-        seen = True
-    return Fraction(total + group) if seen else None
+        has_number = True
+    return Fraction(total + group) if has_number else None
 
 
 _ARTICLES = {"a", "an", "the", "is", "it", "its", "it's", "on", "answer"}
