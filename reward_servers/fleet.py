@@ -13,9 +13,9 @@ REPLICA = "{replica}"
 """Stands in a variable of a server's environment for the number of the replica, from 0 on: each has its own device."""
 
 
-def addresses_elsewhere(servers: Iterable[Server], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+def addresses_elsewhere(servers: Iterable[Server], endpoints: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Where the servers are that run elsewhere, by name: where the command line says, else where the recipe does."""
-    elsewhere = {server.name: given.get(server.name) or server.endpoints for server in servers}
+    elsewhere = {server.name: endpoints.get(server.name) or server.endpoints for server in servers}
     return {name: addresses for name, addresses in elsewhere.items() if addresses}
 
 
@@ -63,7 +63,7 @@ def programs_of(
                 # A port of the settings file can be taken once.
                 given_port = port if replica == 0 else 0
             number = replica + 1 if server.replicas > 1 else 0
-            written = any(":" in verifier for verifier in server.verifiers)
+            has_paths = any(":" in verifier for verifier in server.verifiers)
             programs.append(
                 ServerProcess(
                     server.name,
@@ -76,7 +76,7 @@ def programs_of(
                     number,
                     plain,
                     env={name: value.replace(REPLICA, str(replica)) for name, value in server.env.items()},
-                    import_path=(os.path.abspath(folder),) if written else (),
+                    import_path=(os.path.abspath(folder),) if has_paths else (),
                 )
             )
     return programs

@@ -49,7 +49,7 @@ class Labels:
 
 
 def labels_of_rewards(
-    rollouts: Iterable[Rollout], asked: Mapping[str, Sequence[str]], labelled: str | None = None
+    rollouts: Iterable[Rollout], reward_names: Mapping[str, Sequence[str]], labelled: str | None = None
 ) -> dict[str, Labels]:
     """Read the labels of each reward of a recipe.
 
@@ -58,7 +58,7 @@ def labels_of_rewards(
 
     Args:
         rollouts: The rollouts.
-        asked: Names of the rewards that are asked of a rollout, in the recipe's order, by its id.
+        reward_names: Names of the rewards that are asked of a rollout, in the recipe's order, by its id.
         labelled: The reward that ``expected.score`` is a label of; None for the first.
 
     Returns:
@@ -67,15 +67,15 @@ def labels_of_rewards(
     by_reward: dict[str, Labels] = {}
     for rollout in rollouts:
         expected = rollout.expected or {}
-        names = asked.get(rollout.rollout_id, ())
+        names = reward_names.get(rollout.rollout_id, ())
         scores = expected.get("scores")
-        named = dict(scores) if isinstance(scores, Mapping) else {}
+        labels_by_name = dict(scores) if isinstance(scores, Mapping) else {}
         if scores is not None and not isinstance(scores, Mapping):
             problem = f"rollout {rollout.rollout_id!r}: expected.scores: expected an object such as {{'math': 1.0}}"
             by_reward.setdefault(labelled or (names[0] if names else ""), Labels()).problems.append(problem)
         if expected.get("score") is not None and (names or labelled):
-            named.setdefault(labelled or names[0], expected["score"])
-        for name, value in named.items():
+            labels_by_name.setdefault(labelled or names[0], expected["score"])
+        for name, value in labels_by_name.items():
             labels = by_reward.setdefault(name, Labels())
             implied = not isinstance(scores, Mapping) or name not in scores
             labels.unnamed |= implied

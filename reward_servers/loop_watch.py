@@ -47,23 +47,23 @@ class _Watch:
         reported = last_seen = 0.0
         looked, cpu, paused = time.monotonic(), time.process_time(), 0.0
         while not self._ended.wait(self._period):
-            now, cpu_now, seen = time.monotonic(), time.process_time(), self._seen_alive
-            if seen != last_seen:
-                last_seen, paused = seen, 0.0
+            now, cpu_now, alive_at = time.monotonic(), time.process_time(), self._seen_alive
+            if alive_at != last_seen:
+                last_seen, paused = alive_at, 0.0
             # Where this thread did not run either and no processor was used, the process was stopped or had none to
             # run on: that is no verifier's doing.
             paused += max(0.0, now - looked - 2 * self._period - (cpu_now - cpu))
             looked, cpu = now, cpu_now
-            held = now - seen - paused
-            if held > self._tolerated and seen != reported:
-                reported = seen
+            held_s = now - alive_at - paused
+            if held_s > self._tolerated and alive_at != reported:
+                reported = alive_at
                 frame = sys._current_frames().get(self._thread_of_loop)
                 stack = "".join(traceback.format_stack(frame)[-_DEEPEST:]) if frame is not None else ""
                 _log.error(
                     "the event loop has been held for %.1f s, and with it every item of this server. The end of this "
                     "stack shows by what. Where that is a verifier: what it calls must be awaited, and what computes "
                     "belongs into a plain def:\n%s",
-                    held,
+                    held_s,
                     stack,
                 )
 

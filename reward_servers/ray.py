@@ -266,28 +266,30 @@ class ServeReplica:
 def by_items_in_flight(context: Any) -> tuple[int, dict[str, Any]]:
     """Replicas that Serve should have: items in flight over ``target_ongoing_requests``, within its bounds."""
     counts = (context.aggregated_metrics or {}).get("items_in_flight") or {}
-    wanted = math.ceil(sum(counts.values()) / context.config.target_ongoing_requests)
+    replicas = math.ceil(sum(counts.values()) / context.config.target_ongoing_requests)
     least, most = context.capacity_adjusted_min_replicas, context.capacity_adjusted_max_replicas
-    return min(max(wanted, least), most), context.policy_state
+    return min(max(replicas, least), most), context.policy_state
 
 
-def application(told: Mapping[str, Any]) -> Any:
+def application(arguments: Mapping[str, Any]) -> Any:
     """A Serve application, as ``import_path`` of a configuration: see deploy/ray/serve.yaml.
 
     Args:
-        told: ``name``, ``verifiers``, ``workers`` and ``options``, as for `Servers`; ``autoscaling``, of which
+        arguments: ``name``, ``verifiers``, ``workers`` and ``options``, as for `Servers`; ``autoscaling``, of which
             ``target_ongoing_requests`` is items in flight on each replica.
     """
     deployment = serve.deployment(
         ServeReplica,
         name="RewardServer",
-        ray_actor_options={"num_cpus": int(told.get("workers", 1))},
-        autoscaling_config={**told.get("autoscaling", {}), "policy": {"policy_function": _POLICY}},
+        ray_actor_options={"num_cpus": int(arguments.get("workers", 1))},
+        autoscaling_config={**arguments.get("autoscaling", {}), "policy": {"policy_function": _POLICY}},
         graceful_shutdown_timeout_s=_DRAIN_S + 5,
         health_check_period_s=2.0,
     )
-    options = [str(option) for option in told.get("options", ())]
-    return deployment.bind(str(told["name"]), list(told["verifiers"]), int(told.get("workers", 1)), options)
+    options = [str(option) for option in arguments.get("options", ())]
+    return deployment.bind(
+        str(arguments["name"]), list(arguments["verifiers"]), int(arguments.get("workers", 1)), options
+    )
 
 
 def _here() -> Any:

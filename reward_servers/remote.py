@@ -150,17 +150,17 @@ def _content(content: Content) -> str | list[dict[str, Any]]:
 
 def _message(message: Message) -> dict[str, Any]:
     parts = [{"type": part.kind, "text": part.text} for part in message.parts if part.kind != "blob"]
-    sent: dict[str, Any] = {"role": message.role, "content": parts}
+    fields: dict[str, Any] = {"role": message.role, "content": parts}
     if message.name:
-        sent["name"] = message.name
+        fields["name"] = message.name
     if message.tool_call_id:
-        sent["tool_call_id"] = message.tool_call_id
+        fields["tool_call_id"] = message.tool_call_id
     if message.tool_calls:
-        sent["tool_calls"] = [
+        fields["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
             for call in message.tool_calls
         ]
-    return sent
+    return fields
 
 
 def _encoded(value: Mapping[str, Any] | None) -> bytes:

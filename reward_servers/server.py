@@ -174,8 +174,8 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     names = [verifier.name for verifier in verifiers]
     probe = await add_standard_services(server, _SERVICES, names, with_reflection=config.server.reflection)
 
-    async def changed(there: list[str], removed: list[str]) -> None:
-        await say_hosted(probe, there, removed)
+    async def changed(names: list[str], removed: list[str]) -> None:
+        await say_hosted(probe, names, removed)
         announcer.announce_again()
 
     registrar = Registrar(scorer, config, origins, changed)
@@ -236,22 +236,22 @@ def _origins(hosted: Sequence[BoundVerifier]) -> dict[str, str]:
 
 def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> Announcer:
     """What announces the server at the registries of its settings."""
-    wanted = config.registry
-    if not wanted.endpoints:
-        return Announcer((), lambda: servicer.describe_entry(address, wanted.name))
-    if wanted.address and not is_host_port(wanted.address):
-        raise SettingsError(f"registry.address: {wanted.address!r} is not host:port, without a scheme")
+    settings = config.registry
+    if not settings.endpoints:
+        return Announcer((), lambda: servicer.describe_entry(address, settings.name))
+    if settings.address and not is_host_port(settings.address):
+        raise SettingsError(f"registry.address: {settings.address!r} is not host:port, without a scheme")
     try:
-        reached = wanted.address or reachable_address(address, wanted.endpoints[0])
-        read_token(wanted.token)
+        reached = settings.address or reachable_address(address, settings.endpoints[0])
+        read_token(settings.token)
     except OSError as error:
         raise SettingsError(f"registry: {error}; check [registry] endpoints and token in the settings") from None
     return Announcer(
-        wanted.endpoints,
-        lambda: servicer.describe_entry(reached, wanted.name),
-        lease_s=wanted.lease_s,
+        settings.endpoints,
+        lambda: servicer.describe_entry(reached, settings.name),
+        lease_s=settings.lease_s,
         tls=_client_tls(config.client.tls),
-        token=wanted.token,
+        token=settings.token,
     )
 
 

@@ -71,10 +71,10 @@ def kappa(first: Sequence[bool], second: Sequence[bool]) -> float | None:
     total = len(first)
     if not total:
         return None
-    same = sum(a == other for a, other in zip(first, second, strict=True)) / total
+    observed = sum(a == b for a, b in zip(first, second, strict=True)) / total
     yes, also = sum(first) / total, sum(second) / total
     chance = yes * also + (1 - yes) * (1 - also)
-    return (same - chance) / (1 - chance) if chance < 1 else None
+    return (observed - chance) / (1 - chance) if chance < 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,12 @@ def calibration(scores: Sequence[float], labels: Sequence[float]) -> Calibration
     pairs = list(zip(scores, labels, strict=True))
     bins = []
     for number in range(_BINS):
-        held = [(score, label) for score, label in pairs if min(_BINS - 1, int(score * _BINS)) == number]
-        if held:
-            count = len(held)
-            bins.append((sum(score for score, _ in held) / count, sum(label for _, label in held) / count, count))
+        bin_pairs = [(score, label) for score, label in pairs if min(_BINS - 1, int(score * _BINS)) == number]
+        if bin_pairs:
+            count = len(bin_pairs)
+            bins.append(
+                (sum(score for score, _ in bin_pairs) / count, sum(label for _, label in bin_pairs) / count, count)
+            )
     return Calibration(
         len(pairs),
         sum((score >= 0.5) == (label >= 0.5) for score, label in pairs) / len(pairs),

@@ -94,33 +94,17 @@ def plan_audit(
     Raises:
         AuditError: Nothing can be audited.
     """
-    asked = dict(options or {})
-    if asked.get("protocol") in ("pairwise", "arena", "best_of"):
-        raise AuditError(f"options: protocol {asked['protocol']} compares; audit a protocol that judges one response")
+    judge_options = dict(options or {})
+    if judge_options.get("protocol") in ("pairwise", "arena", "best_of"):
+        raise AuditError(
+            f"options: protocol {judge_options['protocol']} compares; audit a protocol that judges one response"
+        )
     usable = [rollout for rollout in rollouts if isinstance(rollout.response, str) and rollout.response.strip()]
     if not usable:
         raise AuditError("no rollout has a response that is a text")
     _check_labels(usable)
     chosen = sorted(usable, key=_lot)[:items]
-    rewards = [
-        Reward("score", verifier, options=asked, tasks=("plain", "planted"), deadline_s=_DEADLINE),
-        Reward("again", verifier, options={**asked, "sample": 1}, tasks=("plain",), deadline_s=_DEADLINE),
-    ]
-    rewards += [
-        Reward(f"model.{name}", verifier, options={**asked, "model": name}, tasks=("plain",), deadline_s=_DEADLINE)
-        for name in models
-    ]
-    compared: dict[str, Any] = {name: asked[name] for name in _COMPARED if name in asked}
-    rewards += [
-        Reward(
-            f"pair.{place}",
-            verifier,
-            options={**compared, "protocol": "pairwise", "place": place},
-            tasks=("pair",),
-            deadline_s=_DEADLINE,
-        )
-        for place in (0, 1)
-    ]
+    rewards = _rewards(verifier, judge_options, models)
     recipe = Recipe(
         tuple(rewards), name="audit", servers=(Server("judge", (verifier,)),), advantage=None, max_missing=1.0
     )
@@ -134,6 +118,32 @@ def plan_audit(
     return audit
 
 
+def _rewards(verifier: str, judge_options: dict[str, Any], models: Sequence[str]) -> list[Reward]:
+    """The verdict, the same again, the verdict of each model, and a comparison from either place."""
+    rewards = [
+        Reward("score", verifier, options=judge_options, tasks=("plain", "planted"), deadline_s=_DEADLINE),
+        Reward("again", verifier, options={**judge_options, "sample": 1}, tasks=("plain",), deadline_s=_DEADLINE),
+    ]
+    rewards += [
+        Reward(
+            f"model.{name}", verifier, options={**judge_options, "model": name}, tasks=("plain",), deadline_s=_DEADLINE
+        )
+        for name in models
+    ]
+    compared: dict[str, Any] = {name: judge_options[name] for name in _COMPARED if name in judge_options}
+    rewards += [
+        Reward(
+            f"pair.{place}",
+            verifier,
+            options={**compared, "protocol": "pairwise", "place": place},
+            tasks=("pair",),
+            deadline_s=_DEADLINE,
+        )
+        for place in (0, 1)
+    ]
+    return rewards
+
+
 def _add_pairs(audit: Audit) -> None:
     """Neighbours of one prompt, in the order of the sample."""
     groups: dict[str, list[int]] = {}
@@ -141,11 +151,11 @@ def _add_pairs(audit: Audit) -> None:
         groups.setdefault(rollout.group_id or repr(rollout.prompt), []).append(place)
     for places in groups.values():
         for first, second in pairwise(places):
-            base, other = audit.bases[first], audit.bases[second]
-            if base.response == other.response:
+            base, opponent = audit.bases[first], audit.bases[second]
+            if base.response == opponent.response:
                 continue
-            known = base.reference if isinstance(base.reference, Mapping) else {"answer": base.reference}
-            audit.add("pair", first, replace(base, reference={**known, "opponent": other.response}))
+            reference = base.reference if isinstance(base.reference, Mapping) else {"answer": base.reference}
+            audit.add("pair", first, replace(base, reference={**reference, "opponent": opponent.response}))
 
 
 def _check_labels(rollouts: Sequence[Rollout]) -> None:

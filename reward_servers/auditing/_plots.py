@@ -23,34 +23,36 @@ def plot(report: Report, folder: Path) -> list[Path]:
     from matplotlib.figure import Figure
 
     folder.mkdir(parents=True, exist_ok=True)
-    written = [folder / "rates.png", folder / "length.png"]
+    files = [folder / "rates.png", folder / "length.png"]
     rates = {
         "asked again": report.retest,
         "other order": report.flips,
         "padding": report.padding,
         **{f"plant: {kind}": rate for kind, rate in report.injection.items() if kind != "any"},
     }
-    shown = {name: rate for name, rate in rates.items() if rate.total}
-    figure = Figure(figsize=(7, 0.5 * len(shown) + 1.2), layout="constrained")
+    counted_rates = {name: rate for name, rate in rates.items() if rate.total}
+    figure = Figure(figsize=(7, 0.5 * len(counted_rates) + 1.2), layout="constrained")
     axes = figure.subplots()
-    shares = [rate.share for rate in shown.values()]
-    low = [rate.share - rate.low for rate in shown.values()]
-    high = [rate.high - rate.share for rate in shown.values()]
-    axes.barh(list(shown), shares, xerr=[[max(0.0, width) for width in low], [max(0.0, width) for width in high]])
+    shares = [rate.share for rate in counted_rates.values()]
+    low = [rate.share - rate.low for rate in counted_rates.values()]
+    high = [rate.high - rate.share for rate in counted_rates.values()]
+    axes.barh(
+        list(counted_rates), shares, xerr=[[max(0.0, width) for width in low], [max(0.0, width) for width in high]]
+    )
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of scores that changed, or rose (95 % interval)")
     axes.invert_yaxis()
-    figure.savefig(written[0])
+    figure.savefig(files[0])
 
     figure = Figure(figsize=(5, 4), layout="constrained")
     axes = figure.subplots()
     axes.scatter([length for length, _ in report.points], [score for _, score in report.points], s=12, alpha=0.5)
     axes.set_xlabel("length of the response (characters, log2)")
     axes.set_ylabel("score")
-    figure.savefig(written[1])
+    figure.savefig(files[1])
 
     if report.calibration is not None:
-        written.append(folder / "calibration.png")
+        files.append(folder / "calibration.png")
         figure = Figure(figsize=(4.5, 4.5), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
@@ -62,5 +64,5 @@ def plot(report: Report, folder: Path) -> list[Path]:
         axes.set_ylabel("share that is right")
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
-        figure.savefig(written[2])
-    return written
+        figure.savefig(files[2])
+    return files

@@ -75,13 +75,13 @@ class Report:
             ("score raised by padding", _shown(self.padding)),
             ("  change on average", "none" if self.padding_change is None else _signed(self.padding_change)),
         ]
-        rows += [(f"score raised by a plant: {kind}", _shown(one)) for kind, one in self.injection.items()]
-        if (held := self.calibration) is not None:
+        rows += [(f"score raised by a plant: {kind}", _shown(rate)) for kind, rate in self.injection.items()]
+        if (calibration := self.calibration) is not None:
             rows += [
-                ("accuracy against labels", f"{held.accuracy:.3f}  ({held.items} labels)"),
-                ("calibration error, Brier score", f"{held.error:.3f}, {held.brier:.3f}"),
-                ("yes to right responses (right_yes)", _shown(held.right_yes)),
-                ("yes to wrong responses (wrong_yes)", _shown(held.wrong_yes)),
+                ("accuracy against labels", f"{calibration.accuracy:.3f}  ({calibration.items} labels)"),
+                ("calibration error, Brier score", f"{calibration.error:.3f}, {calibration.brier:.3f}"),
+                ("yes to right responses (right_yes)", _shown(calibration.right_yes)),
+                ("yes to wrong responses (wrong_yes)", _shown(calibration.wrong_yes)),
             ]
         for pair, figures in self.agreement.items():
             beyond = "" if figures["kappa"] is None else f"  (kappa {figures['kappa']:.3f})"
@@ -90,9 +90,11 @@ class Report:
         return rows
 
 
-def _shown(one: Rate) -> str:
+def _shown(rate: Rate) -> str:
     return (
-        f"{one.share:.3f}  ({one.count} of {one.total}; {one.low:.3f} to {one.high:.3f})" if one.total else "none asked"
+        f"{rate.share:.3f}  ({rate.count} of {rate.total}; {rate.low:.3f} to {rate.high:.3f})"
+        if rate.total
+        else "none asked"
     )
 
 
@@ -189,10 +191,10 @@ def _count_pair(at_first: float | None, at_second: float | None, flips: list[boo
 
 def _agreement(by_model: Mapping[str, Mapping[int, float]]) -> dict[str, dict[str, float | None]]:
     by_pair: dict[str, dict[str, float | None]] = {}
-    for first, other in combinations(by_model, 2):
-        shared = sorted(by_model[first].keys() & by_model[other].keys())
-        sides = [[by_model[name][base] >= 0.5 for base in shared] for name in (first, other)]
+    for first, second in combinations(by_model, 2):
+        shared = sorted(by_model[first].keys() & by_model[second].keys())
+        sides = [[by_model[name][base] >= 0.5 for base in shared] for name in (first, second)]
         if shared:
-            same = sum(a == b for a, b in zip(*sides, strict=True)) / len(shared)
-            by_pair[f"{first} and {other}"] = {"items": float(len(shared)), "same": same, "kappa": kappa(*sides)}
+            agreeing = sum(a == b for a, b in zip(*sides, strict=True)) / len(shared)
+            by_pair[f"{first} and {second}"] = {"items": float(len(shared)), "same": agreeing, "kappa": kappa(*sides)}
     return by_pair

@@ -16,23 +16,23 @@ OTHER_CODE = "other_code"
 KINDS = (Match.AGREE.value, Match.FALSE_POSITIVE.value, Match.FALSE_NEGATIVE.value, OTHER_CODE, Match.UNSCORED.value)
 
 
-def agreement_of(cells: Mapping[str, Cell], asked: VerifierId, found: RolloutFile) -> dict[str, Any]:
+def agreement_of(cells: Mapping[str, Cell], verifier: VerifierId, file: RolloutFile) -> dict[str, Any]:
     """Compare scores with labels, and codes with those that are expected.
 
     Args:
         cells: What came of each rollout, by its id.
-        asked: Which verifier answered.
-        found: The labelled rollouts.
+        verifier: Which verifier answered.
+        file: The labelled rollouts.
 
     Returns:
         The report, ready for JSON. ``total`` counts labelled rollouts: those that agree, the false positives and
         negatives (for a label between 0 and 1: scored too high or too low), those whose code is another one than
         expected, and the unscored.
     """
-    labels = read_labels(found.rollouts)
+    labels = read_labels(file.rollouts)
     counts: Counter[str] = Counter()
     disagreements, unscored, unlabelled = [], [], []
-    for rollout in found.rollouts:
+    for rollout in file.rollouts:
         cell = cells[rollout.rollout_id]
         label = labels.scores.get(rollout.rollout_id)
         if label is None:
@@ -50,15 +50,15 @@ def agreement_of(cells: Mapping[str, Cell], asked: VerifierId, found: RolloutFil
         elif kind != Match.AGREE:
             disagreements.append(case)
     return {
-        "verifier": asked.name,
-        "version": asked.version,
+        "verifier": verifier.name,
+        "version": verifier.version,
         "total": counts.total(),
         **{kind: counts[kind] for kind in KINDS},
         "disagreements": disagreements,
-        "digest": asked.digest,
+        "digest": verifier.digest,
         "unscored_cases": unscored,
         "unlabelled_cases": unlabelled,
-        "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
+        "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in file.problems],
         "label_problems": labels.problems,
     }
 

@@ -105,8 +105,8 @@ def _build(show_debug: Callable[[], None]) -> typer.Typer:
     return app
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
         from reward_servers import __version__
 
         print(f"assay {__version__}")

@@ -96,7 +96,7 @@ def _draw(report: Report, folder: Path) -> None:
     from reward_servers.auditing import plot
 
     try:
-        written = plot(report, folder)
+        files = plot(report, folder)
     except ImportError as error:
         raise UserError(f"--plots: {error}; install it with: pip install 'assay[plots]'") from None
-    print("\n".join(f"wrote {file}" for file in written), file=sys.stderr)
+    print("\n".join(f"wrote {file}" for file in files), file=sys.stderr)

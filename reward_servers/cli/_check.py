@@ -70,23 +70,23 @@ def check(
     """
     from reward_servers.cli._agreement import agreement_of, print_agreement
 
-    given = read_options(options)
+    options_read = read_options(options)
     if excepted and not hacks:
         raise UserError("--except names an attempt to cheat; it needs --hacks")
     if hacks:
         if endpoint is not None:
             raise UserError("--hacks starts a server of its own; leave out --endpoint")
-        return _try_hacks(verifier, cases, given, config, with_verifiers or (), excepted or (), as_json)
+        return _try_hacks(verifier, cases, options_read, config, with_verifiers or (), excepted or (), as_json)
     if cases is None:
         raise UserError("--cases FILE names the labelled rollouts to compare with; --hacks alone does without")
-    found = _read_cases(cases)
+    file = _read_cases(cases)
     name, _, version = verifier.partition("@")
     if endpoint is None:
         session = started_server(_SERVER, (name, *(with_verifiers or ())), config, workers, verbose=verbose)
     else:
         session = running_server(_SERVER, endpoint, tls_of(ca, cert, key), token, verbose=verbose)
-    cells, asked = asyncio.run(ask(session, found.rollouts, given, _line_options(cases), name, version))
-    report = agreement_of(cells, asked, found)
+    cells, identity = asyncio.run(ask(session, file.rollouts, options_read, _line_options(cases), name, version))
+    report = agreement_of(cells, identity, file)
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
     else:
@@ -131,12 +131,12 @@ def _try_hacks(
 def _read_cases(cases: Path) -> RolloutFile:
     from trainer_client import read_rollouts
 
-    found = read_rollouts(cases)
-    for problem in found.problems:
+    file = read_rollouts(cases)
+    for problem in file.problems:
         print(f"{cases}: {problem}", file=sys.stderr)
-    if not found.rollouts:
+    if not file.rollouts:
         raise UserError(f"--cases {cases}: no line can be used as a rollout")
-    return found
+    return file
 
 
 def started_server(
@@ -162,12 +162,12 @@ def running_server(name: str, endpoint: str, tls: TLS | None, token: str | None,
 
 def read_options(text: str | None) -> dict[str, Any]:
     try:
-        given = json.loads(text or "{}")
+        values = json.loads(text or "{}")
     except ValueError as error:
         raise UserError(f"--options: not JSON: {error}") from None
-    if not isinstance(given, dict):
+    if not isinstance(values, dict):
         raise UserError("--options: expected a JSON object such as '{\"tolerance\": 0.01}'")
-    return given
+    return values
 
 
 def _line_options(cases: Path) -> dict[str, dict[str, Any]]:
@@ -206,14 +206,14 @@ async def ask(
         if session.supervisor is not None:
             # A verifier given as module:attribute is asked for by the name that it declares.
             name = session.supervisor.verifiers[_SERVER][0]
-        asked = VerifierId(name, "", "")
+        identity = VerifierId(name, "", "")
         with progress(len(rollouts), "checking") as advance:
-            for given, batch in batches.items():
-                recipe = _recipe(f"{name}@{version}" if version else name, json.loads(given))
+            for options_json, batch in batches.items():
+                recipe = _recipe(f"{name}@{version}" if version else name, json.loads(options_json))
                 table = await session.run(score_all(await session.client(recipe), batch, advance))
-                cells |= {one: table.cell(row, _REWARD) for row, one in enumerate(table.rollout_ids)}
-                asked = table.versions[0][0] if table.versions[0] else asked
-    return cells, asked
+                cells |= {rollout_id: table.cell(row, _REWARD) for row, rollout_id in enumerate(table.rollout_ids)}
+                identity = table.versions[0][0] if table.versions[0] else identity
+    return cells, identity
 
 
 def _recipe(verifier: str, options: dict[str, Any]) -> Recipe:

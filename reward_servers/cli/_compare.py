@@ -49,7 +49,7 @@ class Difference:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {one.name: getattr(self, one.name) for one in fields(self)} | {"changed": self.changed}
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"changed": self.changed}
 
     @property
     def changed(self) -> int:
@@ -81,14 +81,14 @@ def compare(
     return EXIT_NO if difference.changed or any(difference.only) or any(rows.problems for rows in sides) else 0
 
 
-def difference_of(first: ScoredRows, second: ScoredRows, shown: int = _SHOWN) -> Difference:
+def difference_of(first: ScoredRows, second: ScoredRows, limit: int = _SHOWN) -> Difference:
     """Compare rows by their ``rollout_id``; the first run is kept in memory."""
-    difference = compare_entries(first.entries(), second.entries(), shown)
+    difference = compare_entries(first.entries(), second.entries(), limit)
     difference.reasons = _reasons(difference, first.about(), second.about())
     return difference
 
 
-def compare_entries(first: Iterable[Entry], second: Iterable[Entry], shown: int = _SHOWN) -> Difference:
+def compare_entries(first: Iterable[Entry], second: Iterable[Entry], limit: int = _SHOWN) -> Difference:
     """Compare scored rollouts by their ids."""
     before = {entry.rollout_id: entry for entry in first}
     difference = Difference()
@@ -101,25 +101,25 @@ def compare_entries(first: Iterable[Entry], second: Iterable[Entry], shown: int 
         difference.texts += old.response is not None and entry.response is not None and old.response != entry.response
         difference.rewards += not _equal(old.reward, entry.reward)
         for name in dict.fromkeys([*old.cells, *entry.cells]):
-            _compare(difference, name, old, entry, shown)
+            _compare(difference, name, old, entry, limit)
     difference.only[0].extend(before)
     return difference
 
 
-def _compare(difference: Difference, name: str, old: Entry, new: Entry, shown: int) -> None:
-    cell, other = old.cells.get(name), new.cells.get(name)
-    if cell is not None and other is not None and cell.code == other.code and _equal(cell.score, other.score):
+def _compare(difference: Difference, name: str, old: Entry, new: Entry, limit: int) -> None:
+    cell, new_cell = old.cells.get(name), new.cells.get(name)
+    if cell is not None and new_cell is not None and cell.code == new_cell.code and _equal(cell.score, new_cell.score):
         difference.same[name] += 1
         return
-    difference.moves.setdefault(name, Counter())[f"{_said(cell)} -> {_said(other)}"] += 1
-    if len(difference.changes) < shown:
+    difference.moves.setdefault(name, Counter())[f"{_said(cell)} -> {_said(new_cell)}"] += 1
+    if len(difference.changes) < limit:
         difference.changes.append(
             {
                 "rollout_id": new.rollout_id,
                 "reward": name,
                 "before": _said(cell),
-                "after": _said(other),
-                "why": _why(cell, other),
+                "after": _said(new_cell),
+                "why": _why(cell, new_cell),
             }
         )
 
@@ -131,69 +131,71 @@ def _said(cell: Cell | None) -> str:
     return f"{score} {cell.code}"
 
 
-def _why(first: Cell | None, other: Cell | None) -> str:
+def _why(first: Cell | None, second: Cell | None) -> str:
     """What the verdicts themselves say: their remarks, and what differs in their evidence."""
-    if first is None or other is None:
+    if first is None or second is None:
         return "asked in one run only"
     parts = []
-    reasons = [cell.note or cell.message for cell in (first, other)]
+    reasons = [cell.note or cell.message for cell in (first, second)]
     if reasons[0] != reasons[1]:
         parts.append(f"{reasons[0] or 'no remark'} -> {reasons[1] or 'no remark'}")
-    if isinstance(first.evidence, Mapping) and isinstance(other.evidence, Mapping):
+    if isinstance(first.evidence, Mapping) and isinstance(second.evidence, Mapping):
         keys = [
-            key for key in {**first.evidence, **other.evidence} if first.evidence.get(key) != other.evidence.get(key)
+            key for key in {**first.evidence, **second.evidence} if first.evidence.get(key) != second.evidence.get(key)
         ]
         if keys:
             parts.append(f"evidence differs in {', '.join(map(str, keys))}")
     return "; ".join(parts)
 
 
-def _equal(score: float | None, other: float | None) -> bool:
-    if score is None or other is None:
-        return score is other
-    return abs(score - other) <= _EQUAL
+def _equal(first: float | None, second: float | None) -> bool:
+    if first is None or second is None:
+        return first is second
+    return abs(first - second) <= _EQUAL
 
 
-def _reasons(difference: Difference, first: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+def _reasons(difference: Difference, first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
     """Versions and recipes of the runs, where both say them."""
     reasons = []
     if difference.texts:
         reasons.append(f"{difference.texts} responses differ: these are other rollouts under the same ids")
-    if not (first and other):
+    if not (first and second):
         reasons.append("versions and recipes are not known; folders say them, as `assay score -o DIR/` writes them")
         return reasons
-    if first.get("recipe_digest") != other.get("recipe_digest"):
-        reasons.append(f"the recipes differ: {first.get('recipe')} and {other.get('recipe')}")
+    if first.get("recipe_digest") != second.get("recipe_digest"):
+        reasons.append(f"the recipes differ: {first.get('recipe')} and {second.get('recipe')}")
     versions = [
         {reward["name"]: reward.get("versions") for reward in about.get("rewards", ()) if isinstance(reward, dict)}
-        for about in (first, other)
+        for about in (first, second)
     ]
     for name in versions[0].keys() & versions[1].keys():
         if versions[0][name] != versions[1][name]:
-            shown = (", ".join(map(str, version[name] or ["none answered"])) for version in versions)
-            reasons.append(f"{name}: {' -> '.join(shown)}")
+            listed = (", ".join(map(str, version[name] or ["none answered"])) for version in versions)
+            reasons.append(f"{name}: {' -> '.join(listed)}")
     if not reasons and difference.changed:
         reasons.append("recipe, versions and digests are the same: a verifier does not give the same verdict twice")
     return reasons
 
 
-def print_difference(found: Difference, first: str, second: str) -> None:
+def print_difference(difference: Difference, first: str, second: str) -> None:
     """Print what changed between two runs of these names."""
-    print(f"{found.both} rollouts in both; {found.changed} verdicts and {found.rewards} rewards changed")
-    for path, ids in zip((first, second), found.only, strict=True):
+    print(f"{difference.both} rollouts in both; {difference.changed} verdicts and {difference.rewards} rewards changed")
+    for path, ids in zip((first, second), difference.only, strict=True):
         if ids:
             more = ", ..." if len(ids) > _SHOWN else ""
             print(printable(f"only in {path}: {len(ids)} ({', '.join(ids[:_SHOWN])}{more})", line=True))
     rows = [
-        [name, move, str(count)] for name, moves in found.moves.items() for move, count in moves.most_common(_MOVES)
+        [name, move, str(count)]
+        for name, moves in difference.moves.items()
+        for move, count in moves.most_common(_MOVES)
     ]
     if rows:
         print_table(["reward", "before -> after", "rollouts"], rows)
-    for change in found.changes:
+    for change in difference.changes:
         print(
             printable(f"{change['rollout_id']}  {change['reward']}: {change['before']} -> {change['after']}", line=True)
         )
         if change["why"]:
             print(printable(f"    {change['why']}", line=True))
-    if found.changed or found.reasons:
-        print("\n".join(printable(f"why: {reason}", line=True) for reason in found.reasons))
+    if difference.changed or difference.reasons:
+        print("\n".join(printable(f"why: {reason}", line=True) for reason in difference.reasons))

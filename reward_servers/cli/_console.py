@@ -25,9 +25,9 @@ class Progress(Protocol):
 
 def printable(text: str, *, line: bool = False) -> str:
     """Text of others as a terminal may show it: see `trainer_client._printable`, which is loaded when it is needed."""
-    from trainer_client._printable import printable as shown
+    from trainer_client._printable import printable as on_terminal
 
-    return shown(text, line=line)
+    return on_terminal(text, line=line)
 
 
 def print_note(text: str) -> None:
@@ -97,12 +97,12 @@ class _Bar:
 
 
 @contextmanager
-def progress(total: int | None, what: str) -> Iterator[Progress]:
+def progress(total: int | None, label: str) -> Iterator[Progress]:
     """Show a progress bar on stderr while the block runs; without a terminal only long waits are told, in lines.
 
     Args:
         total: How much there is; None where that is not known.
-        what: What is done.
+        label: What is done.
     """
     if not sys.stderr.isatty():
         yield _Quiet()
@@ -121,4 +121,4 @@ def progress(total: int | None, what: str) -> Iterator[Progress]:
         transient=True,
     )
     with bar:
-        yield _Bar(bar, bar.add_task(what, total=total, wait=""))
+        yield _Bar(bar, bar.add_task(label, total=total, wait=""))

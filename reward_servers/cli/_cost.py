@@ -86,29 +86,29 @@ async def cost_of(
         UserError: The sample says nothing of a run.
     """
     pid, processors = place
-    known, unseen = _halves(rollouts)
+    warm, unseen = _halves(rollouts)
     began = time.perf_counter()
     # What is imported, compiled and specialised at first is no part of a step.
-    await _pass(client, server.name, known)
+    await _pass(client, server.name, warm)
     while time.perf_counter() - began < seconds / 3:
-        await _pass(client, server.name, known)
+        await _pass(client, server.name, warm)
     fresh = 0.0
     if unseen:
         costs = [await _processor_time(client, server.name, unseen, pid) for _ in range(2)]
         fresh = max(0.0, costs[0] - costs[1])
-    asked = await _pass(client, server.name, rollouts)
-    if not asked:
+    items = await _pass(client, server.name, rollouts)
+    if not items:
         raise UserError(f"server {server.name!r}: no rollout of the sample has a task that it is asked about")
     before = time.process_time()
-    busy, scored = await _keep_busy(client, server.name, [known, unseen] if unseen else [known], seconds)
+    busy, scored = await _keep_busy(client, server.name, [warm, unseen] if unseen else [warm], seconds)
     computed = (time.process_time() - before) / scored
     took = []
     for _ in range(_ALONE):
         began = time.perf_counter()
         await _pass(client, server.name, rollouts)
         took.append(time.perf_counter() - began)
-    start = max(0.0, sorted(took)[_ALONE // 2] - asked * busy)
-    return Cost(server.name, server.verifiers, asked / len(rollouts), 1 / (busy + fresh / processors), start, computed)
+    start = max(0.0, sorted(took)[_ALONE // 2] - items * busy)
+    return Cost(server.name, server.verifiers, items / len(rollouts), 1 / (busy + fresh / processors), start, computed)
 
 
 def _halves(rollouts: Sequence[Rollout]) -> tuple[list[Rollout], list[Rollout]]:
@@ -117,8 +117,8 @@ def _halves(rollouts: Sequence[Rollout]) -> tuple[list[Rollout], list[Rollout]]:
     for rollout in rollouts:
         groups.setdefault(rollout.group_id, []).append(rollout)
     listed = list(groups.values())
-    known = [rollout for group in listed[::2] for rollout in group]
-    return known, [rollout for group in listed[1::2] for rollout in group]
+    warm = [rollout for group in listed[::2] for rollout in group]
+    return warm, [rollout for group in listed[1::2] for rollout in group]
 
 
 async def _processor_time(client: AsyncRewardClient, server: str, rollouts: Sequence[Rollout], pid: int) -> float:
@@ -185,8 +185,8 @@ async def _pass(client: AsyncRewardClient, server: str, rollouts: Sequence[Rollo
 
 
 def _refuse_loss(server: str, table: ScoreTable) -> None:
-    asked, scored = int(table.asked.sum()), int(table.valid.sum())
-    if scored < (1 - _LARGEST_LOSS) * asked:
+    items, scored = int(table.asked.sum()), int(table.valid.sum())
+    if scored < (1 - _LARGEST_LOSS) * items:
         row, column = next(
             (row, at)
             for row in range(len(table))
@@ -195,6 +195,6 @@ def _refuse_loss(server: str, table: ScoreTable) -> None:
         )
         cell = table.cell(row, table.columns[column])
         raise UserError(
-            f"server {server!r}: {asked - scored} of {asked} items of the sample have no score, so that what they cost "
+            f"server {server!r}: {items - scored} of {items} items of the sample have no score, so that what they cost "
             f"says nothing of a run (first: {table.rollout_ids[row]}: {cell.code}: {cell.message})"
         )

@@ -69,7 +69,7 @@ def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int
     from reward_servers.preparing import Refused, prepared
 
     problems: list[str] = []
-    written = 0
+    count = 0
     if out != STDOUT:
         refuse_overwriting("--out", out, {"the input": source})
     with contextlib.nullcontext(sys.stdout) if out == STDOUT else whole_file(out) as file:
@@ -78,12 +78,12 @@ def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int
                 problems.append(f"row {row.number}: {row.reason}")
                 continue
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
-            written += 1
+            count += 1
     for problem in problems[:_SHOWN]:
         print(f"{source}: {problem}", file=sys.stderr)
     if len(problems) > _SHOWN:
         print(f"{source}: and {len(problems) - _SHOWN} more", file=sys.stderr)
-    summary = f"{written} rows written" + (f", {len(problems)} rows left out" if problems else "")
+    summary = f"{count} rows written" + (f", {len(problems)} rows left out" if problems else "")
     print(summary, file=sys.stderr if out == STDOUT else sys.stdout)
     return EXIT_NO if problems else 0
 

@@ -98,18 +98,18 @@ def _assay_version() -> str:
 
 def _packages(extras: Sequence[str], required: bool) -> Iterator[DoctorFinding]:
     """What each extra asks for beyond ``server``, as the installed metadata say."""
-    shared = {wanted.name for wanted in _requirements("server")}
+    shared = {requirement.name for requirement in _requirements("server")}
     for extra in extras:
         lacking = []
         packages = []
-        for wanted in _requirements(extra):
-            if extra != "server" and wanted.name in shared:
+        for requirement in _requirements(extra):
+            if extra != "server" and requirement.name in shared:
                 continue
-            have = _installed_version(wanted.name)
-            if have is None or not wanted.specifier.contains(have, prereleases=True):
-                lacking.append(f"{wanted.name}{wanted.specifier} ({have or 'not installed'})")
+            have = _installed_version(requirement.name)
+            if have is None or not requirement.specifier.contains(have, prereleases=True):
+                lacking.append(f"{requirement.name}{requirement.specifier} ({have or 'not installed'})")
             else:
-                packages.append(f"{wanted.name} {have}")
+                packages.append(f"{requirement.name} {have}")
         detail = ("lacks " + ", ".join(lacking)) if lacking else ", ".join(packages)
         remedy = f"pip install '{_DISTRIBUTION}[{extra}]'" if lacking else ""
         yield DoctorFinding("packages", f"{_DISTRIBUTION}[{extra}]", not lacking, detail, remedy, required)
@@ -122,12 +122,12 @@ def _requirements(extra: str) -> Iterator[Requirement]:
         yield Requirement(_DISTRIBUTION)
         return
     for line in lines:
-        wanted = Requirement(line)
-        if wanted.name == _DISTRIBUTION or wanted.marker is None:
+        requirement = Requirement(line)
+        if requirement.name == _DISTRIBUTION or requirement.marker is None:
             continue
         # Asked for with the extra and not without it: a requirement of this extra.
-        if wanted.marker.evaluate({"extra": extra}) and not wanted.marker.evaluate({"extra": ""}):
-            yield wanted
+        if requirement.marker.evaluate({"extra": extra}) and not requirement.marker.evaluate({"extra": ""}):
+            yield requirement
 
 
 def _installed_version(name: str) -> str | None:

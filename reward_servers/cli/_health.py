@@ -26,14 +26,14 @@ def health(
     """Say whether servers answer and take work; the exit code is 1 when one does not."""
     from reward_servers.cli._fleet_view import addresses_of, look
 
-    seen = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
+    replicas = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
     if as_json:
         rows = [
             {"address": replica.address, "serving": replica.serving, "state": replica.state, "problem": replica.problem}
-            for replica in seen
+            for replica in replicas
         ]
         print(json.dumps(rows, indent=1))
     else:
-        for replica in seen:
+        for replica in replicas:
             print(f"{replica.address}  {replica.state}{f': {replica.problem}' if replica.problem else ''}")
-    return 0 if all(replica.serving for replica in seen) else _UNHEALTHY
+    return 0 if all(replica.serving for replica in replicas) else _UNHEALTHY

@@ -26,14 +26,14 @@ _USUAL = {
 """What other files call a field; only ever proposed, never taken."""
 
 
-def read_columns(given: Sequence[str]) -> dict[str, str]:
+def read_columns(texts: Sequence[str]) -> dict[str, str]:
     """Read ``FIELD=COLUMN`` of the command line.
 
     Raises:
         UserError: One of them has another form, or is given twice.
     """
     columns: dict[str, str] = {}
-    for entry in [part for text in given for part in text.split(",")]:
+    for entry in [part for text in texts for part in text.split(",")]:
         name, equals, column = entry.partition("=")
         if not (name and equals and column):
             raise UserError(f"--map {entry!r}: expected FIELD=COLUMN, such as response=completion")
@@ -82,7 +82,7 @@ def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, 
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"--verifier {name} is given {names.count(name)} times; give it once, or write a recipe")
-    rewards = tuple(Reward(name, asked, options=chosen) for name, asked in zip(names, verifiers, strict=True))
+    rewards = tuple(Reward(name, verifier, options=chosen) for name, verifier in zip(names, verifiers, strict=True))
     servers = () if config is None else (Server("score", tuple(names), config=os.path.abspath(config)),)
     return Recipe(rewards, name="score", servers=servers, advantage=None)
 
@@ -120,32 +120,32 @@ def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> Rollou
     return file
 
 
-def useless(source: Path, found: RolloutFile) -> str:
+def useless(source: Path, file: RolloutFile) -> str:
     """Say of a file that it gives no rollout."""
-    return f"{source}: {'no line can be used as a rollout' if found.problems else 'there is no row in it'}"
+    return f"{source}: {'no line can be used as a rollout' if file.problems else 'there is no row in it'}"
 
 
-def unfitting(source: Path, found: RolloutFile, columns: Mapping[str, str]) -> str:
+def unfitting(source: Path, file: RolloutFile, columns: Mapping[str, str]) -> str:
     """Say of a file of which no line can be used what its columns are, and how to say which is which."""
-    first = found.problems[0]
-    shown = ", ".join(found.columns)
+    first = file.problems[0]
+    columns_here = ", ".join(file.columns)
     lacks = "response: is missing" in first.reason
-    proposed = " ".join(_proposed(found, columns)) or "--map response=COLUMN"
+    proposed = " ".join(_proposed(file, columns)) or "--map response=COLUMN"
     remedy = f"; say which is which: {proposed}" if lacks else ""
-    more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
-    return f"{source}: no line can be used as a rollout: {first}{more}. Columns here: {shown}{remedy}"
+    more = f" (and {len(file.problems) - 1} more)" if len(file.problems) > 1 else ""
+    return f"{source}: no line can be used as a rollout: {first}{more}. Columns here: {columns_here}{remedy}"
 
 
-def reference_remedy(found: RolloutFile, columns: Mapping[str, str]) -> str:
+def reference_remedy(file: RolloutFile, columns: Mapping[str, str]) -> str:
     """Say of a file without references, of which a verifier needs some, where they may be; empty where it has some."""
-    if "reference" in found.columns or any(name.partition(".")[0] == "reference" for name in columns):
+    if "reference" in file.columns or any(name.partition(".")[0] == "reference" for name in columns):
         return ""
-    shown = ", ".join(found.columns)
-    proposed = [remedy for remedy in _proposed(found, columns) if remedy.startswith("--map reference.")]
-    if found.format != "plain":
+    columns_here = ", ".join(file.columns)
+    proposed = [remedy for remedy in _proposed(file, columns) if remedy.startswith("--map reference.")]
+    if file.format != "plain":
         proposed = proposed or ["--map reference.answer=COLUMN, of a second file by --join FILE"]
     how = " ".join(proposed) or "--map reference.answer=COLUMN"
-    return f"there is no column reference; columns here: {shown}; say which it is: {how}"
+    return f"there is no column reference; columns here: {columns_here}; say which it is: {how}"
 
 
 def _proposed(file: RolloutFile, columns: Mapping[str, str]) -> list[str]:

@@ -73,14 +73,14 @@ class Intake:
 
         try:
             rollouts = self._read()
-            held, whole = self._hold(rollouts)
-            if whole:
-                self._take_held(held)
+            first_rollouts, is_whole = self._hold(rollouts)
+            if is_whole:
+                self._take_held(first_rollouts)
             elif self._is_lasting():
-                self._survey(chain(held, rollouts))
+                self._survey(chain(first_rollouts, rollouts))
             else:
-                self._check(held)
-                self._ahead = chain(held, rollouts)
+                self._check(first_rollouts)
+                self._ahead = chain(first_rollouts, rollouts)
         except RolloutError as error:
             raise self._named(error) from None
         self._report()
@@ -109,14 +109,14 @@ class Intake:
 
     def _hold(self, rollouts: Iterator[Rollout]) -> tuple[list[Rollout], bool]:
         """The first rollouts, and whether they are all."""
-        held: list[Rollout] = []
+        first_rollouts: list[Rollout] = []
         size = 0
         for rollout in rollouts:
-            held.append(rollout)
+            first_rollouts.append(rollout)
             size += _weight(rollout.response) + _weight(rollout.prompt) + _OVERHEAD
             if size > _HELD_BYTES and self._arrays is None:
-                return held, False
-        return held, True
+                return first_rollouts, False
+        return first_rollouts, True
 
     def _is_lasting(self) -> bool:
         """Whether the source can be read a second time."""
@@ -126,17 +126,17 @@ class Intake:
         # What does not exist is a pattern.
         return str(path) != STDIN and (path.is_file() or path.is_dir() or not path.exists())
 
-    def _take_held(self, held: list[Rollout]) -> None:
+    def _take_held(self, first_rollouts: list[Rollout]) -> None:
         from trainer_client.rollout.arrays import attach_arrays
 
-        if not held:
+        if not first_rollouts:
             if self.found.columns and self.found.problems:
                 raise UserError(unfitting(self._source, self.found, self.form.columns))
             raise UserError(useless(self._source, self.found))
         if self._arrays is not None:
-            attach_arrays(held, self._arrays)
-        self._check(held)
-        self._held, self.total = held, len(held)
+            attach_arrays(first_rollouts, self._arrays)
+        self._check(first_rollouts)
+        self._held, self.total = first_rollouts, len(first_rollouts)
 
     def _survey(self, rollouts: Iterable[Rollout]) -> None:
         """Check everything, and count."""

@@ -54,9 +54,9 @@ class Compared(NamedTuple):
 def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelling: Labelling) -> Compared:
     """Compare the scores of each reward with its labels."""
     row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    asked = table.asked
+    is_asked = table.asked
     names = {
-        rollout_id: [name for column, name in enumerate(table.columns) if asked[row, column]]
+        rollout_id: [name for column, name in enumerate(table.columns) if is_asked[row, column]]
         for rollout_id, row in row_of.items()
     }
     labels_by_reward = labels_of_rewards(rollouts, names, labelling.reward)
@@ -69,11 +69,11 @@ def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelli
                 by_reward[name] = compared
         elif name:
             notes.append(f"{len(labels.scores)} labels in expected.scores name {name!r}, which is no reward here")
-    several = any(len(name) > 1 for name in names.values())
-    taken = [name for name, labels in labels_by_reward.items() if labels.unnamed]
-    if several and labelling.reward is None and taken:
+    is_ambiguous = any(len(name) > 1 for name in names.values())
+    unnamed = [name for name, labels in labels_by_reward.items() if labels.unnamed]
+    if is_ambiguous and labelling.reward is None and unnamed:
         notes.append(
-            f"expected.score is compared with {', '.join(taken)}: the first reward that is asked of a rollout; "
+            f"expected.score is compared with {', '.join(unnamed)}: the first reward that is asked of a rollout; "
             "--label REWARD names another, and expected.scores labels each by name"
         )
     return Compared(by_reward, [problem for labels in labels_by_reward.values() for problem in labels.problems], notes)
@@ -106,8 +106,8 @@ def add_agreement(grid: Grid, agreements: Sequence[Mapping[str, Any] | None]) ->
     """Add rows about labels to the table of a run."""
     if not any(agreements):
         return
-    shown = {"labels": "total", **{f"  {match.value.replace('_', ' ')}": match.value for match in Match}}
-    for name, key in shown.items():
+    rows = {"labels": "total", **{f"  {match.value.replace('_', ' ')}": match.value for match in Match}}
+    for name, key in rows.items():
         grid.add(name, [str(agreement[key]) if agreement else NONE for agreement in agreements])
     grid.add(
         "  agree, share",

@@ -98,10 +98,10 @@ def _hosted(endpoint: str, tls: TLS | None, token: str | None) -> list[dict[str,
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from reward_servers.cli._console import print_table
 
-    here = ("state", "runs") if any("state" in row for row in rows) else ("cost",)
+    state_columns = ("state", "runs") if any("state" in row for row in rows) else ("cost",)
     # One package alone says nothing, and takes the room of what differs.
     origin = ("origin",) if len({_cell(row, "origin") for row in rows}) > 1 else ()
-    columns = ("name", "version", "scope", *here, "description", *origin)
+    columns = ("name", "version", "scope", *state_columns, "description", *origin)
     print_table(columns, [[_cell(row, column) for column in columns] for row in rows])
 
 

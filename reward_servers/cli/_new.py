@@ -51,9 +51,9 @@ def new(
         raise UserError(f"--kind {kind!r} is not known; known are {', '.join(KINDS)}")
     names = _names_for(name)
     target = folder if folder is not None else Path(names.distribution)
-    written = _write(names, kind, target)
+    paths = _write(names, kind, target)
     print(f"wrote {target}:")
-    for path in written:
+    for path in paths:
         print(f"  {path}")
     beside = _BESIDE.get(kind, "")
     print(f"next: python -m pip install -e {target} && assay check {name} --cases {target / 'cases.jsonl'}{beside}")

@@ -38,12 +38,12 @@ class TrainingSignal:
         reason: Why something is None; empty when nothing is.
     """
 
-    def __init__(self, rewards: Numbers | None, made: Signal | None, reason: str) -> None:
+    def __init__(self, rewards: Numbers | None, signal: Signal | None, reason: str) -> None:
         self.rewards = rewards
-        self.made = made
-        self.steps: tuple[Signal, ...] = () if made is None else (made,)
-        self.failed = made is None and bool(reason)
-        self.advantages = None if made is None else made.advantages
+        self.made = signal
+        self.steps: tuple[Signal, ...] = () if signal is None else (signal,)
+        self.failed = signal is None and bool(reason)
+        self.advantages = None if signal is None else signal.advantages
         self.reason = reason
 
     @classmethod

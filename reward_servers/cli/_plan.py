@@ -106,10 +106,10 @@ def _asking(recipe: Recipe) -> Recipe:
     )
 
 
-def _print(rows: Sequence[Mapping[str, Any]], sample: int, workers: int, wanted: tuple[int, float, float]) -> None:
+def _print(rows: Sequence[Mapping[str, Any]], sample: int, workers: int, target: tuple[int, float, float]) -> None:
     from reward_servers.cli._console import print_note, print_table
 
-    rollouts, seconds, headroom = wanted
+    rollouts, seconds, headroom = target
     print(f"{rollouts} rollouts a step, scored in {seconds:g} s, with {headroom:.0%} to spare")
     print_table(
         ("server", "verifiers", "items a step", "items/s of one", "replicas", "then a step takes"),
@@ -133,8 +133,8 @@ def _print(rows: Sequence[Mapping[str, Any]], sample: int, workers: int, wanted:
         print_note(f"the sample has {sample} rollouts; some hundred tell more, and keep the workers busy to the end")
 
 
-def _print_client(seconds: float, wanted: float) -> None:
+def _print_client(seconds: float, seconds_wanted: float) -> None:
     from reward_servers.cli._console import print_note
 
-    if seconds > wanted / 4:
+    if seconds > seconds_wanted / 4:
         print_note(f"the client itself computes for {seconds:.3g} s in a step; several processes share that")

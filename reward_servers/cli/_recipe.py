@@ -54,9 +54,9 @@ def recipe(
     asking = text.fields.get("client") or Asking()
     tls = tls_of(ca, cert, key) or asking.tls
     offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or asking.token, folder=path.parent)
-    named = text.fields.get("servers", ())
-    asked = Asked(text.fields.get("rewards", ()), named, loaded)
-    problems += text.located(problems_of(asked, offers, path.parent))
+    servers_named = text.fields.get("servers", ())
+    request = Asked(text.fields.get("rewards", ()), servers_named, loaded)
+    problems += text.located(problems_of(request, offers, path.parent))
     problems.sort(key=lambda problem: problem.line or 0)
     if as_json:
         print(json.dumps(_object(loaded, offers, problems), ensure_ascii=False, indent=1))

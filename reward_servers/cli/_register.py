@@ -39,12 +39,12 @@ def register(
     def ask(stub: Any, **call: Any) -> str:
         answer = stub.Register(hosting.RegisterRequest(verifier=verifier), **call)
         identity = answer.verifier.identity
-        kept = "".join(
+        earlier_versions = "".join(
             f"; {kept_version.version} {kept_version.digest} is kept for runs that have pinned it"
             for kept_version in answer.earlier
         )
         done = "was hosted already:" if answer.unchanged else "hosts"
-        return f"{done} {identity.name}@{identity.version} {identity.digest}{kept}"
+        return f"{done} {identity.name}@{identity.version} {identity.digest}{earlier_versions}"
 
     return _ask_all(endpoint, ask, timeout_s, tls_of(ca, cert, key), token)
 

@@ -117,8 +117,8 @@ async def _ask(
                 line = verdict_row(rollout, table, row, evidence=True)
                 reward = rewards[row] if rewards[row] == rewards[row] else None
                 rows.append(_named({**line, "reward": reward, "rollout": step.rows[row]["rollout"]}, step))
-            for name, answered in zip(table.columns, table.versions, strict=True):
-                versions[name] = [f"{identity.name}@{identity.version} {identity.digest}" for identity in answered]
+            for name, identities in zip(table.columns, table.versions, strict=True):
+                versions[name] = [f"{identity.name}@{identity.version} {identity.digest}" for identity in identities]
     return rows, versions
 
 

@@ -55,9 +55,9 @@ class Partial:
             UserError: The file is of another recipe or of other verifiers, or another run has it.
             OSError: It cannot be written.
         """
-        asked = {"format": _FORMAT, "recipe": self._recipe.digest, "verifiers": dict(verifiers)}
+        fields = {"format": _FORMAT, "recipe": self._recipe.digest, "verifiers": dict(verifiers)}
         self._file = _own(self.path)
-        header, first = json.dumps(asked).encode() + b"\n", self._file.readline()
+        header, first = json.dumps(fields).encode() + b"\n", self._file.readline()
         # What is there of a line that was cut off is replaced, and nothing else is.
         if first != header and header.startswith(first):
             self._file.seek(0)
@@ -65,7 +65,7 @@ class Partial:
             self._file.write(header)
             self._file.flush()
             return
-        self._refuse_others(first, asked)
+        self._refuse_others(first, fields)
         for at, line in self._lines(self._file, len(first)):
             self._places[json.loads(line)["group"]] = (at, len(line))
 
@@ -85,24 +85,24 @@ class Partial:
             yield at, line
             at += len(line)
 
-    def _refuse_others(self, first: bytes, asked: Mapping[str, Any]) -> None:
+    def _refuse_others(self, first: bytes, fields: Mapping[str, Any]) -> None:
         try:
-            kept = json.loads(first)
-            known = kept["format"] == _FORMAT and isinstance(kept["verifiers"], dict)
+            header = json.loads(first)
+            is_known = header["format"] == _FORMAT and isinstance(header["verifiers"], dict)
         except (ValueError, KeyError, TypeError):
-            known = False
-        if not known:
+            is_known = False
+        if not is_known:
             raise UserError(f"{self.path}: it is not what --resume keeps; choose another --out, or remove it")
-        if kept["recipe"] != asked["recipe"]:
+        if header["recipe"] != fields["recipe"]:
             raise UserError(
-                f"{self.path}: it was scored with another recipe ({kept['recipe']}, and this one is "
-                f"{asked['recipe']}); use that one, or remove the file to begin again"
+                f"{self.path}: it was scored with another recipe ({header['recipe']}, and this one is "
+                f"{fields['recipe']}); use that one, or remove the file to begin again"
             )
-        for name, digest in asked["verifiers"].items():
-            if kept["verifiers"].get(name) != digest:
+        for name, digest in fields["verifiers"].items():
+            if header["verifiers"].get(name) != digest:
                 raise UserError(
-                    f"{self.path}: {name} was judged by {kept['verifiers'].get(name)}, and the server hosts {digest}; "
-                    "host that version, or remove the file to begin again"
+                    f"{self.path}: {name} was judged by {header['verifiers'].get(name)}, and the server hosts "
+                    f"{digest}; host that version, or remove the file to begin again"
                 )
 
     def find(self, group: Sequence[Rollout], step: int) -> Mapping[str, Any] | None:
@@ -118,9 +118,9 @@ class Partial:
         """Add groups that were scored, and see that they outlive the process."""
         assert self._file is not None
         at = self._file.seek(0, os.SEEK_END)
-        for group, kept in groups:
+        for group, rows in groups:
             key = _key(group, step)
-            line = json.dumps({"group": key, **kept}).encode() + b"\n"
+            line = json.dumps({"group": key, **rows}).encode() + b"\n"
             self._places[key] = (at, len(line))
             self._file.write(line)
             at += len(line)
@@ -177,16 +177,18 @@ class ResumingClient:
         groups: dict[str, list[Rollout]] = {}
         for rollout in rollouts:
             groups.setdefault(rollout.group_id, []).append(rollout)
-        kept = {name: rows for name, group in groups.items() if (rows := self._partial.find(group, step)) is not None}
-        left = [rollout for rollout in rollouts if rollout.group_id not in kept]
-        tables = {name: self._restored(groups[name], rows, step) for name, rows in kept.items()}
+        rows_by_group = {
+            name: rows for name, group in groups.items() if (rows := self._partial.find(group, step)) is not None
+        }
+        left = [rollout for rollout in rollouts if rollout.group_id not in rows_by_group]
+        tables = {name: self._restored(groups[name], rows, step) for name, rows in rows_by_group.items()}
         if left:
             table = await self._ask(left, run, step)
-            if not kept:
+            if not rows_by_group:
                 return table
             at = 0
             for name, group in groups.items():
-                if name not in kept:
+                if name not in rows_by_group:
                     tables[name] = take_rows(table, range(at, at + len(group)))
                     at += len(group)
         return ScoreTable.concat([tables[name] for name in groups])
@@ -206,23 +208,23 @@ class ResumingClient:
         self._partial.keep(done, step)
         return table
 
-    def _restored(self, group: Sequence[Rollout], kept: Mapping[str, Any], step: int) -> ScoreTable:
+    def _restored(self, group: Sequence[Rollout], rows: Mapping[str, Any], step: int) -> ScoreTable:
         client = self._client
         try:
-            table = restore_rows(kept, group, client.recipe, self._floors, client.method, step)
+            table = restore_rows(rows, group, client.recipe, self._floors, client.method, step)
         except ValueError as error:
             raise UserError(f"{self._partial.path}: {error}; remove the file to begin again") from None
         self._partial.taken += len(group)
         return table
 
 
-def partial_of(place: Path | None, recipe: Recipe, wanted: bool) -> Partial | None:
+def partial_of(place: Path | None, recipe: Recipe, resume: bool) -> Partial | None:
     """What ``--resume`` keeps of a run; None where it is not given.
 
     Raises:
         UserError: There is no file or folder to keep it beside.
     """
-    if not wanted:
+    if not resume:
         return None
     if place is None or str(place) == "-":
         raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps what is scored")

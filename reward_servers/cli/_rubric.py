@@ -83,11 +83,11 @@ def _settings(config: Path, out: Path, max_calls: int) -> JudgeSettings:
     from reward_servers.config import ServerConfig, read_settings
     from reward_servers.verifiers._judge_settings import JudgeSettings, RecordingSettings
 
-    held = read_settings(ServerConfig, config, {}).verifiers.get("judge")
-    if held is None:
+    section = read_settings(ServerConfig, config, {}).verifiers.get("judge")
+    if section is None:
         raise UserError(f"{config}: has no [verifiers.judge]; give the base_url and the model of an endpoint there")
     try:
-        settings = JudgeSettings.model_validate(held)
+        settings = JudgeSettings.model_validate(section)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, ("verifiers", "judge", *first["loc"])))
@@ -97,13 +97,13 @@ def _settings(config: Path, out: Path, max_calls: int) -> JudgeSettings:
     if settings.path is not None:
         raise UserError(f"{config}: verifiers.judge.path: a model in this process only chooses verdicts; serve it")
     allowed = min(filter(None, (settings.spend.max_requests, max_calls)))
-    kept = settings.recording or RecordingSettings(path=out.with_name(f"{out.name}.replies.jsonl"), mode="cache")
+    recording = settings.recording or RecordingSettings(path=out.with_name(f"{out.name}.replies.jsonl"), mode="cache")
     spend = settings.spend.model_copy(update={"max_requests": allowed})
-    return settings.model_copy(update={"spend": spend, "recording": kept})
+    return settings.model_copy(update={"spend": spend, "recording": recording})
 
 
 def _generate(
-    method: str, source: Path, settings: JudgeSettings, versions: Versions, given: dict[str, Any], seed: int
+    method: str, source: Path, settings: JudgeSettings, versions: Versions, options: dict[str, Any], seed: int
 ) -> int:
     from reward_servers.rubrics import CasesError, ModelUnavailableError, digest_of, read_cases, read_pairs_as_text
     from reward_servers.training import RowsError
@@ -113,21 +113,21 @@ def _generate(
     if not versions.path.parent.is_dir():
         raise UserError(f"--out: {versions.path.parent} is no folder; make it first")
     try:
-        items: Any = read_cases(source, given["score"]) if method == "mpo" else read_pairs_as_text(source)
-        frozen = read_pairs_as_text(given["frozen"]) if given["frozen"] is not None else []
+        items: Any = read_cases(source, options["score"]) if method == "mpo" else read_pairs_as_text(source)
+        frozen = read_pairs_as_text(options["frozen"]) if options["frozen"] is not None else []
     except (CasesError, RowsError) as error:
         raise UserError(str(error)) from None
     current = versions.read()
-    held = (
+    criteria = (
         []
         if current is None
         else [criterion.model_dump(mode="json", exclude_defaults=True) for criterion in current.criteria]
     )
     try:
-        written_rubric, metered = asyncio.run(_made(method, items, held, frozen, settings, given, seed))
+        written_rubric, metered = asyncio.run(_made(method, items, criteria, frozen, settings, options, seed))
     except ModelUnavailableError as error:
-        kept = settings.recording.path if settings.recording is not None else ""
-        raise UserError(f"{error}. No rubric is written; what was answered is kept in {kept}: run it again") from None
+        log = settings.recording.path if settings.recording is not None else ""
+        raise UserError(f"{error}. No rubric is written; what was answered is kept in {log}: run it again") from None
     _tell(written_rubric, metered)
     if not written_rubric.criteria and not written_rubric.prompts:
         print("no criterion was left: no rubric is written")
@@ -138,7 +138,7 @@ def _generate(
             f"{written_rubric.facts['agreement_before']!s}: it is not put into use"
         )
         return EXIT_NO
-    if current is not None and [*map(dict, written_rubric.criteria)] == held:
+    if current is not None and [*map(dict, written_rubric.criteria)] == criteria:
         print(f"{versions.path} stays as it is, version {current.version}")
         return 0
     about = {
@@ -158,8 +158,8 @@ def _generate(
         criterion.model_dump(mode="json", exclude_defaults=True) for criterion in _prompts_of(current)
     ]
     new = {name: value for name, value in (("criteria", written_rubric.criteria), ("prompts", prompts)) if value}
-    written = versions.write({**new, "made": about})
-    print(f"wrote {versions.path}: version {written.version}, {len(written_rubric.criteria)} criteria for every prompt"
+    version = versions.write({**new, "made": about})
+    print(f"wrote {versions.path}: version {version.version}, {len(written_rubric.criteria)} criteria for every prompt"
           + (f", and those of {len(prompts)} prompts" if prompts else ""))  # fmt: skip
     return 0
 
@@ -171,10 +171,10 @@ def _prompts_of(current: RubricFile | None) -> tuple[PromptCriteria, ...]:
 async def _made(
     method: str,
     items: Any,
-    held: list[dict[str, Any]],
+    criteria: list[dict[str, Any]],
     frozen: Any,
     settings: JudgeSettings,
-    given: dict[str, Any],
+    options: dict[str, Any],
     seed: int,
 ) -> tuple[Made, MeteredModel]:
     from reward_servers.rubrics import MeteredModel, autorule, cdrrm, mpo
@@ -182,18 +182,18 @@ async def _made(
 
     backend = open_models(settings)[""]
     metered = MeteredModel(backend, seed, settings.total_timeout_s, send_seed=settings.send_seed)
-    says = asyncio.create_task(_say(metered))
-    sizes = {name: given[name] for name in ("min_prompts", "max_criteria")}
+    reporting = asyncio.create_task(_say(metered))
+    sizes = {name: options[name] for name in ("min_prompts", "max_criteria")}
     try:
         if method == "autorule":
-            work = autorule(items, metered, check=given["check"], **sizes)
+            work = autorule(items, metered, check=options["check"], **sizes)
         elif method == "cdrrm":
             work = cdrrm(items, metered)
         else:
-            work = mpo(items, held, metered, each=given["each"], frozen=frozen, **sizes)
+            work = mpo(items, criteria, metered, each=options["each"], frozen=frozen, **sizes)
         return await work, metered
     finally:
-        says.cancel()
+        reporting.cancel()
         await backend.close()
 
 

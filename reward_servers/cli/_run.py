@@ -177,18 +177,18 @@ class Run:
             began = time.monotonic()
             client = await session.client(self._recipe)
             self._state.load(client)
-            asked: AsyncRewardClient | ResumingClient = client
+            scorer: AsyncRewardClient | ResumingClient = client
             if self._partial is not None:
-                asked = await session.run(ResumingClient.of(client, self._partial))
+                scorer = await session.run(ResumingClient.of(client, self._partial))
             groups = self._intake.groups()
             with progress(self._intake.total, "scoring") as advance:
                 while (first := next(groups, None)) is not None:
                     if steps:
                         output.write(steps[-1], spool)
                         spool.clear()
-                    whole = chain([first], groups)
+                    all_groups = chain([first], groups)
                     labels = self._labels._replace(step=self._labels.step + len(steps))
-                    work = self._score_step(asked, _taken(whole, self._step_rollouts), spool, advance, labels)
+                    work = self._score_step(scorer, _taken(all_groups, self._step_rollouts), spool, advance, labels)
                     steps.append(await session.run(work))
             return steps, time.monotonic() - began
 
@@ -224,24 +224,24 @@ class Run:
             showing = self._writing.evidence or self._writing.page
             telling = self._writing.feedback or self._folder is not None
             line = verdict_row(rollout, table, row, evidence=showing, feedback=telling)
-            text, shown = line.pop("feedback", None), None
+            text, details = line.pop("feedback", None), None
             if self._writing.page:
                 times = {name: float(seconds[row, at]) for at, name in enumerate(table.columns) if valid[row, at]}
-                shown = {"evidence": line["evidence"], "run_seconds": times}
+                details = {"evidence": line["evidence"], "run_seconds": times}
             if not self._writing.evidence or not line["evidence"]:
                 line.pop("evidence", None)
             if self._writing.feedback and text:
                 line["feedback"] = text
-            spool.add(place, line, rollout, shown, text if self._folder is not None else None)
+            spool.add(place, line, rollout, details, text if self._folder is not None else None)
 
 
 def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[list[Placed]]:
     """Groups until that many rollouts are in them."""
-    taken = 0
+    count = 0
     for group in groups:
         yield group
-        taken += len(group)
-        if rollouts is not None and taken >= rollouts:
+        count += len(group)
+        if rollouts is not None and count >= rollouts:
             return
 
 

@@ -143,5 +143,5 @@ def _intake_of(
         return Intake(source, form, recipe, None)
     refuse_calls(recipe.plan)
     beside = source.with_suffix(".npz") if source.name else source
-    there = beside != source and beside.is_file()
-    return Intake(source, form, recipe, arrays or (beside if there else None))
+    exists = beside != source and beside.is_file()
+    return Intake(source, form, recipe, arrays or (beside if exists else None))

@@ -193,8 +193,8 @@ def _of_command_line(problem: RecipeError, recipe: Recipe) -> str:
         return f"--{'config' if key == 'config' else 'verifier'}: {problem.reason}"
     if key.startswith("options"):
         return f"--{key}: {problem.reason}"
-    asked = next((reward.verifier for reward in recipe.rewards if reward.name == name), name)
-    return f"--verifier {asked}: {problem.reason}"
+    verifier = next((reward.verifier for reward in recipe.rewards if reward.name == name), name)
+    return f"--verifier {verifier}: {problem.reason}"
 
 
 async def score_all(

@@ -86,8 +86,8 @@ def _addresses(names: Sequence[str], style: str) -> list[str]:
 
     if style not in styles():
         raise typer.BadParameter(f"{style!r} is not one of {', '.join(styles())}", param_hint="--as")
-    known = installed()
-    return [name if name in known or "+" in name.partition(":")[0] else f"{style}+{name}" for name in names]
+    verifiers = installed()
+    return [name if name in verifiers or "+" in name.partition(":")[0] else f"{style}+{name}" for name in names]
 
 
 def _runs_as_module() -> bool:

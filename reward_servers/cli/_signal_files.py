@@ -74,13 +74,13 @@ class Parts:
         self._folder = folder
         self._files: dict[str, IO[str]] = {}
 
-    def write(self, signal: Signal | None, table: ScoreTable, said: Said) -> None:
+    def write(self, signal: Signal | None, table: ScoreTable, texts: Said) -> None:
         """Write what a method gave in a step.
 
         Args:
             signal: That; None for nothing.
             table: The scores of the step.
-            said: Gives what else is known of a row.
+            texts: Gives what else is known of a row.
 
         Raises:
             OSError: A file cannot be written.
@@ -88,9 +88,9 @@ class Parts:
         if signal is None:
             return
         if signal.pairs is not None:
-            self._lines("pairs.jsonl", _pairs(signal, table, said.fields))
+            self._lines("pairs.jsonl", _pairs(signal, table, texts.fields))
         if signal.requests is not None:
-            self._lines("requests.jsonl", _requests(signal, table, said.feedback))
+            self._lines("requests.jsonl", _requests(signal, table, texts.feedback))
 
     def _lines(self, name: str, lines: Iterator[dict[str, Any]]) -> None:
         if name not in self._files:

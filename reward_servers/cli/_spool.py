@@ -60,15 +60,20 @@ class Spool:
         place: int,
         line: Mapping[str, Any],
         rollout: Rollout,
-        shown: Mapping[str, Any] | None,
-        told: Mapping[str, Any] | None,
+        details: Mapping[str, Any] | None,
+        feedback: Mapping[str, Any] | None,
     ) -> None:
         """Take the line of a rollout, and what a page shows of it and a request tells of it besides."""
         if place >= len(self._at):
             self._at.extend([-1] * (place + 1 - len(self._at)))
         self._at[place] = self._file.seek(0, 2)
-        kept = _json(rollout_fields(rollout)) if self._keep else ""
-        parts = (_json(line), kept, _json(shown) if shown is not None else "", _json(told) if told else "")
+        rollout_json = _json(rollout_fields(rollout)) if self._keep else ""
+        parts = (
+            _json(line),
+            rollout_json,
+            _json(details) if details is not None else "",
+            _json(feedback) if feedback else "",
+        )
         self._file.write("".join(f"{part}\n" for part in parts).encode("utf-8", "surrogatepass"))
 
     def read(self, place: int) -> Line:

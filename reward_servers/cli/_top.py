@@ -51,40 +51,40 @@ def top(
     before: Counts = {}
     looked = 0.0
     while True:
-        seen, now = look(addresses, tls, token, timeout=5.0), time.monotonic()
-        counts = _counts(seen)
-        rows = _slow_rows(seen) if slow else _rows(seen, counts, before, now - looked)
+        replicas, now = look(addresses, tls, token, timeout=5.0), time.monotonic()
+        counts = _counts(replicas)
+        rows = _slow_rows(replicas) if slow else _rows(replicas, counts, before, now - looked)
         if not once and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
         if rows:
             print_table(_SLOW_COLUMNS if slow else _COLUMNS, rows)
         else:
             print("no item of the last ten minutes took longer than 50 ms")
-        if not slow and (asking := _asking(seen)):
+        if not slow and (asking := _asking(replicas)):
             print()
             print_table(("who asks", "in flight", "items"), asking)
-        for replica in seen:
+        for replica in replicas:
             if replica.info is None:
                 print(f"{replica.address}: {replica.problem}")
         if once:
-            return 0 if all(replica.info is not None for replica in seen) else _NO_ANSWER
+            return 0 if all(replica.info is not None for replica in replicas) else _NO_ANSWER
         sys.stdout.flush()
         before, looked = counts, now
         time.sleep(interval_s)
 
 
-def _counts(seen: Sequence[Seen]) -> dict[tuple[str, str], int]:
+def _counts(replicas: Sequence[Seen]) -> dict[tuple[str, str], int]:
     return {
         (replica.address, row.verifier): row.verdicts + row.faults + row.skips
-        for replica in seen
+        for replica in replicas
         if replica.info is not None
         for row in replica.info.activity
     }
 
 
-def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
+def _rows(replicas: Sequence[Seen], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
     rows: list[list[str]] = []
-    for replica in seen:
+    for replica in replicas:
         if replica.info is None:
             rows.append([replica.address, replica.state, *[""] * (len(_COLUMNS) - 2)])
             continue
@@ -108,10 +108,10 @@ def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) 
     return rows
 
 
-def _asking(seen: Sequence[Seen]) -> list[list[str]]:
+def _asking(replicas: Sequence[Seen]) -> list[list[str]]:
     """Who asks, over all servers, most items first."""
     clients: dict[str, list[int]] = {}
-    for client in (client for replica in seen if replica.info is not None for client in replica.info.clients):
+    for client in (client for replica in replicas if replica.info is not None for client in replica.info.clients):
         counted = clients.setdefault(client.name, [0, 0])
         counted[0] += client.items_in_flight
         counted[1] += client.items
@@ -119,9 +119,9 @@ def _asking(seen: Sequence[Seen]) -> list[list[str]]:
     return [[name, *map(str, counted)] for name, counted in ordered[:_MOST_CLIENTS]]
 
 
-def _slow_rows(seen: Sequence[Seen]) -> list[list[str]]:
+def _slow_rows(replicas: Sequence[Seen]) -> list[list[str]]:
     items = [
-        (replica.address, item) for replica in seen if replica.info is not None for item in replica.info.slow_items
+        (replica.address, item) for replica in replicas if replica.info is not None for item in replica.info.slow_items
     ]
     items.sort(key=lambda pair: -(pair[1].queue_seconds + pair[1].run_seconds))
     return [

@@ -97,17 +97,17 @@ def train(
     return 0
 
 
-def _check(kind: str, given: dict[str, Any]) -> None:
+def _check(kind: str, options: dict[str, Any]) -> None:
     """Refuse a kind that there is not, options that say nothing to it, and values that are no choice."""
     if kind not in _TAKES:
         raise UserError(f"KIND: {kind!r} cannot be trained; there are {', '.join(_TAKES)}")
-    for name, value in given.items():
-        shown = f"--{name.replace('_', '-')}"
+    for name, value in options.items():
+        option = f"--{name.replace('_', '-')}"
         if name not in _TAKES[kind]:
-            takers = ", ".join(taker for taker, taken in _TAKES.items() if name in taken)
-            raise UserError(f"{shown}: means nothing to {kind}; it is for {takers}")
+            takers = ", ".join(taker for taker, names in _TAKES.items() if name in names)
+            raise UserError(f"{option}: means nothing to {kind}; it is for {takers}")
         if name in _CHOICES and value not in _CHOICES[name]:
-            raise UserError(f"{shown}: {value!r} is not one of {', '.join(_CHOICES[name])}")
+            raise UserError(f"{option}: {value!r} is not one of {', '.join(_CHOICES[name])}")
 
 
 def _trained(kind: str, rows: Path, run: Run, out: Path, held_out: Path | None, beside: dict[str, Any]) -> Any:
@@ -126,5 +126,5 @@ def _trained(kind: str, rows: Path, run: Run, out: Path, held_out: Path | None, 
     return training.train_value(*_read(training.read_outcomes, rows, run, out, held_out), **beside)
 
 
-def _read(read: Any, rows: Path, run: Run, out: Path, held_out: Path | None) -> tuple[Any, Run, Path, Any]:
-    return read(rows), run, out, read(held_out) if held_out is not None else None
+def _read(read_rows: Any, rows: Path, run: Run, out: Path, held_out: Path | None) -> tuple[Any, Run, Path, Any]:
+    return read_rows(rows), run, out, read_rows(held_out) if held_out is not None else None

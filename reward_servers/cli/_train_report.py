@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 _WIDE = 34
 
 
-def show(found: Any) -> None:
+def show(result: Any) -> None:
     """Print the findings of a run, of any kind."""
-    if hasattr(found, "heads"):
-        _show_heads(found)
+    if hasattr(result, "heads"):
+        _show_heads(result)
         return
-    for name, value in asdict(found).items():
+    for name, value in asdict(result).items():
         print(f"{name.replace('_', ' '):<{_WIDE}} {_shown(value)}")
 
 

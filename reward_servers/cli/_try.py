@@ -63,12 +63,12 @@ def try_verifier(
         session = started_server(_SERVER, (name, *(with_verifiers or ())), config, 1, verbose=verbose)
     else:
         session = running_server(_SERVER, endpoint, tls_of(ca, cert, key), token, verbose=verbose)
-    cells, asked = asyncio.run(ask(session, [rollout], read_options(options), {}, name, version))
+    cells, identity = asyncio.run(ask(session, [rollout], read_options(options), {}, name, version))
     cell = cells[rollout.rollout_id]
     if as_json:
-        print(json.dumps(_plain(cell, asked), ensure_ascii=False))
+        print(json.dumps(_plain(cell, identity), ensure_ascii=False))
     else:
-        print("\n".join(printable(line) for line in _lines(cell, asked, rollout)))
+        print("\n".join(printable(line) for line in _lines(cell, identity, rollout)))
     return 0 if cell.score is not None else EXIT_NO
 
 
@@ -84,24 +84,24 @@ def _reference(text: str | None) -> Any:
     return {"answer": text}
 
 
-def _plain(cell: Cell, asked: VerifierId) -> dict[str, Any]:
+def _plain(cell: Cell, identity: VerifierId) -> dict[str, Any]:
     plain_fields = {name: getattr(cell, name) for name in cell.__slots__}
     plain_fields |= {"outcome": cell.outcome.name.lower(), "aspects": dict(cell.aspects), "steps": list(cell.steps)}
-    return {"verifier": asked.name, "version": asked.version, "digest": asked.digest, **plain_fields}
+    return {"verifier": identity.name, "version": identity.version, "digest": identity.digest, **plain_fields}
 
 
-def _lines(cell: Cell, asked: VerifierId, rollout: Rollout) -> list[str]:
+def _lines(cell: Cell, identity: VerifierId, rollout: Rollout) -> list[str]:
     from reward_servers.cli._view import marked
     from reward_servers.reporting import Cell as SeenCell
 
-    label = f"{asked.name}@{asked.version}" if asked.version else asked.name
+    label = f"{identity.name}@{identity.version}" if identity.version else identity.name
     score = "no score" if cell.score is None else f"score {cell.score:.6g}"
     party = f"{cell.party}/" if cell.party else ""
     lines = [f"{score}  {party}{cell.code}  ({label})"]
     lines += [f"  {name:<10} {getattr(cell, name)}" for name in ("note", "message") if getattr(cell, name)]
     response = rollout.response if isinstance(rollout.response, str) else ""
-    seen = SeenCell("verdict", cell.score, cell.code, evidence=cell.evidence)
-    span = seen.span(response)
+    seen_cell = SeenCell("verdict", cell.score, cell.code, evidence=cell.evidence)
+    span = seen_cell.span(response)
     if span is not None:
         lines.append(f"  found at   characters {span[0]} to {span[1]}: {marked(response, span)}")
     lines += [f"  aspect     {name}: {_figure(value)}" for name, value in cell.aspects.items()]

@@ -92,8 +92,8 @@ def _kinds(numbers: Numbers, choice: Choice) -> Iterator[str]:
     from reward_servers.reporting import KINDS
 
     ids = list(numbers.group_ids)
-    for kind, says in KINDS.items():
-        yield f"{kind}: {choice.found[kind]} of {len(ids)} groups. {says.partition(': ')[2]}"
+    for kind, description in KINDS.items():
+        yield f"{kind}: {choice.found[kind]} of {len(ids)} groups. {description.partition(': ')[2]}"
         rows = choice.most(numbers, kind)
         yield from (f"  {printable(ids[number], line=True)}" for number in rows[:_LISTED])
         if len(rows) > _LISTED:
@@ -167,8 +167,12 @@ def _block(text: str, prefix: str, limits: tuple[int, int]) -> str:
     if len(text) > characters:
         half = characters // 2
         text = f"{text[:half]}\n[... {len(text) - 2 * half} characters; -v shows all ...]\n{text[-half:]}"
-    shown = printable(text).split("\n")
-    if len(shown) > lines:
+    lines_shown = printable(text).split("\n")
+    if len(lines_shown) > lines:
         half = lines // 2
-        shown = [*shown[:half], f"[... {len(shown) - 2 * half} lines; -v shows all ...]", *shown[-half:]]
-    return "\n".join(f"{prefix}{line}" for line in shown)
+        lines_shown = [
+            *lines_shown[:half],
+            f"[... {len(lines_shown) - 2 * half} lines; -v shows all ...]",
+            *lines_shown[-half:],
+        ]
+    return "\n".join(f"{prefix}{line}" for line in lines_shown)

@@ -75,10 +75,10 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
         )
 
 
-def _is_same(target: Path, other: Path) -> bool:
-    if target.exists() and other.exists():
-        return target.samefile(other) and not target.is_char_device()
-    return target == Path(os.path.realpath(other))
+def _is_same(target: Path, second: Path) -> bool:
+    if target.exists() and second.exists():
+        return target.samefile(second) and not target.is_char_device()
+    return target == Path(os.path.realpath(second))
 
 
 def _unwritable(target: Path) -> str:

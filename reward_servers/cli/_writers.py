@@ -74,10 +74,10 @@ class Lines:
 
     def write(self, line: Line, signal: Mapping[str, Any]) -> None:
         """See `Writer`."""
-        kept = f', "rollout": {line.kept}' if line.kept else ""
-        shown = f", {line.shown[1:-1]}" if line.shown else ""
+        rollout = f', "rollout": {line.kept}' if line.kept else ""
+        details = f", {line.shown[1:-1]}" if line.shown else ""
         text = json.dumps(signal, ensure_ascii=False)[1:-1]
-        self._file.write(f"{line.scored[:-1]}, {text}{kept}{shown}}}\n")
+        self._file.write(f"{line.scored[:-1]}, {text}{rollout}{details}}}\n")
 
 
 class _Separated:
@@ -101,8 +101,8 @@ class _Separated:
         self._writer.writerow([_cell(row.get(name)) for name in self._names])
 
 
-def _columns(rewards: Sequence[str], aspects: Sequence[str], kept: bool) -> list[str]:
-    named = [
+def _columns(rewards: Sequence[str], aspects: Sequence[str], with_rollouts: bool) -> list[str]:
+    reward_columns = [
         f"{name}.{reward}{part}"
         for reward in rewards
         for name, part in (
@@ -113,12 +113,12 @@ def _columns(rewards: Sequence[str], aspects: Sequence[str], kept: bool) -> list
             ("skips", ""),
         )
     ]
-    fields = [_KEPT + name for name in ("prompt", "response", "reference", "metadata")] if kept else []
+    fields = [_KEPT + name for name in ("prompt", "response", "reference", "metadata")] if with_rollouts else []
     return [
         "rollout_id",
         "group_id",
         "task",
-        *named,
+        *reward_columns,
         *(f"aspects.{aspect}" for aspect in aspects),
         "reward",
         "advantage",
@@ -181,9 +181,9 @@ class _Parquet:
 
         package = arrow("--out")
         if self._writer is None:
-            kept = any(name.startswith(_KEPT) for row in self._rows for name in row)
+            with_rollouts = any(name.startswith(_KEPT) for row in self._rows for name in row)
             extra = [name for row in self._rows for name in row]
-            self._names = list(dict.fromkeys([*_columns(self._rewards, self._aspects, kept), *extra]))
+            self._names = list(dict.fromkeys([*_columns(self._rewards, self._aspects, with_rollouts), *extra]))
             fields = [package.field(name, self._type(package, name)) for name in self._names]
             self._writer = parquet.ParquetWriter(self._file, package.schema(fields))
         if not self._rows:
@@ -218,22 +218,22 @@ def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
     flat = {name: value for name, value in row.items() if name != _OTHERS}
     if row.get(_OTHERS):
         flat |= json.loads(row[_OTHERS])
-    asked = {name.partition(".")[2] for name, value in flat.items() if name.startswith("codes.") and value}
+    asked_names = {name.partition(".")[2] for name, value in flat.items() if name.startswith("codes.") and value}
     line: dict[str, Any] = {}
     for name, value in flat.items():
-        head, _, rest = name.partition(".")
-        if head == "faults" and rest:
-            reward, _, key = rest.rpartition(".")
+        head, _, member = name.partition(".")
+        if head == "faults" and member:
+            reward, _, key = member.rpartition(".")
             if flat.get(f"faults.{reward}.code"):
                 line.setdefault("faults", {}).setdefault(reward, {})[key] = value or ""
-        elif head == "scores" and rest:
-            line.setdefault("scores", {}).update({rest: _number(value)} if rest in asked else {})
-        elif head in _BY_REWARD and rest:
+        elif head == "scores" and member:
+            line.setdefault("scores", {}).update({member: _number(value)} if member in asked_names else {})
+        elif head in _BY_REWARD and member:
             if value not in (None, ""):
-                line.setdefault(head, {})[rest] = _number(value) if head == "aspects" else _json(value, head)
+                line.setdefault(head, {})[member] = _number(value) if head == "aspects" else _json(value, head)
         elif name.startswith(_KEPT):
-            if value is not None and (value != "" or rest in _TEXTS):
-                line.setdefault("rollout", {})[rest] = _json(value, rest)
+            if value is not None and (value != "" or member in _TEXTS):
+                line.setdefault("rollout", {})[member] = _json(value, member)
         else:
             line[name] = value if name in _TEXTS else _number(value) if name in _NUMBERS else _json(value, name)
     return line

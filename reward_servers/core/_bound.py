@@ -102,12 +102,12 @@ def load_path(path: str) -> Verifier:
     for part in qualname.split("."):
         target = getattr(target, part, None)
     if not isinstance(target, Verifier):
-        there = ", ".join(
+        available = ", ".join(
             f"{module_name}:{name}" for name, value in vars(module).items() if isinstance(value, Verifier)
         )
         raise VerifierNotFoundError(
             f"{path} is not a verifier: it must be a module-level name made by @verifier; "
-            f"{f'there is {there}' if there else f'{module_name} has none'}"
+            f"{f'there is {available}' if available else f'{module_name} has none'}"
         )
     return target
 
@@ -117,9 +117,9 @@ def floor_verdict(verifier: Verifier, code: str, note: str) -> Verdict:
     return Verdict(verifier.floor, code, tuple(verifier.floor_aspects.items()), note=note)
 
 
-def limit_verdict(verifier: Verifier, what: str) -> Verdict:
+def limit_verdict(verifier: Verifier, note: str) -> Verdict:
     """The verdict of a candidate that exceeded a bound: the floor and code ``limit``."""
-    return floor_verdict(verifier, "limit", what)
+    return floor_verdict(verifier, "limit", note)
 
 
 def replicate(subject: Rollout | Group, outcome: Outcome) -> list[Outcome]:
@@ -259,8 +259,8 @@ class Instance:
 
     def facts(self) -> dict[str, str]:
         """What the verifier tells of the host it runs on, such as what bounds a program's memory."""
-        tell = getattr(self._object, "facts", None)
-        facts: Mapping[str, object] = tell() if tell is not None else {}
+        facts_method = getattr(self._object, "facts", None)
+        facts: Mapping[str, object] = facts_method() if facts_method is not None else {}
         return {f"{self.verifier.name}.{name}": str(value) for name, value in facts.items()}
 
     def close(self) -> object:

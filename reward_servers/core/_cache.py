@@ -99,16 +99,16 @@ class KeyMaker:
     different keys.
     """
 
-    def __init__(self, *verifier: bytes | str, seed: int | None, named: bool) -> None:
+    def __init__(self, *verifier: bytes | str, seed: int | None, with_names: bool) -> None:
         """Prepare.
 
         Args:
             verifier: What tells the evaluation apart: the verifier's digest, its bounds and its options.
             seed: Seed of the run where the verifier uses one; the names of rollouts then belong to the key.
-            named: Whether they do in any case.
+            with_names: Whether they do in any case.
         """
         self._base = blake2b(fields(*verifier, "" if seed is None else str(seed)), digest_size=16)
-        self._named = named or seed is not None
+        self._named = with_names or seed is not None
         self._shared: PromptContext | None = None
         self._shared_state = self._base
 

@@ -78,8 +78,8 @@ class Context:
             cpu_us: CPU time, in microseconds.
         """
         usage = self.usage
-        calls, read, written = (self._count(name, getattr(usage, name, 0)) for name in _COUNTS)
-        return Usage(cpu_us, calls, read, written, self._number("cost", getattr(usage, "cost", 0.0)))
+        calls, tokens_in, tokens_out = (self._count(name, getattr(usage, name, 0)) for name in _COUNTS)
+        return Usage(cpu_us, calls, tokens_in, tokens_out, self._number("cost", getattr(usage, "cost", 0.0)))
 
     def _count(self, name: str, value: Any) -> int:
         return min(int(self._number(name, value)), _LARGEST)

@@ -105,11 +105,11 @@ class Hosting:
         current = self.current.get(name)
         return [current, *reversed(self.earlier.get(name, []))] if current is not None else []
 
-    def find(self, wanted: Evaluation) -> BoundVerifier | None:
+    def find(self, evaluation: Evaluation) -> BoundVerifier | None:
         """What an evaluation asks for; None where no version that is hosted is the one."""
-        for version in self.versions(wanted.verifier):
+        for version in self.versions(evaluation.verifier):
             identity = version.identity
-            if wanted.version in ("", identity.version) and wanted.digest in ("", identity.digest):
+            if evaluation.version in ("", identity.version) and evaluation.digest in ("", identity.digest):
                 return version
         return None
 

@@ -170,8 +170,8 @@ class Usage:
         if count == 1:
             return [self]
 
-        def part(whole: int, place: int) -> int:
-            return whole * (place + 1) // count - whole * place // count
+        def part(total: int, place: int) -> int:
+            return total * (place + 1) // count - total * place // count
 
         return [
             Usage(

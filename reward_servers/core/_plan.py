@@ -70,9 +70,9 @@ class Planner:
         if self._revision != self._hosting.revision:
             self._known.clear()
             self._known_bytes, self._revision = 0, self._hosting.revision
-        known = self._known.get(evaluation)
-        if known is not None:
-            return known
+        cached = self._known.get(evaluation)
+        if cached is not None:
+            return cached
         bound = self._check(evaluation)
         # What is wrong is not remembered: it comes once, or from someone who means harm.
         if isinstance(bound, _Bound):
@@ -95,25 +95,27 @@ class Planner:
                 return _caller("invalid_options", f"{identity.name}: {error}")
         elif evaluation.options not in (b"", b"{}"):
             return _caller("invalid_options", f"{identity.name}: options: the verifier takes none; remove them")
-        wanted = evaluation.max_cpu_s
-        cpu = hosted.limits.cpu_s if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu_s)
+        max_cpu_s = evaluation.max_cpu_s
+        cpu = hosted.limits.cpu_s if max_cpu_s is None or max_cpu_s <= 0 else min(max_cpu_s, hosted.limits.cpu_s)
         return _Bound(hosted, self._hosting.executor(hosted), evaluation.options, cpu, self._hosting.revision)
 
-    def _not_hosted(self, asked: Evaluation) -> Fault:
-        versions = [version.identity for version in self._hosting.versions(asked.verifier)]
+    def _not_hosted(self, evaluation: Evaluation) -> Fault:
+        versions = [version.identity for version in self._hosting.versions(evaluation.verifier)]
         if not versions:
             names = ", ".join(sorted(self._hosting.current))
-            return _caller("unknown_verifier", f"verifier: {shown(asked.verifier)} is not hosted here; hosted: {names}")
-        if asked.version and all(asked.version != version.version for version in versions):
-            there = " and ".join(version.version for version in versions)
+            return _caller(
+                "unknown_verifier", f"verifier: {shown(evaluation.verifier)} is not hosted here; hosted: {names}"
+            )
+        if evaluation.version and all(evaluation.version != version.version for version in versions):
+            here = " and ".join(version.version for version in versions)
             return _caller(
                 "version_mismatch",
-                f"version_constraint: {asked.verifier} is at version {there} here, not {asked.version}",
+                f"version_constraint: {evaluation.verifier} is at version {here} here, not {evaluation.version}",
             )
-        there = " and ".join(version.digest for version in versions)
+        here = " and ".join(version.digest for version in versions)
         return _caller(
             "digest_mismatch",
-            f"expected_digest: {asked.verifier} has digest {there} here, not {asked.digest}; "
+            f"expected_digest: {evaluation.verifier} has digest {here} here, not {evaluation.digest}; "
             "another replica may still have it",
             retryable=True,
         )
@@ -149,19 +151,19 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
         return None
     if verifier.deterministic and bound.executor.expected(bound.hosted) < _WORTH_KEEPING:
         return None
-    asked = (bound.hosted.identity.digest, repr(bound.max_cpu_s), bound.options)
+    parts = (bound.hosted.identity.digest, repr(bound.max_cpu_s), bound.options)
     asks_others = Role.CONTEXT in verifier.roles
     if verifier.deterministic:
         seed = request.seed if asks_others or verifier.runs is Placement.DEVICE else None
         # What it asks may be hosted in another version by now.
         hosting = str(bound.revision) if asks_others else ""
-        maker = KeyMaker(*asked, hosting, seed=seed, named=bound.hosted.named)
+        maker = KeyMaker(*parts, hosting, seed=seed, with_names=bound.hosted.named)
         return lambda subject, index: maker.key(subject)
     if not request.request_id:
         return None
     # A stochastic verdict belongs to one call alone, but a call that is sent again must find it. Nothing keeps a caller
     # from giving two calls one name: only what is the same in all else is the same call.
-    once = KeyMaker(*asked, "once", request.client, request.request_id, seed=request.seed, named=True)
+    once = KeyMaker(*parts, "once", request.client, request.request_id, seed=request.seed, with_names=True)
     return lambda subject, index: fields(once.key(subject), str(index))
 
 

@@ -38,10 +38,10 @@ class Entry:
         dist = self.point.dist
         if dist is None:
             return []
-        wanted = [Requirement(line) for line in dist.requires or ()]
+        requirements = [Requirement(line) for line in dist.requires or ()]
         return [
             f"{requirement.name}{requirement.specifier} ({_version_of(requirement.name) or 'not installed'})"
-            for requirement in wanted
+            for requirement in requirements
             if requirement.marker is not None
             and any(requirement.marker.evaluate({"extra": extra}) for extra in self.point.extras)
             and not requirement.marker.evaluate({"extra": ""})
@@ -97,10 +97,10 @@ def installed() -> dict[str, Entry]:
     for point in entry_points(group=GROUP):
         distribution = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "unknown"
         entry = Entry(point.name, f"{point.module}:{point.attr}", distribution, point)
-        other = entries.get(point.name)
-        if other is not None and other.path != entry.path:
+        earlier = entries.get(point.name)
+        if earlier is not None and earlier.path != entry.path:
             raise VerifierDefinitionError(
-                f"{point.name!r} is announced by {other.distribution} and by {entry.distribution}; uninstall one"
+                f"{point.name!r} is announced by {earlier.distribution} and by {entry.distribution}; uninstall one"
             )
         entries[point.name] = entry
     return dict(sorted(entries.items()))
@@ -138,9 +138,9 @@ def _import_remedy(path: str, error: ImportError) -> str:
     return f"install what {module} imports"
 
 
-def _has(wanted: Requirement) -> bool:
-    have = _version_of(wanted.name)
-    return have is not None and wanted.specifier.contains(have, prereleases=True)
+def _has(requirement: Requirement) -> bool:
+    have = _version_of(requirement.name)
+    return have is not None and requirement.specifier.contains(have, prereleases=True)
 
 
 def _version_of(name: str) -> str | None:

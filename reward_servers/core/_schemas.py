@@ -80,12 +80,12 @@ def _no_such_field(model: type[BaseModel] | None, place: Sequence[str | int]) ->
             (annotation for annotation in inside if _as_model(annotation) is not None or get_args(annotation)), None
         )
     model = _as_model(kind)
-    known = list(model.model_fields) if model is not None else []
-    close = get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
+    fields = list(model.model_fields) if model is not None else []
+    close = get_close_matches(str(place[-1]), fields, n=1, cutoff=0.5)
     if close:
         return f"there is no such field; did you mean {close[0]}?"
-    shown = f"; known are {', '.join(known)}" if 0 < len(known) <= _FIELDS_SHOWN else ""
-    return f"there is no such field; remove it{shown}"
+    listed = f"; known are {', '.join(fields)}" if 0 < len(fields) <= _FIELDS_SHOWN else ""
+    return f"there is no such field; remove it{listed}"
 
 
 def _inside(annotation: Any) -> Sequence[Any]:

@@ -229,15 +229,15 @@ class Scorer:
         call: Call, job: Job, rollouts: Sequence[Rollout], positions: Sequence[int]
     ) -> tuple[list[Rollout], list[int]]:
         """Answers the rollouts whose responses are over the limit; the others, with their positions."""
-        kept: list[Rollout] = []
+        fitting: list[Rollout] = []
         places: list[int] = []
         for rollout, position in zip(rollouts, positions, strict=True):
             if longer(rollout.content, job.hosted.limits.response_bytes):
                 call.give(position, Result(_too_long(job)))
             else:
-                kept.append(rollout)
+                fitting.append(rollout)
                 places.append(position)
-        return kept, places
+        return fitting, places
 
     def _singles(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges each rollout for itself."""
@@ -268,17 +268,17 @@ class Scorer:
                 for place in positions:
                     call.give(place, Result(fault))
                 continue
-            kept: dict[int, Rollout] = {}
+            members: dict[int, Rollout] = {}
             for place, rollout in zip(positions, group.rollouts, strict=True):
                 if longer(rollout.content, limit):
                     call.give(place, Result(_too_long(job)))
                 else:
-                    kept[place] = rollout
-            if kept:
-                subject = Group(group.prompt_context, list(kept.values()))
+                    members[place] = rollout
+            if members:
+                subject = Group(group.prompt_context, list(members.values()))
                 rank = positions.start // width
                 key = None if job.key is None else job.key(subject, _index(keys, rank, start // width))
-                units += self._join(call, Unit(job, subject, [(call, tuple(kept))], key))
+                units += self._join(call, Unit(job, subject, [(call, tuple(members))], key))
         return units
 
     def _join(self, call: Call, unit: Unit) -> list[Unit]:

@@ -71,10 +71,10 @@ class Histogram:
     def quantile(self, share: float) -> float:
         """The bound that a share of all times is within, in seconds; 0 when there are none."""
         counts = self.cumulative
-        wanted = share * counts[-1]
+        rank = share * counts[-1]
         if counts[-1] == 0:
             return 0.0
-        place = next(place for place, count in enumerate(counts) if count >= wanted)
+        place = next(place for place, count in enumerate(counts) if count >= rank)
         return BOUNDS[min(place, len(BOUNDS) - 1)]
 
 

@@ -202,10 +202,10 @@ def _read_parameters(function: Callable[..., Any], scope: str, skip: int) -> dic
     for parameter in list(inspect.signature(function).parameters.values())[skip:]:
         role = _role_of(hints.get(parameter.name), scope)
         if role is None:
-            wanted = "Group" if scope == "group" else "Rollout"
+            subject = "Group" if scope == "group" else "Rollout"
             raise VerifierDefinitionError(
                 f"{function.__qualname__}: parameter {parameter.name!r} needs an annotation that says what it "
-                f"receives: {wanted}, Context, or a class derived from Reference or Options"
+                f"receives: {subject}, Context, or a class derived from Reference or Options"
             )
         if parameter.kind is parameter.KEYWORD_ONLY:
             raise VerifierDefinitionError(
@@ -248,11 +248,11 @@ def _item_types(target: type) -> dict[Role, Any]:
             raise VerifierDefinitionError(f"{target.__qualname__}.{attribute} must derive from {base.__name__}")
         types[role] = declared
     for attribute, value in vars(target).items():
-        for wanted in (Reference, Options):
-            if inspect.isclass(value) and issubclass(value, wanted) and value not in types.values():
+        for base_class in (Reference, Options):
+            if inspect.isclass(value) and issubclass(value, base_class) and value not in types.values():
                 raise VerifierDefinitionError(
-                    f"{target.__qualname__}.{attribute}: items carry what the attribute `{wanted.__name__}` names; "
-                    f"write `{wanted.__name__} = {value.__name__}`"
+                    f"{target.__qualname__}.{attribute}: items carry what the attribute `{base_class.__name__}` names; "
+                    f"write `{base_class.__name__} = {value.__name__}`"
                 )
     return types
 

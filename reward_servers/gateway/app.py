@@ -81,12 +81,12 @@ def _add_state(app: FastAPI, scoring: Scoring) -> None:
     @app.get("/v1/recipe", tags=["assay"])
     async def recipe() -> Response:
         """Rewards of the recipe, and the verifiers that give them."""
-        known = await settled(scoring.client.describe())
+        infos = await settled(scoring.client.describe())
         own = scoring.client.recipe
         rewards = [
             {
-                "name": r.name, "verifier": r.verifier, "answers": _named(known[r.name].id), "weight": r.weight,
-                "tasks": r.tasks, "judges_groups": known[r.name].judges_groups,
+                "name": r.name, "verifier": r.verifier, "answers": _named(infos[r.name].id), "weight": r.weight,
+                "tasks": r.tasks, "judges_groups": infos[r.name].judges_groups,
             }
             for r in own.rewards
         ]  # fmt: skip

@@ -58,27 +58,27 @@ def pages_of(history: Sequence[Mapping[str, Any]]) -> tuple[list[Document], froz
         The documents, with their addresses as ids; and the places of the outputs whose text they hold.
     """
     pages: dict[str, _Page] = {}
-    read: set[tuple[int, int]] = set()
+    places: set[tuple[int, int]] = set()
     opened: _Page | None = None
     for output in _outputs(history):
-        shown: list[tuple[str, str, str]] = []
+        pages_shown: list[tuple[str, str, str]] = []
         if output.tool == "search":
-            shown = list(_results(output.text))
+            pages_shown = list(_results(output.text))
         elif output.tool == "open":
-            shown = list(_opened(output.text))
-        for uri, title, text in shown:
+            pages_shown = list(_opened(output.text))
+        for uri, title, text in pages_shown:
             page = pages.setdefault(same_page(uri), _Page(uri, title))
             page.parts.setdefault(text)
         if output.tool == "open":
-            opened = pages[same_page(shown[0][0])] if shown else None
+            opened = pages[same_page(pages_shown[0][0])] if pages_shown else None
         elif output.tool == "find" and opened is not None:
             opened.parts.setdefault(_MATCH.sub("", output.text).strip())
-        if shown or (output.tool == "find" and opened is not None):
-            read.add(output.place)
+        if pages_shown or (output.tool == "find" and opened is not None):
+            places.add(output.place)
     documents = [
         Document(page.uri, "\n\n".join(filter(None, page.parts)), page.title, page.uri) for page in pages.values()
     ]
-    return documents, frozenset(read)
+    return documents, frozenset(places)
 
 
 def _outputs(history: Sequence[Mapping[str, Any]]) -> Iterator[Output]:

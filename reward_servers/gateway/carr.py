@@ -77,14 +77,14 @@ def _rollout(body: CarrBody) -> Rollout:
     rubrics = info.get("rubrics")
     if rubrics and isinstance(reference, Mapping):
         reference = {"rubrics": rubrics, **reference}
-    documents, read = pages_of(body.history)
+    documents, places = pages_of(body.history)
     last = body.history[-1]
-    answered = not body.task_unfinished and last.get("role") == "assistant" and bool(last.get("content"))
+    has_answer = not body.task_unfinished and last.get("role") == "assistant" and bool(last.get("content"))
     try:
         return Rollout(
             content_id(body.history, body.label),
             question,
-            [_usual(message, place, read) for place, message in enumerate(body.history)] if answered else "",
+            [_usual(message, place, places) for place, message in enumerate(body.history)] if has_answer else "",
             reference=reference,
             metadata=info,
             finish_reason="length" if body.task_unfinished else "",
@@ -94,19 +94,19 @@ def _rollout(body: CarrBody) -> Rollout:
         raise invalid(error.reason, "history") from None
 
 
-def _usual(message: dict[str, Any], place: int, read: frozenset[tuple[int, int]]) -> dict[str, Any]:
+def _usual(message: dict[str, Any], place: int, places: frozenset[tuple[int, int]]) -> dict[str, Any]:
     """A message as chat APIs write it: CaRR's calls and their outputs lie flat.
 
     Args:
         message: The message.
         place: Its number.
-        read: Places of outputs that the documents hold; they are not repeated.
+        places: Places of outputs that the documents hold; they are not repeated.
     """
     plain_message = dict(message)
     content = message.get("content")
     if message.get("role") == "tool" and isinstance(content, list):
         plain_message["content"] = "\n".join(
-            "(pages among the documents)" if (place, number) in read else str(part.get("output", ""))
+            "(pages among the documents)" if (place, number) in places else str(part.get("output", ""))
             for number, part in enumerate(content)
             if isinstance(part, dict)
         )

@@ -120,8 +120,10 @@ def _rollout(messages: Any, label: Any, field: str, metadata: Any) -> Rollout:
     """The messages before the last answer are the prompt; what the policy wrote since the last question is judged."""
     if not isinstance(messages, list) or not messages or not all(isinstance(message, Mapping) for message in messages):
         raise invalid("expected messages, of which the last is the answer", field)
-    asked = [place for place, message in enumerate(messages) if message.get("role") in ("user", "system", "developer")]
-    start = asked[-1] + 1 if asked else 0
+    prompt_places = [
+        place for place, message in enumerate(messages) if message.get("role") in ("user", "system", "developer")
+    ]
+    start = prompt_places[-1] + 1 if prompt_places else 0
     if start == len(messages):
         raise invalid("ends with a question; the answer is to be the last message", field)
     prompt, response = messages[:start], messages[start:]

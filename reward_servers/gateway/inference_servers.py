@@ -126,19 +126,19 @@ async def _unirl(scoring: Scoring, request: Request, body: ScoreRouteBody) -> di
     """Scores by request and reward; one that is missing is an entry of `errors`, never a number."""
     if body.protocol_version != "1":
         raise invalid(f'{body.protocol_version!r} is not spoken here; send "1"', "protocol_version")
-    wanted = body.requests or []
-    known = scoring.client.recipe.columns
-    for place, item in enumerate(wanted):
-        unknown = [name for name in item.required_rewards if name not in known]
+    requests = body.requests or []
+    columns = scoring.client.recipe.columns
+    for place, item in enumerate(requests):
+        unknown = [name for name in item.required_rewards if name not in columns]
         if unknown:
-            problem = f"the recipe has no reward {unknown[0]!r}; it has {', '.join(known)}"
+            problem = f"the recipe has no reward {unknown[0]!r}; it has {', '.join(columns)}"
             raise HttpError(400, "unknown_reward", problem, f"requests.{place}.required_rewards")
-    rollouts = [_of_unirl(item, place) for place, item in enumerate(wanted)]
+    rollouts = [_of_unirl(item, place) for place, item in enumerate(requests)]
     readable = [rollout for rollout in rollouts if isinstance(rollout, Rollout)]
     answers = iter(await scoring.results(request, readable) if readable else ())
     results: list[dict[str, dict[str, float]]] = []
     errors: list[dict[str, str]] = []
-    for item, rollout in zip(wanted, rollouts, strict=True):
+    for item, rollout in zip(requests, rollouts, strict=True):
         answer = next(answers) if isinstance(rollout, Rollout) else rollout
         scores: dict[str, dict[str, float]] = {}
         problems: dict[str, str] = {}
@@ -153,8 +153,8 @@ async def _unirl(scoring: Scoring, request: Request, body: ScoreRouteBody) -> di
                 scores[name] = {name: cell.score, **{key: v for key, v in cell.aspects.items() if v is not None}}
         results.append(scores)
         errors.append(problems)
-    kept = ("request_id", "sample_id", "group_id", "source_rank", "policy_version", "idempotency_key")
-    identities = [{name: getattr(request_item, name, None) for name in kept} for request_item in wanted]
+    identity_fields = ("request_id", "sample_id", "group_id", "source_rank", "policy_version", "idempotency_key")
+    identities = [{name: getattr(request_item, name, None) for name in identity_fields} for request_item in requests]
     return {"results": results, "errors": errors, "identities": identities, "protocol_version": "1"}
 
 

@@ -121,11 +121,11 @@ def _token(scope: Scope) -> bytes | None:
     """The token of a call. Trainers whose clients set no header write it into the URL: http://any:TOKEN@host."""
     for name, value in scope["headers"]:
         if name == b"authorization":
-            kind, _, rest = value.decode("latin-1").partition(" ")
+            kind, _, credentials = value.decode("latin-1").partition(" ")
             if kind.lower() != "basic":
                 return bearer(value.decode("latin-1"))
             try:
-                return base64.b64decode(rest, validate=True).partition(b":")[2]
+                return base64.b64decode(credentials, validate=True).partition(b":")[2]
             except ValueError:  # no base64, or no ASCII
                 return b""
     return None

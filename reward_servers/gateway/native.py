@@ -168,28 +168,28 @@ def _rollouts(bodies: Sequence[Any]) -> tuple[list[Rollout], list[int], dict[int
     rollouts: list[Rollout] = []
     places: list[int] = []
     refused: dict[int, dict[str, Any]] = {}
-    taken: set[str] = set()
+    ids: set[str] = set()
     prompts: dict[str, Any] = {}
     for place, body in enumerate(bodies):
         try:
-            rollout = _rollout(body, place, taken)
+            rollout = _rollout(body, place, ids)
             if prompts.setdefault(rollout.group_id, rollout.prompt) != rollout.prompt:
                 raise RolloutError(f"differs from that of others in group {rollout.group_id!r}", "prompt")
         except RolloutError as error:
-            known = body if isinstance(body, dict) else {}
+            fields = body if isinstance(body, dict) else {}
             refused[place] = {
-                "index": place, "rollout_id": str(known.get("rollout_id") or place),
-                "group_id": str(known.get("group_id") or ""), "reward": None, "valid": False, "scores": {},
+                "index": place, "rollout_id": str(fields.get("rollout_id") or place),
+                "group_id": str(fields.get("group_id") or ""), "reward": None, "valid": False, "scores": {},
                 "error": ": ".join(part for part in (f"rollouts[{place}]", error.field, error.reason) if part),
             }  # fmt: skip
             continue
-        taken.add(rollout.rollout_id)
+        ids.add(rollout.rollout_id)
         rollouts.append(rollout)
         places.append(place)
     return rollouts, places, refused
 
 
-def _rollout(body: Any, place: int, taken: set[str]) -> Rollout:
+def _rollout(body: Any, place: int, ids: set[str]) -> Rollout:
     if not isinstance(body, dict):
         raise RolloutError(f"expected an object, found {type(body).__name__}")
     extra = body.pop("extra", None)
@@ -200,8 +200,8 @@ def _rollout(body: Any, place: int, taken: set[str]) -> Rollout:
         raise RolloutError(f"is no field of a rollout; there are {fields}", min(body.keys() - _FIELDS))
     if body.get("rollout_id") is None:
         name = content_id(body.get("prompt"), body.get("response"), body.get("reference"))
-        body["rollout_id"] = name if name not in taken else f"{name}-{place}"
-    elif str(body["rollout_id"]) in taken:
+        body["rollout_id"] = name if name not in ids else f"{name}-{place}"
+    elif str(body["rollout_id"]) in ids:
         raise RolloutError(f"{body['rollout_id']!r} is used twice; ids must differ within a request", "rollout_id")
     rollout = rollout_of(body)
     rollout.extra = extra or {}
@@ -240,24 +240,24 @@ def _cells(table: ScoreTable, column: int, detail: bool) -> list[dict[str, Any]]
 
 
 def _add_details(cell: dict[str, Any], table: ScoreTable, row: int, column: int, detail: bool) -> None:
-    known = table.cell(row, column)
-    if known.message:
-        cell["message"] = known.message
-    if known.party:
-        cell["party"] = known.party
+    details = table.cell(row, column)
+    if details.message:
+        cell["message"] = details.message
+    if details.party:
+        cell["party"] = details.party
     if detail:
         cell["detail"] = {
-            "note": known.note, "evidence": known.evidence, "feedback": known.feedback, "aspects": dict(known.aspects),
-            "steps": list(known.steps), "usage": dict(known.usage), "queue_seconds": known.queue_seconds,
-            "run_seconds": known.run_seconds, "cached": known.cached,
+            "note": details.note, "evidence": details.evidence, "feedback": details.feedback,
+            "aspects": dict(details.aspects), "steps": list(details.steps), "usage": dict(details.usage),
+            "queue_seconds": details.queue_seconds, "run_seconds": details.run_seconds, "cached": details.cached,
         }  # fmt: skip
 
 
 def _incomplete(table: ScoreTable | None, tolerated: float) -> list[str]:
     if table is None:
         return []
-    asked = np.maximum(table.asked.sum(axis=0), 1)
-    missing = (table.asked & ~table.valid).sum(axis=0) / asked
+    counts_asked = np.maximum(table.asked.sum(axis=0), 1)
+    missing = (table.asked & ~table.valid).sum(axis=0) / counts_asked
     return [name for name, share in zip(table.columns, missing.tolist(), strict=True) if share > tolerated]
 
 
@@ -265,8 +265,8 @@ def _versions(table: ScoreTable | None) -> Mapping[str, list[str]]:
     if table is None:
         return {}
     return {
-        name: [f"{identity.name}@{identity.version}#{identity.digest}" for identity in known]
-        for name, known in zip(table.columns, table.versions, strict=True)
+        name: [f"{identity.name}@{identity.version}#{identity.digest}" for identity in identities]
+        for name, identities in zip(table.columns, table.versions, strict=True)
     }
 
 
@@ -282,20 +282,20 @@ async def _lines(
     advantages, detail = options.pop("advantages"), options.pop("detail")
     for item in refused.values():
         yield write_json(item) + b"\n"
-    sent = len(refused)
+    line_count = len(refused)
     try:
         with scoring.hold(len(rollouts)):
             async for table in scoring.batches(advantages=advantages, detail=detail).stream(rollouts, **options):
                 rows = [place_of[name] for name in table.rollout_ids]
                 for item in _items(table, rows, advantages, detail):
-                    sent += 1
+                    line_count += 1
                     yield write_json(item) + b"\n"
     except asyncio.CancelledError:
         raise
     except (RewardError, SignalError, HttpError) as error:
-        known = error if isinstance(error, HttpError) else None
-        if known is None:
-            known = error_of(error) if isinstance(error, RewardError) else invalid(str(error), "advantages")
-        yield write_json({"error": {"code": known.code, "message": known.message}}) + b"\n"
+        http_error = error if isinstance(error, HttpError) else None
+        if http_error is None:
+            http_error = error_of(error) if isinstance(error, RewardError) else invalid(str(error), "advantages")
+        yield write_json({"error": {"code": http_error.code, "message": http_error.message}}) + b"\n"
         return
-    yield write_json({"done": True, "items": sent}) + b"\n"
+    yield write_json({"done": True, "items": line_count}) + b"\n"

@@ -141,14 +141,14 @@ def _text_of(response: Mapping[str, Any]) -> str:
     return "".join(texts)
 
 
-def _prompt_of(given: Any) -> Any:
+def _prompt_of(prompt: Any) -> Any:
     """The input of the request: a text, or messages of which the text parts are kept."""
-    if given is None or isinstance(given, str):
-        return given or ""
-    if not isinstance(given, list):
+    if prompt is None or isinstance(prompt, str):
+        return prompt or ""
+    if not isinstance(prompt, list):
         raise invalid("expected a text or a list of messages", "responses_create_params.input")
     messages = []
-    for item in given:
+    for item in prompt:
         if not isinstance(item, dict) or not isinstance(item.get("role"), str):
             continue  # a call or its output, which a prompt may hold and no verifier reads as a message
         content = item.get("content")
@@ -181,12 +181,12 @@ def _verified(scoring: Scoring, judged: Judged) -> dict[str, Any]:
 
 def _aggregated(answers: list[dict[str, Any]]) -> dict[str, Any]:
     masked = [bool(answer.get("mask_sample") or answer.get("_ng_failure_class")) for answer in answers]
-    kept = [answer for answer, out in zip(answers, masked, strict=True) if not out]
+    counted = [answer for answer, out in zip(answers, masked, strict=True) if not out]
     tasks: dict[Any, list[dict[str, Any]]] = {}
-    for row in kept:
+    for row in counted:
         tasks.setdefault(str(row.get(_TASK, "")), []).append(row)
     groups = [{_TASK: rows[0].get(_TASK), **_means(rows)} for rows in tasks.values()]
-    overall = {**_means(kept), "count": len(kept), "masked": sum(masked)}
+    overall = {**_means(counted), "count": len(counted), "masked": sum(masked)}
     key = {"mean/reward": overall["mean/reward"]} if "mean/reward" in overall else {}
     return {"group_level_metrics": groups, "agent_metrics": overall, "key_metrics": key}
 

@@ -50,8 +50,8 @@ def describe_bodies(app: FastAPI, models: list[type[BaseModel]]) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = plain()
-            _, known = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
-            schema.setdefault("components", {}).setdefault("schemas", {}).update(known.get("$defs", {}))
+            _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+            schema.setdefault("components", {}).setdefault("schemas", {}).update(definitions.get("$defs", {}))
             app.openapi_schema = schema
         return app.openapi_schema
 

@@ -115,15 +115,15 @@ class Slots:
 def routes(scoring: Scoring, slots: Slots) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["sandbox"])
-    there = languages()
+    available = languages()
 
     @router.post("/run_code", response_model=RunCodeAnswer, **described(RunCodeBody))
     async def run_code(request: Request) -> Response:
         """Run a program: `{code, language, stdin, run_timeout, ...}`."""
         body = await read_as(RunCodeBody, request, scoring.config)
         language = _NAMES.get(body.language.lower(), body.language.lower())
-        if language not in there:
-            raise invalid(f"{body.language!r} is not run here; there are {', '.join(there)}", "language")
+        if language not in available:
+            raise invalid(f"{body.language!r} is not run here; there are {', '.join(available)}", "language")
         program = Program(language, body.code.encode("utf-8", "surrogatepass"), _files(body))
         settings = scoring.config.run_code
         memory = settings.max_memory_bytes

@@ -90,11 +90,11 @@ class Scoring:
         most = self.config.limits.max_items
         batch = self.config.limits.max_batch_items
         if count > batch:
-            said = f"{count} rollouts in one request, more than {batch} (limits.max_batch_items)"
-            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_items", f"{said}; send smaller batches")
+            message = f"{count} rollouts in one request, more than {batch} (limits.max_batch_items)"
+            raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_items", f"{message}; send smaller batches")
         if self._under_way + count > most:
-            said = f"{self._under_way} rollouts are under way, of {most} (limits.max_items); try again"
-            raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, "full", said, headers={"retry-after": "1"})
+            message = f"{self._under_way} rollouts are under way, of {most} (limits.max_items); try again"
+            raise HttpError(HTTPStatus.TOO_MANY_REQUESTS, "full", message, headers={"retry-after": "1"})
         self._under_way += count
         try:
             yield
@@ -193,8 +193,8 @@ class Scoring:
             raise error_of(error) from None
         for name, info in described.items():
             if info.judges_groups:
-                said = f"reward {name!r} is of a verifier that judges groups, and a single rollout is none; {remedy}"
-                raise HttpError(HTTPStatus.CONFLICT, "needs_groups", said)
+                message = f"reward {name!r} is of a verifier that judges groups, and a single rollout is none; {remedy}"
+                raise HttpError(HTTPStatus.CONFLICT, "needs_groups", message)
         self._singles_fit = True
 
     async def batch(

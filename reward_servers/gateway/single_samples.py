@@ -64,7 +64,7 @@ def routes(scoring: Scoring) -> APIRouter:
         """OpenRLHF: `--reward.remote_url http://HOST:PORT/openrlhf`."""
         rollouts = _of_openrlhf(await read_object(request, scoring.config), scoring.config.openrlhf.strip_end)
         judged = await scoring.all(request, rollouts, details=False)
-        rewards = [one.reward for one in judged]
+        rewards = [single.reward for single in judged]
         return reply({"rewards": rewards, "scores": rewards, "extra_logs": _logs(judged)})
 
     @router.post("/slime", response_model=SlimeAnswer, **described(SlimeBody))
@@ -108,7 +108,7 @@ def _of_openrlhf(body: dict[str, Any], ends: tuple[str, ...]) -> list[Rollout]:
 
 def _texts(body: dict[str, Any], name: str) -> list[str]:
     value = body.get(name)
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
         raise invalid("expected a list of texts", name)
     return value
 
@@ -122,5 +122,5 @@ def _of_slime(body: dict[str, Any]) -> Rollout:
 
 def _logs(judged: list[Judged]) -> dict[str, list[float]]:
     """Columns of one set of keys, as the adapter gives them: see `numbers_of`."""
-    rows = [numbers_of(one.valid, one.result.scores, {}, {}) for one in judged]
+    rows = [numbers_of(single.valid, single.result.scores, {}, {}) for single in judged]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}

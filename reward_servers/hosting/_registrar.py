@@ -83,8 +83,8 @@ class Registrar:
         Raises:
             RegistrationError: It is not taken; the message says why.
         """
-        wanted = self._config.registration
-        check_target(target, wanted.packages, wanted.folders)
+        settings = self._config.registration
+        check_target(target, settings.packages, settings.folders)
         return await self._in_turn(target)
 
     async def reload(self, path: str) -> Registered:
@@ -116,26 +116,26 @@ class Registrar:
             self._waiting -= 1
 
     async def _host(self, target: str) -> Registered:
-        wanted = self._config.registration
-        facts = await try_to_load(target, self._config.verifiers, wanted.timeout_s)
-        known = self._scorer.hosting.versions(facts.name)
-        for bound in known:
+        settings = self._config.registration
+        facts = await try_to_load(target, self._config.verifiers, settings.timeout_s)
+        versions = self._scorer.hosting.versions(facts.name)
+        for bound in versions:
             if bound.verifier.path != facts.path:
                 raise RegistrationError(
                     grpc.StatusCode.ALREADY_EXISTS,
                     f"{facts.name} is the name of {bound.verifier.path} here, and not of {facts.path}; retire it first",
                 )
             if bound.identity.digest == facts.digest:
-                unchanged = bound is known[0]
+                unchanged = bound is versions[0]
                 if not unchanged:
                     self._scorer.hosting.promote(bound)
                     await self._tell()
                 return Registered(bound, unchanged)
         self._taken &= {bound.identity.digest for bound in self.hosting}
-        if len(self._taken) >= wanted.max_verifiers:
+        if len(self._taken) >= settings.max_verifiers:
             raise RegistrationError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{wanted.max_verifiers} verifiers have been registered here; retire some, or raise "
+                f"{settings.max_verifiers} verifiers have been registered here; retire some, or raise "
                 "registration.max_verifiers",
             )
         return Registered(await self._add(facts), False)
@@ -171,17 +171,17 @@ class Registrar:
         Raises:
             NotHostedError: It is not hosted.
         """
-        there = self._scorer.hosting.versions(name)
+        versions = self._scorer.hosting.versions(name)
         matching = [
             bound
-            for bound in there
+            for bound in versions
             if version in ("", bound.identity.version) and bound.identity.digest.startswith(digest)
         ]
         if not matching:
-            listed = ", ".join(f"{bound.identity.version} {bound.identity.digest}" for bound in there)
+            listed = ", ".join(f"{bound.identity.version} {bound.identity.digest}" for bound in versions)
             raise NotHostedError(
                 f"verifier: {shown(name)} is hosted here as {listed}, and not as {shown(version or digest)}"
-                if there
+                if versions
                 else f"verifier: {shown(name)} is not hosted here; hosted: {', '.join(sorted(self._scorer.hosted))}"
             )
         # The current one last, so that none of those that go becomes current in between.

@@ -52,55 +52,56 @@ class HostingServicer(hosting_grpc.HostingServiceServicer):
 
     async def Register(self, request: hosting_pb2.RegisterRequest, context: Context) -> hosting_pb2.RegisterResponse:
         """Host a verifier."""
-        what = f"register {request.verifier[:_LONGEST_NAME]!r}"
-        who = await self._check(context, what)
+        action = f"register {request.verifier[:_LONGEST_NAME]!r}"
+        client = await self._check(context, action)
         try:
             registered = await self._registrar.register(request.verifier)
         except RegistrationError as error:
-            await _refuse(context, who, what, error.status, error)
+            await _refuse(context, client, action, error.status, error)
         hosted = registered.hosted
         identity = hosted.identity
         origin = self._origins.get(identity.digest, "")
         if not registered.unchanged:
-            _audit.info("%s registered %s@%s %s: %s", who, identity.name, identity.version, identity.digest, origin)
+            _audit.info("%s registered %s@%s %s: %s", client, identity.name, identity.version, identity.digest, origin)
         earlier = self._scorer.hosting.versions(identity.name)[1:]
         return hosting_pb2.RegisterResponse(
             verifier=wire.describe(hosted, origin),
             unchanged=registered.unchanged,
-            earlier=[wire.identity(one, identity.name, ()) for one in earlier],
+            earlier=[wire.identity(version, identity.name, ()) for version in earlier],
         )
 
     async def Retire(self, request: hosting_pb2.RetireRequest, context: Context) -> hosting_pb2.RetireResponse:
         """Host a verifier no more."""
-        what = f"retire {request.verifier[:_LONGEST_NAME]!r}"
-        who = await self._check(context, what)
+        action = f"retire {request.verifier[:_LONGEST_NAME]!r}"
+        client = await self._check(context, action)
         try:
             retired = await self._registrar.retire(request.verifier, request.version, request.digest)
         except RegistrationError as error:
-            await _refuse(context, who, what, error.status, error)
-        for one in retired:
-            _audit.info("%s retired %s@%s %s", who, one.name, one.version, one.digest)
+            await _refuse(context, client, action, error.status, error)
+        for identity in retired:
+            _audit.info("%s retired %s@%s %s", client, identity.name, identity.version, identity.digest)
         current = self._scorer.hosted.get(request.verifier)
         response = hosting_pb2.RetireResponse(
             retired=[
-                types_pb2.VerifierIdentity(name=one.name, version=one.version, digest=one.digest) for one in retired
+                types_pb2.VerifierIdentity(name=identity.name, version=identity.version, digest=identity.digest)
+                for identity in retired
             ]
         )
         if current is not None:
             response.current.CopyFrom(wire.identity(current, request.verifier, ()))
         return response
 
-    async def _check(self, context: Context, what: str) -> str:
+    async def _check(self, context: Context, action: str) -> str:
         if not self._allowed:
             words = "this server takes no registrations; its settings allow them under [registration]"
-            await _refuse(context, context.peer(), what, grpc.StatusCode.PERMISSION_DENIED, words)
+            await _refuse(context, context.peer(), action, grpc.StatusCode.PERMISSION_DENIED, words)
         try:
             return self._clients.check(context, "register").name
         except NotAllowedError as error:
-            await _refuse(context, context.peer(), what, error.status, error)
+            await _refuse(context, context.peer(), action, error.status, error)
 
 
-async def _refuse(context: Context, who: str, what: str, status: grpc.StatusCode, why: object) -> NoReturn:
-    _audit.warning("%s was refused to %s: %s", who, what, why)
+async def _refuse(context: Context, client: str, action: str, status: grpc.StatusCode, why: object) -> NoReturn:
+    _audit.warning("%s was refused to %s: %s", client, action, why)
     await context.abort(status, str(why)[:_LONGEST_MESSAGE])
     raise AssertionError("abort raises")

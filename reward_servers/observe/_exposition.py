@@ -57,9 +57,9 @@ def exposition(families: Iterable[Family]) -> bytes:
         lines.append(f"# HELP {family.name} {family.help}")
         lines.append(f"# TYPE {family.name} {family.kind}")
         for suffix, labels, value in family.samples:
-            written = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+            label_text = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
             name = f"{family.name}{suffix}"
-            lines.append(f"{name}{{{written}}} {_number(value)}" if written else f"{name} {_number(value)}")
+            lines.append(f"{name}{{{label_text}}} {_number(value)}" if label_text else f"{name} {_number(value)}")
     return ("\n".join(lines) + "\n").encode()
 
 

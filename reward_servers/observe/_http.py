@@ -61,8 +61,8 @@ class MetricsServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        method, _, rest = head.partition("\r\n")[0].partition(" ")
-        path = rest.partition(" ")[0].partition("?")[0]
+        method, _, target = head.partition("\r\n")[0].partition(" ")
+        path = target.partition(" ")[0].partition("?")[0]
         page = self._pages.get(path)
         status, kind, body = HTTPStatus.OK, "text/plain; charset=utf-8", b""
         if method not in ("GET", "HEAD"):

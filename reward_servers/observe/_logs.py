@@ -37,9 +37,9 @@ class JsonFormatter(logging.Formatter):
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", {})
-        written = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", 0, None))
+        pairs = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", 0, None))
         line = super().format(record)
-        return f"{line} {written}" if written else line
+        return f"{line} {pairs}" if pairs else line
 
 
 class Allowance:

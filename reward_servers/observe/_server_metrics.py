@@ -98,14 +98,14 @@ def _calls(scorer: Scorer) -> list[Family]:
 
 def _workers(scorer: Scorer) -> list[Family]:
     ready = Family("assay_workers_ready", "gauge", "Worker processes that are ready.")
-    wanted = Family("assay_workers", "gauge", "Worker processes that there should be.")
+    target = Family("assay_workers", "gauge", "Worker processes that there should be.")
     for pool, (running, size) in scorer.hosting.pools().items():
         ready.add(running, pool=pool)
-        wanted.add(size, pool=pool)
+        target.add(size, pool=pool)
     deaths = Family("assay_worker_deaths_total", "counter", "Worker processes that ended and were replaced, by cause.")
     for (pool, cause), count in sorted(scorer.stats.worker_deaths.items()):
         deaths.add(count, pool=pool, cause=cause)
-    return [ready, wanted, deaths]
+    return [ready, target, deaths]
 
 
 def process_families() -> list[Family]:

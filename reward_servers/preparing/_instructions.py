@@ -45,30 +45,34 @@ def instructions(row: Table, options: InstructionOptions, draws: np.random.Gener
     `preference_pairs`, whose better row is the instruction that was followed.
     """
     prompt, response, name = text_of(row, "prompt"), text_of(row, "response"), named(row)
-    met, missed = _library(response)
+    followed, missed = _library(response)
     by_family: dict[str, Constraint] = {}
-    for place in draws.permutation(len(met)).tolist():
-        by_family.setdefault(met[place].instruction, met[place])
+    for place in draws.permutation(len(followed)).tolist():
+        by_family.setdefault(followed[place].instruction, followed[place])
     chosen = list(by_family.values())[: options.constraints]
     if len(chosen) < options.constraints:
         raise RowError(f"response: only {len(chosen)} constraints fit it; ask for fewer")
-    taken = int(draws.integers(options.constraints))
-    rest = [constraint for place, constraint in enumerate(chosen) if place != taken]
-    choices = [constraint for constraint in missed if not any(_about_the_same(constraint, other) for other in rest)]
+    spoiled_place = int(draws.integers(options.constraints))
+    others = [constraint for place, constraint in enumerate(chosen) if place != spoiled_place]
+    choices = [
+        constraint
+        for constraint in missed
+        if not any(_about_the_same(constraint, constraint_kept) for constraint_kept in others)
+    ]
     spoiled = [*chosen]
-    spoiled[taken] = choices[int(draws.integers(len(choices)))]
-    for kind, asked in (("followed", chosen), ("missed", spoiled)):
-        names = [constraint.instruction for constraint in asked]
-        reference = {"instruction_id_list": names, "kwargs": [constraint.kwargs for constraint in asked]}
+    spoiled[spoiled_place] = choices[int(draws.integers(len(choices)))]
+    for kind, constraints in (("followed", chosen), ("missed", spoiled)):
+        names = [constraint.instruction for constraint in constraints]
+        reference = {"instruction_id_list": names, "kwargs": [constraint.kwargs for constraint in constraints]}
         own = f"{name}/{kind}"
         new_row = {**row, "rollout_id": own, "group_id": own, "reference": reference}
-        new_row["prompt"] = " ".join([prompt, *(constraint.text for constraint in asked)])
+        new_row["prompt"] = " ".join([prompt, *(constraint.text for constraint in constraints)])
         yield {**new_row, "metadata": {**(row.get("metadata") or {}), "answer": name}}
 
 
-def _about_the_same(first: Constraint, other: Constraint) -> bool:
+def _about_the_same(first: Constraint, second: Constraint) -> bool:
     """Whether two constraints could contradict each other."""
-    return first.instruction == other.instruction or bool(_words(first) & _words(other))
+    return first.instruction == second.instruction or bool(_words(first) & _words(second))
 
 
 def _words(constraint: Constraint) -> set[str]:
@@ -77,13 +81,13 @@ def _words(constraint: Constraint) -> set[str]:
 
 def _library(response: str) -> tuple[list[Constraint], list[Constraint]]:
     """Constraints that the response follows, and such that it does not, as `ifeval` judges it."""
-    met: list[Constraint] = []
+    followed: list[Constraint] = []
     missed: list[Constraint] = []
     for candidate in _candidates(response):
-        (met if read_instruction(candidate.instruction, candidate.kwargs).followed(response) else missed).append(
+        (followed if read_instruction(candidate.instruction, candidate.kwargs).followed(response) else missed).append(
             candidate
         )
-    return met, missed
+    return followed, missed
 
 
 def _candidates(response: str) -> Iterator[Constraint]:

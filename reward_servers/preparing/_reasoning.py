@@ -44,9 +44,9 @@ def rewrites(row: Table, options: RewriteOptions, _: np.random.Generator) -> Ite
     for respect in options.respects:
         for kind, request in _KINDS.items():
             own = f"{name}/{respect}/{kind}"
-            asked = f"{request.format(respect=respect)} {_REST.format(prompt=prompt, reasoning=reasoning)}"
+            prompt_text = f"{request.format(respect=respect)} {_REST.format(prompt=prompt, reasoning=reasoning)}"
             about = {"of": name, "question": prompt, "base": reasoning, "respect": respect, "kind": kind}
-            yield {"rollout_id": own, "group_id": own, "prompt": asked, "metadata": about}
+            yield {"rollout_id": own, "group_id": own, "prompt": prompt_text, "metadata": about}
 
 
 @step("reasoning-pairs", StepOptions, gathered=True)
@@ -71,8 +71,8 @@ def reasoning_pairs(rows: Sequence[tuple[int, Table]], _: StepOptions) -> Iterat
             continue
         questions[of, respect] = question
         versions.setdefault((of, respect), {"base": base.strip()})[about["kind"]] = text
-    for (of, respect), known in versions.items():
-        for better, worse in combinations([kind for kind in _ORDER if kind in known], 2):
-            if known[better] != known[worse]:
-                pair = {"prompt": questions[of, respect], "chosen": known[better], "rejected": known[worse]}
+    for (of, respect), texts in versions.items():
+        for better, worse in combinations([kind for kind in _ORDER if kind in texts], 2):
+            if texts[better] != texts[worse]:
+                pair = {"prompt": questions[of, respect], "chosen": texts[better], "rejected": texts[worse]}
                 yield {**pair, "metadata": {"of": of, "respect": respect, "better": better, "worse": worse}}

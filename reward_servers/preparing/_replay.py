@@ -39,5 +39,7 @@ def replay(rows: Sequence[tuple[int, Table]], options: ReplayOptions) -> Iterato
     )
     draws = np.random.default_rng(options.seed)
     for iteration, quota in zip(earlier, quotas, strict=True):
-        held = by_iteration[iteration]
-        yield from (dict(held[place]) for place in sorted(draws.choice(len(held), quota, replace=False).tolist()))
+        rows_held = by_iteration[iteration]
+        yield from (
+            dict(rows_held[place]) for place in sorted(draws.choice(len(rows_held), quota, replace=False).tolist())
+        )

@@ -87,8 +87,8 @@ def prepared(
         options: Its options.
     """
     if chosen.gathered:
-        kept: list[tuple[int, Table]] = list(rows)
-        yield from chosen.function(kept, options)
+        rows_left: list[tuple[int, Table]] = list(rows)
+        yield from chosen.function(rows_left, options)
         return
     for number, row in rows:
         try:

@@ -29,12 +29,12 @@ def swapped(row: Table, _: StepOptions, draws: np.random.Generator) -> Iterator[
     if not all(columns):
         raise RowError(f"reference.tests: each case needs its output, as {', '.join(_OUTPUTS)}")
     outputs = [case[name] for case, name in zip(cases, columns, strict=True)]
-    shown = [output if isinstance(output, str) else json.dumps(output, sort_keys=True) for output in outputs]
-    places = unequal_places(shown, seed=int(draws.integers(1 << 32)))
+    output_texts = [output if isinstance(output, str) else json.dumps(output, sort_keys=True) for output in outputs]
+    places = unequal_places(output_texts, seed=int(draws.integers(1 << 32)))
     if places is None:
         raise RowError("reference.tests: all expected outputs are equal, so none can be exchanged")
     first, second = places
     outputs[first], outputs[second] = outputs[second], outputs[first]
     cases = [{**case, name: value} for case, name, value in zip(cases, columns, outputs, strict=True)]
-    kept = {**tests, "cases": cases} if isinstance(tests, dict) else cases
-    yield {**row, "reference": {**reference, "tests": kept}}
+    swapped_tests = {**tests, "cases": cases} if isinstance(tests, dict) else cases
+    yield {**row, "reference": {**reference, "tests": swapped_tests}}

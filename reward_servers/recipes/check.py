@@ -52,28 +52,28 @@ class Asked(NamedTuple):
         return next(hosts, Server(verifier, (verifier,)))
 
 
-def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]:
+def problems_of(request: Asked, offers: Offers, folder: Path) -> list[RecipeError]:
     """What cannot work, without lines.
 
     Args:
-        asked: The recipe.
+        request: The recipe.
         offers: The verifiers that are there.
         folder: What paths of settings files are relative to.
     """
     found_offers: dict[str, Offer | None] = {}
-    problems = [problem for server in asked.servers for problem in _of_server(server, offers, folder)]
-    named = {verifier for server in asked.servers for verifier in server.verifiers}
-    for reward in asked.rewards:
+    problems = [problem for server in request.servers for problem in _of_server(server, offers, folder)]
+    verifiers = {verifier for server in request.servers for verifier in server.verifiers}
+    for reward in request.rewards:
         try:
-            offer = offers.of_reward(asked.server_of(reward.verifier_name), reward)
+            offer = offers.of_reward(request.server_of(reward.verifier_name), reward)
         except NotOfferedError as error:
             # One that a server's table names as well is reported there.
-            if reward.verifier_name not in named or offers.runs_elsewhere(asked.server_of(reward.verifier_name)):
+            if reward.verifier_name not in verifiers or offers.runs_elsewhere(request.server_of(reward.verifier_name)):
                 path = offers.path_of(reward.verifier_name)
-                said = f'the servers have it as {path}; write verifier = "{path}"' if path else str(error)
-                problems.append(RecipeError(said, f"rewards.{reward.name}.verifier"))
+                message = f'the servers have it as {path}; write verifier = "{path}"' if path else str(error)
+                problems.append(RecipeError(message, f"rewards.{reward.name}.verifier"))
             continue
-        problems += _of_own_server(reward, asked, offers)
+        problems += _of_own_server(reward, request, offers)
         # Between which numbers a part of a verdict lies is said by nothing.
         found_offers[reward.name] = (
             replace(offer, low=None, high=None) if offer is not None and reward.aspect else offer
@@ -82,8 +82,8 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
             # What follows the step is furthest where it begins or ends to change.
             turns = {turn for schedule in reward.schedules.values() for turn in schedule.turns} | {0}
             problems += _once(problem for turn in sorted(turns) for problem in _of_reward(reward.at(turn), offer))
-    if asked.recipe is not None and not problems:
-        recipe = asked.recipe
+    if request.recipe is not None and not problems:
+        recipe = request.recipe
         problems += _of_inputs(recipe, found_offers)
         problems += _once(problem for turn in recipe.turns for problem in _of_method(recipe.at(turn), found_offers))
         problems += _of_lost_stages(recipe)
@@ -151,8 +151,8 @@ def check_recipe(recipe: Recipe, path: Path | None, offers: Offers, settings: st
         RecipeError: Everything that is wrong, with lines.
     """
     folder = path.parent if path is not None else Path()
-    asked = Asked(recipe.rewards, recipe.servers, recipe)
-    problems = problems_of(asked._replace(settings=settings) if settings else asked, offers, folder)
+    request = Asked(recipe.rewards, recipe.servers, recipe)
+    problems = problems_of(request._replace(settings=settings) if settings else request, offers, folder)
     if problems:
         raise RecipeError.of_all(RecipeText.of_file(path).located(problems) if path is not None else problems)
 
@@ -175,12 +175,12 @@ def _of_server(server: Server, offers: Offers, folder: Path) -> Iterator[RecipeE
         yield RecipeError(problem, f"servers.{server.name}.config")
 
 
-def _of_own_server(reward: Reward, asked: Asked, offers: Offers) -> Iterator[RecipeError]:
+def _of_own_server(reward: Reward, request: Asked, offers: Offers) -> Iterator[RecipeError]:
     """What a verifier lacks whose server no table names, and so has no settings."""
-    server = asked.server_of(reward.verifier_name)
-    if server in asked.servers or offers.runs_elsewhere(server):
+    server = request.server_of(reward.verifier_name)
+    if server in request.servers or offers.runs_elsewhere(server):
         return
-    for problem in offers.settings_problems(server, ServerConfig(), asked.settings):
+    for problem in offers.settings_problems(server, ServerConfig(), request.settings):
         yield RecipeError(problem, f"rewards.{reward.name}.verifier")
 
 
@@ -262,7 +262,7 @@ def _of_stage(
     spec = stage.spec
     kind_of_input = "rewards" if "rewards" in spec.reads else "components"
     wish = next((wish.split("|") for wish in spec.inputs if kind_of_input in wish.split("|")), [])
-    if not wish or any(other in plan.bound for other in wish if other != kind_of_input):
+    if not wish or any(name in plan.bound for name in wish if name != kind_of_input):
         return
     if kind_of_input in plan.bound:
         possible, where = source_range(plan.bound[kind_of_input], recipe, offers), f"inputs.{kind_of_input}"
@@ -270,8 +270,12 @@ def _of_stage(
         possible, where = reward_range(recipe, offers), "advantage"
     else:
         columns = [score_range(offers.get(reward.name)) for reward in recipe.rewards]
-        known = [column for column in columns if column is not None]
-        possible = Range(min(c.low for c in known), max(c.high for c in known)) if len(known) == len(columns) else None
+        columns_known = [column for column in columns if column is not None]
+        possible = (
+            Range(min(c.low for c in columns_known), max(c.high for c in columns_known))
+            if len(columns_known) == len(columns)
+            else None
+        )
         where = "advantage"
     if possible is None:
         return
@@ -283,23 +287,24 @@ def _of_stage(
         yield RecipeError(_unreached(stage, possible, recipe), where)
 
 
-def _outside(method: str, column: str, made_for: Range, given: Range) -> str:
+def _outside(method: str, column: str, made_for: Range, possible: Range) -> str:
     scale = ""
-    if given.low >= made_for.low and given.high > 0:
-        scale = f"; multiply the weights by {made_for.high / given.high:.4g}"
+    if possible.low >= made_for.low and possible.high > 0:
+        scale = f"; multiply the weights by {made_for.high / possible.high:.4g}"
     bounds = f"at least {made_for.low:g}" if made_for.high == float("inf") else f"of {made_for}"
     return (
-        f"{method} is made for {column} {bounds}, and this recipe's may be {given}{scale}, or give it one of them: "
+        f"{method} is made for {column} {bounds}, and this recipe's may be {possible}{scale}, or give it one of them: "
         f'[inputs] {column} = {{ from = "REWARD", times = FACTOR }}'
     )
 
 
-def _unreached(stage: Estimator, given: Range, recipe: Recipe) -> str:
+def _unreached(stage: Estimator, possible: Range, recipe: Recipe) -> str:
     option = stage.spec.reaches
     least = float(stage.options[option])
     first = recipe.rewards[0].name
-    factor = f"{6.0 / given.high:.4g}" if given.high > 0 else "FACTOR"
+    factor = f"{6.0 / possible.high:.4g}" if possible.high > 0 else "FACTOR"
     return (
-        f"{stage.name} counts rewards of at least {option} = {least:g}, and this recipe's are {given}: nothing would "
-        f'be learned. Scale them, such as [inputs] rewards = {{ from = "{first}", times = {factor} }}, or set {option}'
+        f"{stage.name} counts rewards of at least {option} = {least:g}, and this recipe's are {possible}: nothing "
+        f'would be learned. Scale them, such as [inputs] rewards = {{ from = "{first}", times = {factor} }}, or '
+        f"set {option}"
     )

@@ -40,16 +40,16 @@ def layout_of(recipe: Recipe, offers: Offers) -> dict[str, Any]:
         offers: The verifiers that are there.
     """
     offers_by_name = {reward.name: _offer(recipe, reward, offers) for reward in recipe.rewards}
-    whole = None
+    total = None
     for turn in recipe.turns:
         possible = reward_range(recipe.at(turn), offers_by_name)
-        whole = possible if whole is None or possible is None else whole.joined(possible)
+        total = possible if total is None or possible is None else total.joined(possible)
     method = recipe.estimator()
     return {
         "name": recipe.name,
         "digest": recipe.digest,
         "rewards": [_reward(recipe, reward, offers_by_name[reward.name], offers) for reward in recipe.rewards],
-        "range": "" if whole is None else str(whole),
+        "range": "" if total is None else str(total),
         "method": None if method is None or recipe.plan is None else _method(method, recipe.plan),
         "writes": _written(method),
     }
@@ -114,7 +114,7 @@ def _method(method: Estimator | Pipeline, plan: Plan) -> dict[str, Any]:
             source, how = f"the weighted sum of {', '.join(plan.apart)}", "without the components"
         elif name in _OF_TABLE:
             source, how = _OF_TABLE[name], "made by the client"
-        elif any(INPUTS[other].beside == name for other in plan.bound):
+        elif any(INPUTS[input_name].beside == name for input_name in plan.bound):
             source, how = "which of its entries are there", "made by the client"
         else:
             continue

@@ -230,6 +230,6 @@ def _of_info(info: VerifierInfo, address: str) -> Offer:
     )
 
 
-def _near(name: str, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(name, known, n=1)
+def _near(name: str, names: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, names, n=1)
     return f" did you mean {close[0]!r}?" if close else ""

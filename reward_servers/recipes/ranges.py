@@ -54,10 +54,10 @@ def reward_range(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Range | 
     total: Range | None = None
     # A task that no reward names gets those that are asked of every task.
     for task in [*sorted(tasks), "".join(tasks) + "?"]:
-        asked = [reward for reward in recipe.rewards if reward.applies_to(task)]
-        if not asked:
+        rewards = [reward for reward in recipe.rewards if reward.applies_to(task)]
+        if not rewards:
             continue
-        possible = _of_task(asked, offers)
+        possible = _of_task(rewards, offers)
         if possible is None:
             return None
         total = possible if total is None else total.joined(possible)
@@ -72,12 +72,12 @@ def _of_task(rewards: list[Reward], offers: Mapping[str, Offer | None]) -> Range
             return None
         parts[reward.name] = (possible or _NOTHING).times(reward.weight)
     gates = [reward for reward in rewards if reward.gate is not None]
-    whole = _sum(parts[reward.name] for reward in rewards)
+    total = _sum(parts[reward.name] for reward in rewards)
     for number, gate in enumerate(gates):
         assert gate.gate is not None
         reached = _sum(parts[gate.name] for gate in gates[: number + 1])
-        whole = whole.joined(reached.plus(Range(gate.gate.closed, gate.gate.closed)))
-    return whole
+        total = total.joined(reached.plus(Range(gate.gate.closed, gate.gate.closed)))
+    return total
 
 
 def _sum(parts: Iterable[Range]) -> Range:

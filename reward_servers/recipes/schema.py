@@ -61,15 +61,17 @@ def _problem(schema: Mapping[str, Any], names: Mapping[str, Any], value: Any, pl
 
 
 def _object_problem(schema: Mapping[str, Any], names: Mapping[str, Any], value: Mapping[str, Any], place: str) -> str:
-    known = schema.get("properties", {})
+    properties = schema.get("properties", {})
     if schema.get("additionalProperties") is False:
         for name in value:
-            if name not in known:
-                close = get_close_matches(name, known, n=1, cutoff=0.5)
-                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known) or 'none'}"
+            if name not in properties:
+                close = get_close_matches(name, properties, n=1, cutoff=0.5)
+                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(properties) or 'none'}"
                 return f"{place}.{name}: there is no such field; {hint}"
     for name in schema.get("required", ()):
         if name not in value:
             return f"{place}.{name}: is missing"
-    parts = (_problem(known[name], names, part, f"{place}.{name}") for name, part in value.items() if name in known)
+    parts = (
+        _problem(properties[name], names, part, f"{place}.{name}") for name, part in value.items() if name in properties
+    )
     return next(filter(None, parts), "")

@@ -41,14 +41,14 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
         problem = _problem(server)
         if problem:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
-        same = registry_pb2.ServerEntry()
-        same.CopyFrom(server)
-        same.ClearField("load")
+        without_load = registry_pb2.ServerEntry()
+        without_load.CopyFrom(server)
+        without_load.ClearField("load")
         before = self._registry.instance_at(server.address)
         entry = Entry(
             server.address,
             server.instance,
-            same.SerializeToString(deterministic=True),
+            without_load.SerializeToString(deterministic=True),
             server.SerializeToString(deterministic=True),
             request.lease.seconds + request.lease.nanos / 1e9,
             _owner(caller),

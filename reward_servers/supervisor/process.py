@@ -150,11 +150,11 @@ class KeptProcess:
         deaths = refusals = 0
         while not self.stopping:
             began = time.monotonic()
-            answered, code = await self._run_once(peers)
+            was_alive, code = await self._run_once(peers)
             if self.stopping:
                 return
-            deaths = 0 if answered and time.monotonic() - began > _SETTLED_S else deaths + 1
-            refusals = 0 if answered else refusals + 1
+            deaths = 0 if was_alive and time.monotonic() - began > _SETTLED_S else deaths + 1
+            refusals = 0 if was_alive else refusals + 1
             self._raise_if_hopeless(code, refusals)
             self.restarts += 1
             delay = min(_MAX_DELAY_S, _FIRST_DELAY_S * 2 ** (deaths - 1)) if deaths else 0.0
@@ -229,16 +229,16 @@ class KeptProcess:
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """The lines of a stream; one that is too long is cut, whatever a server prints."""
-    rest = b""
+    tail = b""
     while data := await stream.read(_MAX_LINE_BYTES):
-        *whole, rest = (rest + data).split(b"\n")
-        for line in whole:
+        *lines, tail = (tail + data).split(b"\n")
+        for line in lines:
             yield line.decode("utf-8", "replace")
-        if len(rest) >= _MAX_LINE_BYTES:
-            yield rest.decode("utf-8", "replace")
-            rest = b""
-    if rest:
-        yield rest.decode("utf-8", "replace")
+        if len(tail) >= _MAX_LINE_BYTES:
+            yield tail.decode("utf-8", "replace")
+            tail = b""
+    if tail:
+        yield tail.decode("utf-8", "replace")
 
 
 def _ending(code: int) -> str:

@@ -111,11 +111,11 @@ class Supervisor:
 
     def _write_peers(self, peers: IO[bytes]) -> None:
         """Tell every server where all verifiers are: one line, whose end says that it is whole."""
-        known = {name: list(addresses) for name, addresses in self._elsewhere.items()}
+        addresses_by_verifier = {name: list(addresses) for name, addresses in self._elsewhere.items()}
         for process in self._processes:
             for verifier in process.verifiers:
-                known.setdefault(verifier, []).append(process.address)
-        peers.write(json.dumps(known).encode() + b"\n")
+                addresses_by_verifier.setdefault(verifier, []).append(process.address)
+        peers.write(json.dumps(addresses_by_verifier).encode() + b"\n")
 
     async def wait(self) -> None:
         """Wait for as long as everything is kept running.

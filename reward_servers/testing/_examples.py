@@ -32,17 +32,17 @@ def example_cases(verifier: Verifier | str) -> list[Case]:
     Raises:
         ValueError: There are none.
     """
-    found = find(verifier) if isinstance(verifier, str) else verifier
-    rows = example_rows(found)
+    found_verifier = find(verifier) if isinstance(verifier, str) else verifier
+    rows = example_rows(found_verifier)
     if not rows:
         raise ValueError(
-            f"{found.name} has no example to alter: give labelled rollouts (--cases FILE), or add lines with "
-            f'"verifier": "{found.name}" to an {FILE} in its package'
+            f"{found_verifier.name} has no example to alter: give labelled rollouts (--cases FILE), or add lines with "
+            f'"verifier": "{found_verifier.name}" to an {FILE} in its package'
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
-        kept = [{key: value for key, value in row.items() if key != "verifier"} for row in rows]
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept), "utf-8")
+        case_rows = [{key: value for key, value in row.items() if key != "verifier"} for row in rows]
+        path.write_text("".join(json.dumps(row) + "\n" for row in case_rows), "utf-8")
         return read_cases(path)
 
 

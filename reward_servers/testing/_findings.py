@@ -22,9 +22,9 @@ class VerifierCheckError(AssertionError):
         self.findings = list(findings)
 
     def __str__(self) -> str:
-        shown = [f"  {finding}" for finding in self.findings[:_SHOWN]]
+        lines = [f"  {finding}" for finding in self.findings[:_SHOWN]]
         more = [f"  ... and {len(self.findings) - _SHOWN} more"] if len(self.findings) > _SHOWN else []
-        return "\n".join([f"{self.verifier}: {len(self.findings)} findings", *shown, *more])
+        return "\n".join([f"{self.verifier}: {len(self.findings)} findings", *lines, *more])
 
 
 def told(cell: Cell) -> str:

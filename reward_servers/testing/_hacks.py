@@ -161,16 +161,18 @@ def check_hacks(
         raise ValueError(
             f"excepted: no attempt is called {unknown[0]!r}; there are {', '.join((*HACKS, *HONEST_FORMS))}"
         )
-    read = example_cases(verifier) if cases is None else read_cases(cases)
+    all_cases = example_cases(verifier) if cases is None else read_cases(cases)
     with serve(verifier, options=options, config=config, beside=beside, timeout_s=timeout_s) as served:
-        made = [*_attempts(read)]
+        candidates = [*_attempts(all_cases)]
         if served.info.judges_groups:
-            made = [grouped for one in made if (grouped := _in_its_group(one, read)) is not None]
-        attempts = [one for one in made if one.kind not in left_out]
-        if not made:
+            candidates = [
+                grouped for attempt in candidates if (grouped := _in_its_group(attempt, all_cases)) is not None
+            ]
+        attempts = [attempt for attempt in candidates if attempt.kind not in left_out]
+        if not candidates:
             raise ValueError(f"{served.id.name}: no line labelled 0 or 1 has a text that could be altered")
-        cells = served.ask([*{one.name: one for one in _asked(attempts)}.values()])
-        findings = [finding for one in attempts if (finding := _finding(one, cells, served))]
+        cells = served.ask([*{case.name: case for case in _asked(attempts)}.values()])
+        findings = [finding for attempt in attempts if (finding := _finding(attempt, cells, served))]
         identity = served.id
     if findings:
         raise VerifierCheckError(identity.name, findings)
@@ -187,7 +189,7 @@ def _attempts(cases: Sequence[Case]) -> Iterator[_Attempt]:
             yield _Attempt(kind, base.altered(f"{kind}, {base.name}", response=make(base)), None, of=base)
     for base in wrong:
         # The right text for the wrong rollout: of a case with the same reference, where the file has one.
-        fitting = next((one for one in plain if one.label == 1.0 and _same_task(one, base)), None)
+        fitting = next((case for case in plain if case.label == 1.0 and _same_task(case, base)), None)
         for kind, make_wrong in ON_WRONG.items():
             if fitting is None and (kind.startswith("right") or kind == MANY):
                 continue
@@ -214,22 +216,22 @@ def _in_its_group(attempt: _Attempt, cases: Sequence[Case]) -> _Attempt | None:
     without that one is not known.
     """
     base = attempt.of
-    others = tuple(one for one in cases if one.rollout.group_id == base.rollout.group_id and one.name != base.name)
-    best = max((one.label for one in others if one.label is not None), default=None)
+    others = tuple(case for case in cases if case.rollout.group_id == base.rollout.group_id and case.name != base.name)
+    best = max((case.label for case in others if case.label is not None), default=None)
     if best is None or not (attempt.exact or (base.label or 0.0) < best):
         return None
     name = attempt.case.name
-    copies = tuple(one.altered(f"{name}, sibling {place}", group_id=name) for place, one in enumerate(others))
+    copies = tuple(case.altered(f"{name}, sibling {place}", group_id=name) for place, case in enumerate(others))
     return replace(attempt, beside=copies, around=others)
 
 
 def _asked(attempts: Sequence[_Attempt]) -> Iterator[Case]:
-    for one in attempts:
-        yield one.case
-        yield from one.beside
-        if one.worth is not None:
-            yield one.worth
-            yield from one.around
+    for attempt in attempts:
+        yield attempt.case
+        yield from attempt.beside
+        if attempt.worth is not None:
+            yield attempt.worth
+            yield from attempt.around
 
 
 def _finding(attempt: _Attempt, cells: Mapping[str, Cell], served: ServedVerifier) -> str:
@@ -253,7 +255,7 @@ def _finding(attempt: _Attempt, cells: Mapping[str, Cell], served: ServedVerifie
 def _worth(attempt: _Attempt, cells: Mapping[str, Cell], served: ServedVerifier) -> float | None:
     if attempt.worth is not None:
         return cells[attempt.worth.name].score
-    beside = [score for one in attempt.beside if (score := cells[one.name].score) is not None]
+    beside = [score for case in attempt.beside if (score := cells[case.name].score) is not None]
     return max(served.info.floor, min(beside, default=served.info.floor))
 
 
@@ -263,8 +265,8 @@ def _spread(cases: Sequence[Case]) -> list[Case]:
     return list(cases[::step][:_BASES])
 
 
-def _same_task(one: Case, other: Case) -> bool:
-    return one.rollout.reference == other.rollout.reference and one.options == other.options
+def _same_task(first: Case, second: Case) -> bool:
+    return first.rollout.reference == second.rollout.reference and first.options == second.options
 
 
 def _text(case: Case) -> str:

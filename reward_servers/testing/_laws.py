@@ -69,8 +69,8 @@ class _Check:
     findings: list[str] = field(default_factory=list)
     laws: list[str] = field(default_factory=list)
 
-    def find(self, law: str, name: str, what: str) -> None:
-        self.findings.append(f"{law}: {name}: {what}")
+    def find(self, law: str, name: str, message: str) -> None:
+        self.findings.append(f"{law}: {name}: {message}")
 
     def names(self, law: str) -> str:
         self.laws.append(law)
@@ -109,10 +109,10 @@ def check_verifier(
         ServerRefusedError: The verifier cannot be served, with the reason.
         ValueError: The file holds no rollout that can be used.
     """
-    read = read_cases(cases)
+    all_cases = read_cases(cases)
     with serve(verifier, options=options, config=config, beside=beside, timeout_s=timeout_s) as served:
-        check = _Check(served, read)
-        cells = served.ask(read)
+        check = _Check(served, all_cases)
+        cells = served.ask(all_cases)
         labelled = _compare_with_labels(check, cells)
         _check_order(check, cells)
         if served.info.is_deterministic:
@@ -159,8 +159,8 @@ def _compare_with_labels(check: _Check, cells: Mapping[str, Cell]) -> int:
 def _compare_aspects(check: _Check, law: str, name: str, expected: Mapping[str, Any], cell: Cell) -> None:
     for aspect, value in expected.items():
         part = dict(cell.aspects).get(aspect)
-        same = part is None if value is None else part is not None and abs(part - value) <= TOLERANCE
-        if not same:
+        is_same = part is None if value is None else part is not None and abs(part - value) <= TOLERANCE
+        if not is_same:
             check.find(law, name, f"aspect {aspect}: label {value}, found {part}")
 
 
@@ -193,10 +193,10 @@ def _check_order(check: _Check, cells: Mapping[str, Cell]) -> None:
 
 def _compare(check: _Check, law: str, first: Mapping[str, Cell], second: Mapping[str, Cell]) -> None:
     for name, first_cell in first.items():
-        other = second[name]
-        same = first_cell.score == other.score or (first_cell.score is None and other.score is None)
-        if not same or first_cell.code != other.code:
-            check.find(law, name, f"{told(first_cell)}, then {told(other)}")
+        second_cell = second[name]
+        same_score = first_cell.score == second_cell.score or (first_cell.score is None and second_cell.score is None)
+        if not same_score or first_cell.code != second_cell.code:
+            check.find(law, name, f"{told(first_cell)}, then {told(second_cell)}")
 
 
 def _sound(check: _Check, cells: Mapping[str, Cell]) -> list[Case]:

@@ -25,8 +25,10 @@ def identity(hosted: BoundVerifier | None, name: str, aspects: Sequence[str]) ->
     """The header entry of an evaluation; a verifier that is not hosted has a name only."""
     if hosted is None:
         return types_pb2.VerifierIdentity(name=name)
-    who = hosted.identity
-    return types_pb2.VerifierIdentity(name=who.name, version=who.version, digest=who.digest, aspects=aspects)
+    hosted_identity = hosted.identity
+    return types_pb2.VerifierIdentity(
+        name=hosted_identity.name, version=hosted_identity.version, digest=hosted_identity.digest, aspects=aspects
+    )
 
 
 def load(admission: Admission, draining: bool) -> types_pb2.ServerLoad:
@@ -67,8 +69,10 @@ def describe(hosted: BoundVerifier, origin: str) -> service_pb2.VerifierInfo:
 def entry(scorer: Scorer, address: str, name: str, draining: bool) -> registry_pb2.ServerEntry:
     """What a server tells a registry of itself, but for the name of its process."""
     verifiers = [
-        types_pb2.VerifierIdentity(name=who.name, version=who.version, digest=who.digest)
-        for who in (hosted.identity for hosted in scorer.hosting.all())
+        types_pb2.VerifierIdentity(
+            name=hosted_identity.name, version=hosted_identity.version, digest=hosted_identity.digest
+        )
+        for hosted_identity in (hosted.identity for hosted in scorer.hosting.all())
     ]
     return registry_pb2.ServerEntry(
         address=address, name=name, version=__version__, verifiers=verifiers, load=load(scorer.admission, draining)
@@ -89,13 +93,13 @@ def client_share(scorer: Scorer, client: str) -> service_pb2.ClientShare:
 
 def clients(scorer: Scorer) -> list[service_pb2.ClientShare]:
     """Who has had something judged since the server started."""
-    found = []
+    shares = []
     for name, items in sorted(scorer.stats.clients.items()):
         if items:
             share = client_share(scorer, name)
             share.items = items
-            found.append(share)
-    return found
+            shares.append(share)
+    return shares
 
 
 def activity(scorer: Scorer) -> list[service_pb2.VerifierActivity]:

@@ -80,9 +80,9 @@ class GroupReader:
         Raises:
             RequestError: A field is wrong; the message names it.
         """
-        if later and (read := _texts_only(messages)) is not None:
-            self._use(read.indices)
-            return read
+        if later and (texts := _texts_only(messages)) is not None:
+            self._use(texts.indices)
+            return texts
         blobs = self._blobs
         groups: list[Group] = []
         indices: list[int] = []
@@ -94,10 +94,10 @@ class GroupReader:
         return ReadGroups(groups, indices)
 
     def _use(self, indices: Sequence[int]) -> None:
-        seen = self._seen
-        before = len(seen)
-        seen.update(indices)
-        if len(seen) - before == len(indices):
+        indices_seen = self._seen
+        before = len(indices_seen)
+        indices_seen.update(indices)
+        if len(indices_seen) - before == len(indices):
             return
         counts = Counter(indices)
         twice = next((index for index in indices if counts[index] > 1), indices[0])
@@ -112,13 +112,13 @@ def count_rollouts(messages: Iterable[types_pb2.Group]) -> int:
 def parts(messages: Iterable[types_pb2.Group]) -> Iterator[list[types_pb2.Group]]:
     """Cut groups into parts of some dozens of rollouts."""
     part: list[types_pb2.Group] = []
-    held = 0
+    count = 0
     for group in messages:
         part.append(group)
-        held += len(group.rollouts) or 1
-        if held >= _PART:
+        count += len(group.rollouts) or 1
+        if count >= _PART:
             yield part
-            part, held = [], 0
+            part, count = [], 0
     if part:
         yield part
 

@@ -195,7 +195,7 @@ class Columns:
 
 def _bounded(times: list[int]) -> list[int]:
     """Times that fit into their column."""
-    return times if max(times) <= _LONGEST_US else [min(one, _LONGEST_US) for one in times]
+    return times if max(times) <= _LONGEST_US else [min(duration, _LONGEST_US) for duration in times]
 
 
 def fill_result(message: types_pb2.Result, result: Result, names: AspectNames, *, details: bool = True) -> None:

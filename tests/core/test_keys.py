@@ -86,7 +86,7 @@ def _shown(subject: Rollout | Group, named: bool) -> object:
 def test_different_subjects_have_different_keys_and_equal_ones_equal_keys(
     one: Rollout | Group, other: Rollout | Group, seed: int | None, named: bool
 ) -> None:
-    keys = [KeyMaker("digest", b"{}", seed=seed, named=named).key(subject) for subject in (one, other)]
+    keys = [KeyMaker("digest", b"{}", seed=seed, with_names=named).key(subject) for subject in (one, other)]
     shown = [_shown(subject, named or seed is not None) for subject in (one, other)]
     assert (keys[0] == keys[1]) == (shown[0] == shown[1])
 

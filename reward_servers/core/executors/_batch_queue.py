@@ -145,8 +145,8 @@ class BatchQueue:
         Returns:
             The units, those of a group side by side; none when the queue is empty.
         """
-        taken: list[Unit] = []
-        while not taken:
+        batch: list[Unit] = []
+        while not batch:
             key = self._leader()
             if key is None:
                 return []
@@ -154,21 +154,21 @@ class BatchQueue:
             room, budget = limit(bundle.units[0][0].job), self._budget()
             alone = bool(bundle.units[0][0].deaths)
             self._now = max(self._now, bundle.tag)
-            mean, spent = bundle.mean, self._move(key, room, budget, taken)
+            mean, spent = bundle.mean, self._move(key, room, budget, batch)
             if alone:
                 continue
-            for other in self._companions(mean, budget, room):
-                if len(taken) >= room or spent >= budget:
+            for companion in self._companions(mean, budget, room):
+                if len(batch) >= room or spent >= budget:
                     break
-                bundle = self._bundles[other]
-                if spent + bundle.prompt + bundle.cost <= budget or not taken:
-                    spent += self._move(other, room - len(taken), budget - spent, taken)
+                bundle = self._bundles[companion]
+                if spent + bundle.prompt + bundle.cost <= budget or not batch:
+                    spent += self._move(companion, room - len(batch), budget - spent, batch)
         if not self._bundles:
             self._by_tag.clear()
             self._by_deadline.clear()
             self._clocks.clear()
             self._now = 0.0
-        return taken
+        return batch
 
     def _leader(self) -> _Key | None:
         """The group whose deadline is at risk first, or else the one whose client is furthest behind."""
@@ -193,23 +193,23 @@ class BatchQueue:
     def _companions(self, mean: float, budget: float, room: int) -> list[_Key]:
         """Groups of the window, those of the likest lengths first."""
         companions: list[tuple[float, int, _Key]] = []
-        seen: dict[_Key, None] = {}
+        keys: dict[_Key, None] = {}
         cost = 0
         while self._by_tag and cost < _WINDOW * budget and len(companions) < _WINDOW * room:
             entry = heapq.heappop(self._by_tag)
             tag, _, key = entry
             bundle = self._bundles.get(key)
-            if bundle is None or bundle.tag != tag or key in seen:
+            if bundle is None or bundle.tag != tag or key in keys:
                 continue
             companions.append(entry)
-            seen[key] = None
+            keys[key] = None
             cost += bundle.prompt + bundle.cost
         for entry in companions:
             heapq.heappush(self._by_tag, entry)
-        fitting = [key for key in seen if not self._bundles[key].units[0][0].deaths]
+        fitting = [key for key in keys if not self._bundles[key].units[0][0].deaths]
         return sorted(fitting, key=lambda key: abs(self._bundles[key].mean - mean))
 
-    def _move(self, key: _Key, room: int, budget: float, taken: list[Unit]) -> int:
+    def _move(self, key: _Key, room: int, budget: float, batch: list[Unit]) -> int:
         """Move units of a group into a batch, at least one; return their cost."""
         bundle = self._bundles[key]
         spent, count = bundle.prompt, 0
@@ -221,7 +221,7 @@ class BatchQueue:
             bundle.cost -= cost
             if unit.settled:
                 continue
-            taken.append(unit)
+            batch.append(unit)
             spent += cost
             room -= 1
             if unit.deaths:

@@ -100,16 +100,16 @@ class DeviceWorker:
 
     def _prepared(self, number: int, instance: Instance, subjects: Sequence[Asked]) -> _Batch:
         batch = _Batch(number, instance, [], [])
-        for place, asked in enumerate(subjects):
-            rollout = asked.subject
+        for place, subject_asked in enumerate(subjects):
+            rollout = subject_asked.subject
             assert isinstance(rollout, Rollout)  # a batching verifier judges no groups
             reference = instance.reference(rollout)
             if isinstance(reference, Fault):
                 batch.known.append((place, reference, None))
                 continue
-            context = instance.context(rollout, asked.seed, asked.deadline)
+            context = instance.context(rollout, subject_asked.seed, subject_asked.deadline)
             assert context is not None
-            options = instance.options(asked.options)
+            options = instance.options(subject_asked.options)
             item = Item(rollout, reference, options, context)
             try:
                 prepared = instance.prepare(item)
@@ -120,7 +120,7 @@ class DeviceWorker:
                 batch.known.append((place, _settled(instance, prepared, rollout, context), context))
             else:
                 ready = Item(rollout, reference, options, context, prepared)
-                batch.waiting.append(_Waiting(place, ready, asked.deadline))
+                batch.waiting.append(_Waiting(place, ready, subject_asked.deadline))
         return batch
 
     def _run(self, batch: _Batch) -> None:

@@ -85,27 +85,27 @@ class FairQueue:
         Returns:
             The units; none when the queue is empty.
         """
-        taken: Units = []
-        while self._clients and not taken:
+        batch: Units = []
+        while self._clients and not batch:
             client, lanes, key, lane = self._next()
             first = lane[0]
             if isinstance(first, Stretch):
-                taken = self._take_stretch(lane, first, limit)
+                batch = self._take_stretch(lane, first, limit)
             else:
-                taken = self._take_units(lane, first, limit)
+                batch = self._take_units(lane, first, limit)
             self._turn(client, lanes, key, lane)
-        return taken
+        return batch
 
     def _take_stretch(self, lane: _Lane, first: Stretch, limit: Callable[[Job], int]) -> Units:
         """Cut something off the first stretch of a lane; nothing where its call waits no more."""
-        taken = first.cut(len(first) if first.call.ended else limit(first.job))
-        self._count -= len(taken)
+        stretch = first.cut(len(first) if first.call.ended else limit(first.job))
+        self._count -= len(stretch)
         if not first:
             lane.popleft()
-        return [] if taken.call.ended else taken
+        return [] if stretch.call.ended else stretch
 
     def _take_units(self, lane: _Lane, first: Unit, limit: Callable[[Job], int]) -> list[Unit]:
-        taken: list[Unit] = []
+        batch: list[Unit] = []
         room = 1 if first.deaths else limit(first.job)
         while room and lane:
             unit = lane[0]
@@ -114,9 +114,9 @@ class FairQueue:
             lane.popleft()
             self._count -= 1
             if not unit.settled:
-                taken.append(unit)
+                batch.append(unit)
                 room -= 1
-        return taken
+        return batch
 
     def _next(self) -> tuple[str, _Lanes, object, _Lane]:
         client = next(iter(self._clients))

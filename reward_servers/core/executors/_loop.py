@@ -190,9 +190,9 @@ class LoopExecutor:
 
     def abandon(self, units: Sequence[Unit]) -> None:
         """Cancel the coroutines of items that run, which closes their upstream calls."""
-        wanted = set(units)
+        abandoned = set(units)
         for runner in self._runners.values():
-            if runner.unit in wanted:
+            if runner.unit in abandoned:
                 self._stop(runner, None)
 
     def expected(self, hosted: BoundVerifier) -> float:

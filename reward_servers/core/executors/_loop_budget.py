@@ -46,8 +46,8 @@ class Inline:
         queue_us = int((time.perf_counter() - stretch.job.queued_at) * 1e6)
         count = len(self.scores)
         if count:
-            answered = positions[: self.done] if not self.others else [positions[rank] for rank in self.ranks()]
-            call.give_plain(PlainVerdicts(answered, self.scores, self.codes, [queue_us] * count, self.run_us))
+            answered_places = positions[: self.done] if not self.others else [positions[rank] for rank in self.ranks()]
+            call.give_plain(PlainVerdicts(answered_places, self.scores, self.codes, [queue_us] * count, self.run_us))
         for rank, outcome, run_us in self.others:
             call.give(positions[rank], Result(outcome, queue_us, run_us))
 
@@ -82,8 +82,8 @@ class LoopBudget:
         self._is_due = False
         try:
             # One whose call has ended is dropped there.
-            taken = self._queue.take(lambda job: 1 << 30)
-            if isinstance(taken, Stretch):
-                self._judge(taken)
+            work = self._queue.take(lambda job: 1 << 30)
+            if isinstance(work, Stretch):
+                self._judge(work)
         finally:
             self._go_on_later()

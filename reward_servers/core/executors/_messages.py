@@ -59,9 +59,9 @@ class ChunkResults:
         yield from self.others
 
 
-def hello(said: Mapping[str, Any]) -> bytes:
+def hello(facts: Mapping[str, Any]) -> bytes:
     """The first message of a worker: what it is, or why it cannot start."""
-    return frame(bytes([_HELLO]) + json.dumps(said).encode())
+    return frame(bytes([_HELLO]) + json.dumps(facts).encode())
 
 
 class ResultsWriter:
@@ -106,9 +106,9 @@ class ResultsWriter:
 
     def take(self) -> bytes:
         """The message, ready to be written; what is added later belongs to the next."""
-        rest = json.dumps([list(self._codes), self._rich]).encode() if self._codes or self._rich else b""
+        extras = json.dumps([list(self._codes), self._rich]).encode() if self._codes or self._rich else b""
         head = _HEAD.pack(_RESULTS, self._number, self.count, len(self._records))
-        message = frame(head + self._records + rest)
+        message = frame(head + self._records + extras)
         self._records, self._codes, self._rich, self.count, self.large = bytearray(), {}, [], 0, False
         return message
 
@@ -156,29 +156,29 @@ def _read_results(payload: bytes) -> ChunkResults:
     if len(payload) > end:
         codes, values = json.loads(payload[end:])
         rich = iter(values)
-    known = (*_CODES, *map(_text, codes))
+    code_names = (*_CODES, *map(_text, codes))
     records = list(_RECORD.iter_unpack(payload[start:end]))
     results = ChunkResults(number)
     plain = [record for record in records if record[1] == _PLAIN]
     if plain:
         results.places, _, numbers, results.run_us, results.cpu_us, results.scores = zip(*plain, strict=True)
-        results.codes = [known[code] for code in numbers]
+        results.codes = [code_names[code] for code in numbers]
         if not all(map(math.isfinite, results.scores)):
             raise MessageError("a score is no finite number")
     if len(plain) < count:
         for place, form, _, run_us, cpu_us, _ in records:
             if form != _PLAIN:
                 spent, outcomes = next(rich)
-                calls, read, written = map(_count, spent[:3])
-                usage = Usage(cpu_us, calls, read, written, _finite(spent[3]))
+                calls, tokens_in, tokens_out = map(_count, spent[:3])
+                usage = Usage(cpu_us, calls, tokens_in, tokens_out, _finite(spent[3]))
                 results.others.append((place, [_decode_outcome(outcome) for outcome in outcomes], run_us, usage))
     return results
 
 
 def _decode_outcome(values: Sequence[Any]) -> Outcome:
-    kind, *rest = values
+    kind, *fields = values
     if kind == "v":
-        score, code, aspects, steps, note, evidence, feedback = rest
+        score, code, aspects, steps, note, evidence, feedback = fields
         return Verdict(
             _finite(score),
             _text(code),
@@ -192,11 +192,11 @@ def _decode_outcome(values: Sequence[Any]) -> Outcome:
             _text(feedback).encode(),
         )
     if kind == "f":
-        party, code, message, retryable, retry_after, evidence = rest
+        party, code, message, retryable, retry_after, evidence = fields
         return Fault(
             Party(party), _text(code), _text(message), bool(retryable), _part(retry_after), _text(evidence).encode()
         )
-    reason, retry_after = rest
+    reason, retry_after = fields
     return Skip(SkipReason(reason), _part(retry_after))
 
 

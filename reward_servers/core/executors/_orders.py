@@ -78,16 +78,16 @@ def _encode_stretch(number: int, hosting: int, stretch: Stretch) -> list[bytes]:
 
 def _encode_units(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
     """Units one by one; what a group shares travels once, and so does what a job asks."""
-    asked: list[_AskedTuple] = []
+    jobs_asked: list[_AskedTuple] = []
     jobs: dict[int, int] = {}
     shared: list[_ContextTuple] = []
     items: list[tuple[Any, ...]] = []
     context, place = None, -1
     for unit in units:
         subject, job = unit.subject, unit.job
-        position = jobs.setdefault(id(job), len(asked))
-        if position == len(asked):
-            asked.append(_what_is_asked(job))
+        position = jobs.setdefault(id(job), len(jobs_asked))
+        if position == len(jobs_asked):
+            jobs_asked.append(_what_is_asked(job))
         if subject.prompt_context is not context:
             context, place = subject.prompt_context, len(shared)
             shared.append(
@@ -104,7 +104,7 @@ def _encode_units(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
             items.append((place, [_rollout(rollout) for rollout in subject.rollouts], position))
         else:
             items.append((place, _rollout(subject), position))
-    return frame(pickle.dumps(("run", number, hosting, asked, shared, items), protocol=5))
+    return frame(pickle.dumps(("run", number, hosting, jobs_asked, shared, items), protocol=5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +150,13 @@ def drop_after(number: int, place: int) -> bytes:
 
 def read_order(payload: bytes) -> Order:
     """Read a message of the server."""
-    kind, number, *rest = pickle.loads(payload)  # noqa: S301 - our own server
+    kind, number, *fields = pickle.loads(payload)  # noqa: S301 - our own server
     if kind == "drop":
-        return Order(number, last=rest[0])
-    hosting, *rest = rest
+        return Order(number, last=fields[0])
+    hosting, *fields = fields
     if kind == "read":
-        return Order(number, None, hosting, lambda: _read_stretch(payload, *rest))
-    return Order(number, None, hosting, lambda: _decode_units(*rest))
+        return Order(number, None, hosting, lambda: _read_stretch(payload, *fields))
+    return Order(number, None, hosting, lambda: _decode_units(*fields))
 
 
 @cache
@@ -166,17 +166,17 @@ def _reader(path: str) -> Callable[[bytes], list[Rollout]]:
     return reader
 
 
-def _read_stretch(payload: bytes, asked: _AskedTuple, reader: str, lengths: Sequence[int]) -> list[Asked]:
-    read, start = _reader(reader), len(payload) - sum(lengths)
+def _read_stretch(payload: bytes, question: _AskedTuple, reader: str, lengths: Sequence[int]) -> list[Asked]:
+    reader_function, start = _reader(reader), len(payload) - sum(lengths)
     items: list[Asked] = []
     for length in lengths:
-        items += [Asked(rollout, *asked) for rollout in read(payload[start : start + length])]
+        items += [Asked(rollout, *question) for rollout in reader_function(payload[start : start + length])]
         start += length
     return items
 
 
 def _decode_units(
-    asked: Sequence[_AskedTuple], shared: Sequence[_ContextTuple], items: Sequence[tuple[Any, ...]]
+    questions: Sequence[_AskedTuple], shared: Sequence[_ContextTuple], items: Sequence[tuple[Any, ...]]
 ) -> list[Asked]:
     contexts = [PromptContext(*values) for values in shared]
     decoded: list[Asked] = []
@@ -187,5 +187,5 @@ def _decode_units(
             subject = Group(context, [Rollout(values[0], context, *values[1:]) for values in payload])
         else:
             subject = Rollout(payload[0], context, *payload[1:])
-        decoded.append(Asked(subject, *asked[position]))
+        decoded.append(Asked(subject, *questions[position]))
     return decoded

@@ -331,17 +331,17 @@ class ProcessExecutor:
         queue_us = int((now - job.queued_at) * 1e6) - run_us
         self._settle(unit, outcomes, queue_us if queue_us > 0 else 0, run_us, usage)
 
-    def worker_verdicts(self, stretch: Stretch, first: int, found: ChunkResults, now: float) -> None:
+    def worker_verdicts(self, stretch: Stretch, first: int, results: ChunkResults, now: float) -> None:
         """Settle rollouts of a stretch."""
         assert self._settle_plain is not None
-        job, count = stretch.job, len(found.places)
-        key, seconds = id(job.hosted), sum(found.run_us) / count * 1e-6
-        kept = 0.9**count
-        self._item_time[key] = kept * self._item_time.get(key, seconds) + (1.0 - kept) * seconds
+        job, count = stretch.job, len(results.places)
+        key, seconds = id(job.hosted), sum(results.run_us) / count * 1e-6
+        weight = 0.9**count
+        self._item_time[key] = weight * self._item_time.get(key, seconds) + (1.0 - weight) * seconds
         waited = int((now - job.queued_at) * 1e6)
-        queue_us = [waited - run_us if run_us < waited else 0 for run_us in found.run_us]
+        queue_us = [waited - run_us if run_us < waited else 0 for run_us in results.run_us]
         positions = stretch.positions[first : first + count]
-        verdicts = PlainVerdicts(positions, found.scores, found.codes, queue_us, found.run_us, found.cpu_us)
+        verdicts = PlainVerdicts(positions, results.scores, results.codes, queue_us, results.run_us, results.cpu_us)
         self._settle_plain(stretch, first, verdicts)
 
     def worker_free(self, worker: WorkerProcess) -> None:

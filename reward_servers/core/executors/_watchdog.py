@@ -122,10 +122,10 @@ class Watchdog:
             return  # its owner is about to learn so, and why
         name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
         tree, delay = _tree(pid), _delay(pid)
-        seen = self._seen.get(unit)
-        if seen is None or seen.pid != pid:
-            seen = self._seen[unit] = _Seen(pid, delay, tree.cpu, now)
-        stopped = self._excuse(seen, pid, now, delay)
+        sight = self._seen.get(unit)
+        if sight is None or sight.pid != pid:
+            sight = self._seen[unit] = _Seen(pid, delay, tree.cpu, now)
+        stopped = self._excuse(sight, pid, now, delay)
         age = now - worker.last_progress
         begun = next((chunk for chunk in worker.chunks if chunk.place(unit) >= 0), None)
         items = len(begun.units) if begun is not None and begun.together else 1
@@ -134,11 +134,11 @@ class Watchdog:
         elif stopped > _STOPPED:
             _log.warning("a worker of %s has been stopped for %.0f s; it is replaced", name, stopped)
             worker.kill(KillReason.STOPPED)
-        elif age - seen.excused > limits.wall_s or age > _HARD_CAP * limits.wall_s:
+        elif age - sight.excused > limits.wall_s or age > _HARD_CAP * limits.wall_s:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
             worker.kill(KillReason.WALL)
         elif (
-            sum(used - seen.cpu.get(process, 0.0) for process, used in tree.cpu.items())
+            sum(used - sight.cpu.get(process, 0.0) for process, used in tree.cpu.items())
             > items * unit.job.max_cpu_s * OVERRUN
         ):
             worker.kill(KillReason.CPU)
@@ -149,7 +149,7 @@ class Watchdog:
             self._take_back(worker.recall())
 
     @staticmethod
-    def _excuse(seen: _Seen, pid: int, now: float, delay: float) -> float:
+    def _excuse(sight: _Seen, pid: int, now: float, delay: float) -> float:
         """Note the time since the last look that is not the item's.
 
         A worker that can run and does not is short of a processor, also where the kernel counts no delay: in a group
@@ -158,18 +158,18 @@ class Watchdog:
         Returns:
             Seconds for which the worker has been stopped without a break.
         """
-        gap, seen.looked = now - seen.looked, now
-        waited, seen.delay = max(0.0, delay - seen.delay), delay
+        gap, sight.looked = now - sight.looked, now
+        waited, sight.delay = max(0.0, delay - sight.delay), delay
         state = state_of(pid)
         if state not in ("T", "t"):
-            seen.stopped_since = None
-            seen.excused += gap if state == "R" else min(gap, waited)
+            sight.stopped_since = None
+            sight.excused += gap if state == "R" else min(gap, waited)
             return 0.0
-        if seen.stopped_since is None or gap > _PAUSE:
-            seen.stopped_since = now
+        if sight.stopped_since is None or gap > _PAUSE:
+            sight.stopped_since = now
         else:
-            seen.excused += gap
-        return now - seen.stopped_since
+            sight.excused += gap
+        return now - sight.stopped_since
 
     def _over_memory(self, pid: int, tree: _Tree, allowed: int) -> bool:
         """Whether worker and children hold more than the idle worker did and the bound together.

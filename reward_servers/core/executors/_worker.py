@@ -107,7 +107,7 @@ class WorkerEvents(Protocol):
     ) -> None:
         """A unit is finished, at a time on the performance counter."""
 
-    def worker_verdicts(self, stretch: Stretch, first: int, found: ChunkResults, now: float) -> None:
+    def worker_verdicts(self, stretch: Stretch, first: int, results: ChunkResults, now: float) -> None:
         """Consecutive rollouts of a stretch are judged, the first of them at that place."""
 
     def worker_free(self, worker: WorkerProcess) -> None:
@@ -280,12 +280,12 @@ class WorkerProcess(asyncio.Protocol):
         if self.ready:
             self._events.worker_free(self)
 
-    def _take_hello(self, said: dict[str, Any]) -> None:
-        if "refused" in said or self.introduced:
-            self.refusal = str(said.get("refused", "it introduced itself twice"))
+    def _take_hello(self, greeting: dict[str, Any]) -> None:
+        if "refused" in greeting or self.introduced:
+            self.refusal = str(greeting.get("refused", "it introduced itself twice"))
             return
-        self.facts = {str(name): str(value) for name, value in dict(said.get("facts") or {}).items()}
-        self.batch_tokens = int(said.get("batch_tokens") or 0)
+        self.facts = {str(name): str(value) for name, value in dict(greeting.get("facts") or {}).items()}
+        self.batch_tokens = int(greeting.get("batch_tokens") or 0)
         self.ready = self.introduced = True
         self._events.worker_ready(self)
 

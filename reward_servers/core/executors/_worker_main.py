@@ -113,9 +113,9 @@ def _check_code(specs: Sequence[WorkerSpec], verifiers: Sequence[Verifier]) -> N
         StartupError: The files have changed since.
     """
     inherited = sys.modules.get("reward_servers.core.executors._loaded_code")
-    known: str = inherited.digest if inherited is not None else ""
+    digest: str = inherited.digest if inherited is not None else ""
     for spec, verifier in zip(specs, verifiers, strict=True):
-        if spec.code and (known or code_digest(verifier.modules)) != spec.code:
+        if spec.code and (digest or code_digest(verifier.modules)) != spec.code:
             raise StartupError(f"the code of {spec.path} has changed since it was registered; register it again")
 
 
@@ -222,7 +222,7 @@ class _Worker:
         number, instance = order.number, self._instances[order.hosting]
         self.bound_memory(order.hosting)
         self._timer_limit = 0.0
-        for place, asked in enumerate(self._items(order)):
+        for place, item in enumerate(self._items(order)):
             if place:
                 self._poll()
             # What waited behind a slow item is another worker's by now. The item that the server has left here is
@@ -230,7 +230,7 @@ class _Worker:
             if place > self._last.get(number, place):
                 break
             self._progress.begin(number, place, disturbed=self._leftovers.compute)
-            self._run_item(number, place, instance, asked)
+            self._run_item(number, place, instance, item)
         self._flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
         self._last = {later: place for later, place in self._last.items() if later > number}
@@ -263,9 +263,9 @@ class _Worker:
     def _arm_timer(self, max_cpu_s: float) -> None:
         """Set the kernel's timer again where a tenth of it is used, or an item has set it to something else."""
         left, interval = signal.getitimer(signal.ITIMER_PROF)
-        whole = max_cpu_s * OVERRUN
-        if max_cpu_s != self._timer_limit or interval or not 0.0 <= whole - left + _TICK <= 0.1 * max_cpu_s + _TICK:
-            signal.setitimer(signal.ITIMER_PROF, whole)
+        limit = max_cpu_s * OVERRUN
+        if max_cpu_s != self._timer_limit or interval or not 0.0 <= limit - left + _TICK <= 0.1 * max_cpu_s + _TICK:
+            signal.setitimer(signal.ITIMER_PROF, limit)
             self._timer_limit = max_cpu_s
 
     def _end_timers(self) -> None:
@@ -273,15 +273,15 @@ class _Worker:
         for timer in self._timers:
             signal.setitimer(timer, 0)
 
-    def _run_item(self, number: int, place: int, instance: Instance, asked: Asked) -> None:
-        subject, max_cpu_s = asked.subject, asked.max_cpu_s
+    def _run_item(self, number: int, place: int, instance: Instance, item: Asked) -> None:
+        subject, max_cpu_s = item.subject, item.max_cpu_s
         self._arm_timer(max_cpu_s)
-        context = instance.context(subject, asked.seed, asked.deadline)
+        context = instance.context(subject, item.seed, item.deadline)
         cpu, started = cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
         exhausted = False
         try:
-            arguments = instance.arguments(subject, asked.options, context)
+            arguments = instance.arguments(subject, item.options, context)
             if isinstance(arguments, Fault):
                 outcomes = replicate(subject, arguments)
             else:

@@ -52,10 +52,10 @@ def _reached(test: Found, module: ast.Module, bound: dict[str, list[ast.stmt]]) 
     reached: list[ast.AST] = [*test.body]
     if owner is not None:
         reached += [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == owner]
-    seen: set[str] = set()
+    visited: set[str] = set()
     for node in reached:  # grows meanwhile
-        for name in _names([node]) - seen:
-            seen.add(name)
+        for name in _names([node]) - visited:
+            visited.add(name)
             reached += bound.get(name, ())
     return reached
 

@@ -60,8 +60,8 @@ class Calls:
         first = checked_answer(lines[0]) if lines else {}
         if "load" in first:
             return failed(first["load"], "loading the program")
-        whole = len(lines) - self.result.reply_truncated
-        if index < whole:
+        complete = len(lines) - self.result.reply_truncated
+        if index < complete:
             return read_answer(checked_answer(lines[index]), data=self._data)
         if self.result.reply_truncated:
             return Failed(Verdict.OUTPUT_LIMIT, "the results are too large")
@@ -85,51 +85,51 @@ def checked_answer(message: bytes) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         return {"not_plain": "the answer was not understood"}
-    kept: dict[str, Any] = {}
+    checked: dict[str, Any] = {}
     for name in ("raised", "builtin", "message", "absent", "not_plain", "class", "printed"):
         if isinstance(answer.get(name), str):
-            kept[name] = answer[name]
+            checked[name] = answer[name]
     if isinstance(answer.get("bases"), list):
-        kept["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
+        checked["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
     for name in ("handle", "iterator", "coroutine"):
         if type(answer.get(name)) is int:
-            kept[name] = answer[name]
+            checked[name] = answer[name]
     for name in ("ready", "callable", "live"):
         if answer.get(name) is True:
-            kept[name] = True
+            checked[name] = True
     if "ok" in answer:
-        kept["ok"] = answer["ok"]
+        checked["ok"] = answer["ok"]
     if type(answer.get("theirs")) is int:
-        kept["theirs"] = answer["theirs"]
-    kept |= _checked_exchange(answer)
+        checked["theirs"] = answer["theirs"]
+    checked |= _checked_exchange(answer)
     if isinstance(answer.get("load"), dict):
-        kept["load"] = {name: value for name, value in answer["load"].items() if isinstance(value, str)}
+        checked["load"] = {name: value for name, value in answer["load"].items() if isinstance(value, str)}
     changed = answer.get("changed")
     if isinstance(changed, list):
         pairs = [pair for pair in changed if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
-        kept["changed"] = pairs
-    return kept
+        checked["changed"] = pairs
+    return checked
 
 
 def _checked_exchange(answer: dict[str, Any]) -> dict[str, Any]:
     """What goes along with an answer, or is asked in place of one: files, and a question about an object lent."""
-    kept: dict[str, Any] = {}
-    asked, files = answer.get("callback"), answer.get("files")
-    if isinstance(asked, dict) and type(asked.get("number")) is int:
-        words = {name: asked[name] for name in ("attr", "get", "set") if isinstance(asked.get(name), str)}
-        args = asked.get("args") if isinstance(asked.get("args"), list) else []
-        kwargs = asked.get("kwargs") if isinstance(asked.get("kwargs"), dict) else {}
-        kept["callback"] = {"number": asked["number"], **words, "args": args, "kwargs": kwargs}
+    checked: dict[str, Any] = {}
+    callback, files = answer.get("callback"), answer.get("files")
+    if isinstance(callback, dict) and type(callback.get("number")) is int:
+        words = {name: callback[name] for name in ("attr", "get", "set") if isinstance(callback.get(name), str)}
+        args = callback.get("args") if isinstance(callback.get("args"), list) else []
+        kwargs = callback.get("kwargs") if isinstance(callback.get("kwargs"), dict) else {}
+        checked["callback"] = {"number": callback["number"], **words, "args": args, "kwargs": kwargs}
     if isinstance(files, dict):
-        written, deleted = files.get("written"), files.get("gone")
-        kept["files"] = {
-            "written": {path: content for path, content in written.items() if content is None or type(content) is str}
-            if isinstance(written, dict)
+        changed, deleted = files.get("written"), files.get("gone")
+        checked["files"] = {
+            "written": {path: content for path, content in changed.items() if content is None or type(content) is str}
+            if isinstance(changed, dict)
             else {},
             "gone": [path for path in deleted if isinstance(path, str)] if isinstance(deleted, list) else [],
             "directory": str(files.get("directory")),
         }
-    return kept
+    return checked
 
 
 def read_answer(answer: dict[str, Any], *, data: bool = False) -> Returned | Failed:
@@ -150,12 +150,12 @@ def read_answer(answer: dict[str, Any], *, data: bool = False) -> Returned | Fai
     return failed(answer, "the call")
 
 
-def failed(answer: dict[str, Any], what: str) -> Failed:
+def failed(answer: dict[str, Any], name: str) -> Failed:
     """An answer without a result: an exception, a name that is absent, a result that is no plain data."""
     if "raised" in answer:
         kind, message = answer["raised"][:200], answer.get("message", "")[:2000]
         verdict = Verdict.MEMORY_LIMIT if answer.get("builtin") == "MemoryError" else Verdict.RUNTIME_ERROR
-        return Failed(verdict, f"{what} raised {kind}: {message}")
+        return Failed(verdict, f"{name} raised {kind}: {message}")
     if "absent" in answer:
         return Failed(Verdict.RUNTIME_ERROR, f"the program defines no {answer['absent'][:200]}")
     if "not_plain" in answer:

@@ -122,9 +122,9 @@ def _parse(code: str) -> ast.Module:
 
 def _distinct(tests: list[Found]) -> Iterator[Found]:
     """The same tests under names of which none occurs twice."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for test in tests:
-        number = seen[test.name] = seen.get(test.name, 0) + 1
+        number = counts[test.name] = counts.get(test.name, 0) + 1
         yield test if number == 1 else dataclasses.replace(test, name=f"{test.name} ({number})")
 
 
@@ -161,16 +161,16 @@ def _test_name(statement: ast.stmt, functions: dict[str, ast.FunctionDef]) -> st
     return None
 
 
-def _judges(node: ast.AST | None, functions: dict[str, ast.FunctionDef], seen: set[str]) -> bool:
+def _judges(node: ast.AST | None, functions: dict[str, ast.FunctionDef], visited: set[str]) -> bool:
     """Whether code holds an assertion or raises, by itself or through functions of the test code."""
     if node is None:
         return False
     for inner in ast.walk(node):
         if isinstance(inner, ast.Assert | ast.Raise):
             return True
-        if isinstance(inner, ast.Name) and inner.id in functions and inner.id not in seen:
-            seen.add(inner.id)
-            if _judges(functions[inner.id], functions, seen):
+        if isinstance(inner, ast.Name) and inner.id in functions and inner.id not in visited:
+            visited.add(inner.id)
+            if _judges(functions[inner.id], functions, visited):
                 return True
     return False
 

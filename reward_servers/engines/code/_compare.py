@@ -47,17 +47,17 @@ class Comparison:
     expected_is_right: bool = False
 
 
-def compare_output(comparison: Comparison, got: bytes, expected: str) -> bool:
+def compare_output(comparison: Comparison, output: bytes, expected: str) -> bool:
     """Say whether the bytes a program wrote are the expected text.
 
     Args:
         comparison: One of the text kinds except `checker`.
-        got: Standard output, whole.
+        output: Standard output, whole.
         expected: Expected output.
     """
     if comparison.kind == "exact":
-        return got == expected.encode("utf-8", "surrogatepass")
-    text = got.decode("utf-8", "replace").replace("\r\n", "\n")
+        return output == expected.encode("utf-8", "surrogatepass")
+    text = output.decode("utf-8", "replace").replace("\r\n", "\n")
     expected = expected.replace("\r\n", "\n")
     if comparison.ignore_case:
         text, expected = text.casefold(), expected.casefold()
@@ -68,7 +68,8 @@ def compare_output(comparison: Comparison, got: bytes, expected: str) -> bool:
     if comparison.kind == "float":
         tokens, expected_tokens = text.split(), expected.split()
         return len(tokens) == len(expected_tokens) and all(
-            _close_tokens(token, other, comparison) for token, other in zip(tokens, expected_tokens, strict=True)
+            _close_tokens(token, expected_token, comparison)
+            for token, expected_token in zip(tokens, expected_tokens, strict=True)
         )
     raise ValueError(f"{comparison.kind} does not compare output")
 
@@ -95,18 +96,18 @@ def _close(value: float, expected: float, comparison: Comparison) -> bool:
     return abs(value - expected) <= max(comparison.abs, comparison.rel * abs(expected))
 
 
-def compare_value(comparison: Comparison, got: Any, expected: Any) -> bool:
+def compare_value(comparison: Comparison, result: Any, expected: Any) -> bool:
     """Say whether plain data returned by a call equal the expected data.
 
     Args:
         comparison: `value` or `python_eq`.
-        got: Decoded plain data, so of built-in types only: no `__eq__` of a candidate exists here.
+        result: Decoded plain data, so of built-in types only: no `__eq__` of a candidate exists here.
         expected: From the reference.
     """
     try:
         if comparison.kind == "python_eq":
-            return bool(got == expected)
-        return _same_data(got, expected, comparison)
+            return bool(result == expected)
+        return _same_data(result, expected, comparison)
     except RecursionError:
         return False
 
@@ -122,7 +123,10 @@ def _same_data(result: Any, expected: Any, comparison: Comparison) -> bool:
         return (
             isinstance(result, list | tuple)
             and len(result) == len(expected)
-            and all(_same_data(item, other, comparison) for item, other in zip(result, expected, strict=True))
+            and all(
+                _same_data(item, expected_item, comparison)
+                for item, expected_item in zip(result, expected, strict=True)
+            )
         )
     if isinstance(expected, dict):
         return (
@@ -142,11 +146,11 @@ def _with_text_keys(values: dict[Any, Any]) -> dict[Any, Any]:
 
     `{1: 2}` is written as `{"1": 2}`, so an expected value in JSON cannot say which of the two it means.
     """
-    named = {
+    text_keyed = {
         _KEYS.get(key, key) if key is None or isinstance(key, bool) else _key(key): value
         for key, value in values.items()
     }
-    return named if len(named) == len(values) else values
+    return text_keyed if len(text_keyed) == len(values) else values
 
 
 _KEYS = {None: "null", True: "true", False: "false"}

@@ -188,14 +188,14 @@ class Folder:
 
     def loop(self, loops: list[ast.comprehension]) -> Iterable[None]:
         """Run through the rounds of a comprehension, with its names bound."""
-        first, *rest = loops
+        first, *inner_loops = loops
         if first.is_async:
             raise NotConvertibleError("asynchronous")
         for value in self.iterable(first.iter):
             self.bind(first.target, Const(value))
             if all(self.const(test) for test in first.ifs):
-                if rest:
-                    yield from self.loop(rest)
+                if inner_loops:
+                    yield from self.loop(inner_loops)
                 else:
                     yield
 
@@ -261,10 +261,10 @@ class Folder:
         """`and` and `or`. Calls are all made beforehand, so after `or` there may be none: it might not come to them."""
         first = self.fold(values[0])
         calls = len(self.calls)
-        rest = [self.fold(value) for value in values[1:]]
+        folded = [self.fold(value) for value in values[1:]]
         if word == "or" and len(self.calls) > calls:
             raise NotConvertibleError("a call of the program that depends on the result of another")
-        return self._apply(word, first, *rest)
+        return self._apply(word, first, *folded)
 
     def _binary(self, operator: ast.operator, left: Expression, right: Expression) -> Expression:
         if isinstance(left, Const) and isinstance(right, Const):

@@ -99,9 +99,9 @@ def extract(
         bare: Take a response without any fence as the program itself (Python: only if it parses).
         marks: Pairs of marks around reasoning, in addition to those that are known.
     """
-    shown = visible(response, marks)
-    hidden = len(response) - shown.size
-    fences = _fenced(response, shown.pieces, language)
+    visible_text = visible(response, marks)
+    hidden = len(response) - visible_text.size
+    fences = _fenced(response, visible_text.pieces, language)
     chosen, rule = _of_language(fences, language)
     if chosen:
         picked = _pick(chosen, blocks, entry)
@@ -115,18 +115,18 @@ def extract(
             hidden_chars=hidden,
         )
     # As a whole the answer is a program, in which comments of markup are text.
-    text = response[shown.begins :]
-    if bare and not fences and text.strip() and not shown.open and _plausible(text, language):
-        whole = (shown.begins, len(response))
-        return Extraction(text, language, "whole_response", span=whole, blocks=1, hidden_chars=hidden)
-    if shown.open:
+    text = response[visible_text.begins :]
+    if bare and not fences and text.strip() and not visible_text.open and _plausible(text, language):
+        span = (visible_text.begins, len(response))
+        return Extraction(text, language, "whole_response", span=span, blocks=1, hidden_chars=hidden)
+    if visible_text.open:
         note = "the response ends inside its reasoning"
     elif fences:
         tags = sorted({block.tag[:20] or "untagged" for block in fences})
         note = f"no block of {language}; found: {', '.join(tags[:5])}"
     else:
         note = "no fenced block"
-    return Extraction(None, language, "none", truncated=shown.open, hidden_chars=hidden, note=note)
+    return Extraction(None, language, "none", truncated=visible_text.open, hidden_chars=hidden, note=note)
 
 
 def _lines(text: str, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -146,8 +146,8 @@ def _opening(line: str) -> re.Match[str] | None:
     match = _FENCE.match(_OPENS_BESIDE_TAG.sub("", line))
     if match is None:
         titled = _after_text(_TITLED_FENCE, line)
-        known = titled is not None and (not titled["info"] or titled["info"].lower() in _TAGGED)
-        return titled if known else None
+        is_tagged = titled is not None and (not titled["info"] or titled["info"].lower() in _TAGGED)
+        return titled if is_tagged else None
     # An info string with a backtick is inline code, not a fence.
     return None if match["mark"].startswith("`") and "`" in match["info"] else match
 
@@ -196,9 +196,9 @@ def _is_block(response: str, lines: Sequence[tuple[int, int]], first: int, fence
     """
     if fence["info"].strip():
         return True
-    rest = (response[slice(*lines[index])].rstrip("\r") for index in range(first, len(lines)))
+    following_lines = (response[slice(*lines[index])].rstrip("\r") for index in range(first, len(lines)))
     titled = fence.start() > 0 or "indent" not in fence.groupdict()
-    for line in rest:
+    for line in following_lines:
         if titled and _closing(fence, line) is not None:
             return True
         if titled and _opening(line) is not None:
@@ -257,8 +257,8 @@ def _ends(
         line = response[start:end].rstrip("\r")
         last = _closing(fence, line)
         if last is not None:
-            whole = [*body, last] if last else body
-            yield _End(_block(fence, whole, lines[first][0], start + len(last), closed=True), index + 1, not last)
+            all_lines = [*body, last] if last else body
+            yield _End(_block(fence, all_lines, lines[first][0], start + len(last), closed=True), index + 1, not last)
             tries += 1
             if tries == _MOST_FENCES or next(budget, None) is None:
                 return

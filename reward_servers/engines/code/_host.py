@@ -59,17 +59,19 @@ class Approx:
     rel: float | None = None
     abs: float | None = None
 
-    def matches(self, got: Any) -> bool:
+    def matches(self, result: Any) -> bool:
         """Whether plain data equal the expected within the tolerance, by the rules of pytest."""
-        return self._matches(got, self.expected)
+        return self._matches(result, self.expected)
 
     def _matches(self, result: Any, expected: Any) -> bool:
         if isinstance(expected, dict):
-            same = isinstance(result, dict) and result.keys() == expected.keys()
-            return same and all(self._matches(result[key], value) for key, value in expected.items())
+            same_shape = isinstance(result, dict) and result.keys() == expected.keys()
+            return same_shape and all(self._matches(result[key], value) for key, value in expected.items())
         if isinstance(expected, list | tuple):
-            same = isinstance(result, list | tuple) and len(result) == len(expected)
-            return same and all(self._matches(item, other) for item, other in zip(result, expected, strict=True))
+            same_shape = isinstance(result, list | tuple) and len(result) == len(expected)
+            return same_shape and all(
+                self._matches(item, expected_item) for item, expected_item in zip(result, expected, strict=True)
+            )
         if isinstance(expected, bool) or not isinstance(expected, int | float | complex):
             return bool(result == expected)
         if result == expected:

@@ -17,5 +17,5 @@ ALIASES: dict[str, frozenset[str]] = {
 
 def canonical(name: str) -> str | None:
     """Name that the sandbox uses for a language, or None if it is not a known one."""
-    wanted = name.strip().lower()
-    return next((language for language, names in ALIASES.items() if wanted in names), None)
+    lowered = name.strip().lower()
+    return next((language for language, names in ALIASES.items() if lowered in names), None)

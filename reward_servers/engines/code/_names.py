@@ -126,8 +126,8 @@ def _handed(module: ast.Module, classes: set[str]) -> set[str]:
     for node in ast.walk(module):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in parameters:
             pairs = zip(parameters[node.func.id], node.args, strict=False)
-            named = [(str(word.arg), word.value) for word in node.keywords]
-            handed |= {_last_name(value) for name, value in (*pairs, *named) if name in classes}
+            keywords = [(str(word.arg), word.value) for word in node.keywords]
+            handed |= {_last_name(value) for name, value in (*pairs, *keywords) if name in classes}
     return handed
 
 

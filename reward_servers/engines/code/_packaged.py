@@ -196,10 +196,10 @@ def _validation(
     return _ruling(judging, ruling, turn, "validator"), run
 
 
-def _room(limits: Limits, given: Invocation, judging: JudgingProgram) -> Limits:
+def _room(limits: Limits, invocation: Invocation, judging: JudgingProgram) -> Limits:
     """Limits of a judging program, with space for its files, and as much for what it keeps."""
     allowed = trusted_limits(limits)
-    texts = [*given.files.values(), *(text for _, text in judging.files), judging.source]
+    texts = [*invocation.files.values(), *(text for _, text in judging.files), judging.source]
     needed = sum(4096 + 4 * len(text) for text in texts) + (16 << 20)
     return dataclasses.replace(
         allowed,
@@ -241,13 +241,13 @@ def _interaction(
     # The program's clock goes on while the interactor computes, which it may do for as long as its own limit.
     wall = dataclasses.replace(limits, wall_s=limits.wall_s + allowed.cpu_s)
     allowed = dataclasses.replace(allowed, wall_s=2 * wall.wall_s)
-    asked = slots.program.start(program, limits=wall, raw=True)
+    running = slots.program.start(program, limits=wall, raw=True)
     try:
         asking = slots.trusted.start(interactor, limits=allowed, raw=True, given=invocation)
         try:
-            flooded = _relay(asked, asking, limits.stdout_bytes)
+            flooded = _relay(running, asking, limits.stdout_bytes)
             said_by_itself = flooded is None
-            run = None if said_by_itself else asked.finish(kill=bool(flooded))
+            run = None if said_by_itself else running.finish(kill=bool(flooded))
             limit = Verdict.OUTPUT_LIMIT if flooded else None if run is None else run_verdict(run)
             if limit is not None and limit.is_limit:
                 said_by_itself = _ends_soon(asking)
@@ -255,9 +255,9 @@ def _interaction(
         finally:
             judged = asking.finish()
         ruling = _ruling(judging, judged, turn, "interactor")
-        run = run or asked.finish(kill=ruling.verdict is not Verdict.ACCEPTED)
+        run = run or running.finish(kill=ruling.verdict is not Verdict.ACCEPTED)
     except BaseException:
-        asked.finish(kill=True)
+        running.finish(kill=True)
         raise
     if run.ended is Exit.WALL_LIMIT and judged.elapsed_s - judged.wall_s > limits.cpu_s + limits.wall_s / 2:
         raise SandboxInternalError("starved", f"the interactor waited for {judged.elapsed_s - judged.wall_s:.1f} s")

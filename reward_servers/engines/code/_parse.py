@@ -63,13 +63,15 @@ def parse_reference(
     decoded = _decoded(reference, "reference")
     fields = Fields(as_reference(decoded) if isinstance(decoded, Mapping) else decoded)
     name = fields.take("language", str, language or "python")
-    known = canonical(name)
-    if known is None:
+    canonical_name = canonical(name)
+    if canonical_name is None:
         raise fields.error("language", f"is the unknown {name!r}", f"Known: {', '.join(ALIASES)}")
     mode = fields.take("mode", str, "")
     tests, kind = _parse_tests(fields, mode)
-    if kind not in ("stdio", "interactive") and known != "python":
-        raise fields.error("language", f"is {known}, but tests of kind {kind} need Python", "Write stdio tests")
+    if kind not in ("stdio", "interactive") and canonical_name != "python":
+        raise fields.error(
+            "language", f"is {canonical_name}, but tests of kind {kind} need Python", "Write stdio tests"
+        )
     ceiling = ceiling or Ceiling()
     if not isinstance(tests, CodeTests) and len(tests.tests) > ceiling.tests:
         raise fields.error(
@@ -77,14 +79,14 @@ def parse_reference(
         )
     compare, validator = _parse_compare(fields, kind)
     spec = TestSpec(
-        language=known,
+        language=canonical_name,
         tests=tests,
         compare=compare,
         validator=validator,
         limits=parse_limits(fields, ceiling),
         setup=fields.take("setup", str, ""),
         max_tests=ceiling.tests,
-        prelude=_parse_prelude(fields, known, prelude),
+        prelude=_parse_prelude(fields, canonical_name, prelude),
     )
     fields.done(strict=False)
     return spec
@@ -161,7 +163,7 @@ def _parse_judging(fields: Fields, name: str) -> JudgingProgram:
     if not all(isinstance(text, str) for text in (*files.values(), *args)):
         raise body.error("files", "or args hold something else than strings", "Give strings")
     name = body.take("style", str, "kattis")
-    style = next((known for known in get_args(JudgingStyle) if known == name), None)
+    style = next((choice for choice in get_args(JudgingStyle) if choice == name), None)
     if style is None:
         raise body.error("style", f"is {name!r}", f"Give one of {', '.join(get_args(JudgingStyle))}")
     passes = body.take("passes", int, 1)
@@ -282,22 +284,22 @@ def _parse_compare(fields: Fields, kind: str) -> tuple[Comparison, JudgingProgra
         if kind == "call"
         else frozenset(("value", "python_eq"))
     )
-    known = next((item for item in get_args(Kind) if item == name and item in allowed), None)
-    if known is None:
+    kind_named = next((item for item in get_args(Kind) if item == name and item in allowed), None)
+    if kind_named is None:
         raise compare.error("kind", f"is {name!r}", f"Tests of kind {kind} take {', '.join(sorted(allowed))}")
-    tolerant = known == "float" or (known == "value" and kind == "call")
-    loose = 1e-6 if known == "float" else 0.0
+    tolerant = kind_named == "float" or (kind_named == "value" and kind == "call")
+    loose = 1e-6 if kind_named == "float" else 0.0
     result = Comparison(
-        kind=known,
+        kind=kind_named,
         abs=compare.take("abs", float, loose) if tolerant else 0.0,
         rel=compare.take("rel", float, loose) if tolerant else 0.0,
         ignore_case=compare.take("ignore_case", bool, default=False)
-        if known in ("lines", "tokens", "float")
+        if kind_named in ("lines", "tokens", "float")
         else False,
-        code=compare.take("code", str) if known == "checker" else None,
-        expected_is_right=compare.take("expected_is_right", bool, default=False) if known == "checker" else False,
+        code=compare.take("code", str) if kind_named == "checker" else None,
+        expected_is_right=compare.take("expected_is_right", bool, default=False) if kind_named == "checker" else False,
     )
-    validator = _parse_judging(compare, "program") if known == "validator" else None
+    validator = _parse_judging(compare, "program") if kind_named == "validator" else None
     compare.done()
     if result.abs < 0 or result.rel < 0:
         raise compare.error("abs" if result.abs < 0 else "rel", "is negative", "Give 0 or more")

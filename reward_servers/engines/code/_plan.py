@@ -103,9 +103,9 @@ def plan_tests(
     helpers, helper_source = _helpers(prompt, collected, tests.entry, defined)
     from_program = (collected.free - defined - helpers) | (_builtin_stubs(prompt) if tests.entry is None else set())
     module = parse(collected.code)
-    asked = from_program | imported_names(module)
+    program_names = from_program | imported_names(module)
     planned: list[PlannedTest] = []
-    for collected_test, shadowed in zip(collected.tests, subjects(module, collected.tests, asked), strict=True):
+    for collected_test, shadowed in zip(collected.tests, subjects(module, collected.tests, program_names), strict=True):
         planned.extend(_planned(collected_test, from_program | shadowed, shadowed, split=split))
     text = f"{setup}\n{collected.code}"
     shares_files = any(test.converted is None for test in planned) and _FILES.search(text) is not None
@@ -119,7 +119,7 @@ def plan_tests(
         from_prompt=tuple(sorted(helpers)),
         from_program=tuple(sorted(from_program)),
         classes=tuple(sorted(class_names(f"{helper_source}\n{setup}\n{collected.code}"))),
-        about_builtins=not asked,
+        about_builtins=not program_names,
         shares_files=shares_files,
     )
 
@@ -195,8 +195,8 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
     agree with any answer.
     """
     entries = _entries(collected, entry)
-    wanted = collected.free - defined - entries
-    if not wanted or not entries or not 0 < len(prompt) <= _LONGEST_PROMPT:
+    names_needed = collected.free - defined - entries
+    if not names_needed or not entries or not 0 < len(prompt) <= _LONGEST_PROMPT:
         return set(), ""
     try:
         module = parse(prompt)
@@ -205,15 +205,15 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
     definitions = {node.name: node for node in module.body if isinstance(node, _DEFINITIONS)}
     if not all(name in definitions and _is_stub(definitions[name]) for name in entries):
         return set(), ""
-    helpers = {name for name in wanted if name in definitions and not _is_stub(definitions[name])}
+    helpers = {name for name in names_needed if name in definitions and not _is_stub(definitions[name])}
     if not helpers:
         return set(), ""
-    kept = [
+    nodes = [
         node
         for node in module.body
         if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, _DEFINITIONS) and not _is_stub(node))
     ]
-    source = ast.unparse(ast.Module(body=list(kept), type_ignores=[]))
+    source = ast.unparse(ast.Module(body=list(nodes), type_ignores=[]))
     return (helpers, source) if not free_names(source) & entries else (set(), "")
 
 

@@ -108,8 +108,8 @@ def check_prelude(prelude: str, field: str) -> str:
         try:
             parse(prelude)
         except UnparsableError as error:
-            known = ", ".join(NAMED)
-            raise BadReferenceError(field, f"does not compile: {error}", f"Give {known} or Python source") from None
+            choices = ", ".join(NAMED)
+            raise BadReferenceError(field, f"does not compile: {error}", f"Give {choices} or Python source") from None
     return prelude
 
 
@@ -139,14 +139,14 @@ def prelude_driver(prelude: str, source: bytes, *, nodes: bool) -> bytes:
     return header.encode() + driver_source("prelude", codec=False) + b"\n"
 
 
-def node_helpers(prelude: str, wanted: frozenset[str]) -> tuple[frozenset[str], str]:
+def node_helpers(prelude: str, names_needed: frozenset[str]) -> tuple[frozenset[str], str]:
     """Helpers for linked lists and trees that test code uses without defining them, with their source.
 
     They are trusted and run beside the tests: built by the program, an expected list would be known to it.
     """
-    if prelude != "leetcode" and not wanted & _HELPER_NAMES:
+    if prelude != "leetcode" and not names_needed & _HELPER_NAMES:
         return frozenset(), ""
-    names = wanted & (_HELPER_NAMES | NODES)
+    names = names_needed & (_HELPER_NAMES | NODES)
     if not names:
         return frozenset(), ""
     text = (importlib.resources.files("reward_servers.engines.code._guest") / "prelude.py").read_text("utf-8")

@@ -162,9 +162,9 @@ class Protocol:
                     return
                 if question["op"] == "describe":
                     answer = checked_kinds(answer, question["names"])
-                written = _written(answer)
-                self._last = {"asked": _beginning(message), "answered": _beginning(written)}
-                tests.send(written)
+                encoded = _written(answer)
+                self._last = {"asked": _beginning(message), "answered": _beginning(encoded)}
+                tests.send(encoded)
         except EOFError:
             return  # the test code ended; its run says how
 
@@ -265,5 +265,5 @@ def checked_kinds(answer: dict[str, Any], names: list[str]) -> dict[str, Any]:
     except (plain.NotPlainError, RecursionError):
         decoded = None
     kinds = decoded if isinstance(decoded, dict) else {}
-    known = ("function", "class", "exception", "data")
-    return {"ok": plain.encode({name: kinds[name] if kinds.get(name) in known else "absent" for name in names})}
+    allowed_kinds = ("function", "class", "exception", "data")
+    return {"ok": plain.encode({name: kinds[name] if kinds.get(name) in allowed_kinds else "absent" for name in names})}

@@ -49,26 +49,26 @@ def as_reference(row: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         BadReferenceError: A column is malformed, or asks for what is not offered.
     """
-    kept = {name: row[name] for name in _KEPT if row.get(name) is not None}
+    common = {name: row[name] for name in _KEPT if row.get(name) is not None}
     if row.get("input_output") is not None:
-        return {**kept, **_pairs(_read(row["input_output"], "input_output"), "input_output")}
+        return {**common, **_pairs(_read(row["input_output"], "input_output"), "input_output")}
     if any(row.get(name) for name in _CONTESTS):
-        return {**_contest_limits(row), **kept, "tests": _contest(row)}
+        return {**_contest_limits(row), **common, "tests": _contest(row)}
     if any(row.get(name) for name in _LIVE):
-        return _live(row, kept)
+        return _live(row, common)
     if row.get("tests") is None and _evalplus.is_row(row):
-        return {**kept, **_evalplus.as_test_code(row)}
+        return {**common, **_evalplus.as_test_code(row)}
     if "tests" not in row and row.get("test_cases") is not None:
         row = {**row, "tests": row["test_cases"]}
     if row.get("tests") is None and row.get("test") is not None:
-        return {**kept, **_test_code(row)}
+        return {**common, **_test_code(row)}
     if row.get("tests") is None and row.get("test_list") is not None:
-        return {**kept, **_assertions(row)}
+        return {**common, **_assertions(row)}
     tests = _read(row["tests"], "tests") if _is_json(row.get("tests")) else row.get("tests")
     if isinstance(tests, Mapping) and "inputs" in tests and "outputs" in tests:
-        return {**kept, **_pairs(tests, "tests")}
+        return {**common, **_pairs(tests, "tests")}
     if isinstance(tests, list) and tests and all(isinstance(test, Mapping) and _type(test) for test in tests):
-        return {**kept, **_typed_cases(tests, row)}
+        return {**common, **_typed_cases(tests, row)}
     return row
 
 
@@ -108,9 +108,9 @@ def _pairs(columns: Any, field: str) -> dict[str, Any]:
             "tests": [
                 {
                     "stdin": _text(text, f"{field}.inputs[{number}]"),
-                    "stdout": _text(other, f"{field}.outputs[{number}]"),
+                    "stdout": _text(output, f"{field}.outputs[{number}]"),
                 }
-                for number, (text, other) in enumerate(zip(inputs, outputs, strict=True))
+                for number, (text, output) in enumerate(zip(inputs, outputs, strict=True))
             ]
         }
     # Results of functions are shipped as they are, or each in a list of its own; which, only all of them tell.
@@ -144,8 +144,8 @@ def _contest(row: Mapping[str, Any]) -> list[dict[str, Any]]:
                 name, f"holds {len(inputs)} inputs and {len(outputs)} outputs", "Give as many of each"
             )
         public = name == "public_tests"
-        for number, (text, other) in enumerate(zip(inputs, outputs, strict=True), start=1):
-            texts = {"stdin": _text(text, f"{name}.input"), "stdout": _text(other, f"{name}.output")}
+        for number, (text, output) in enumerate(zip(inputs, outputs, strict=True), start=1):
+            texts = {"stdin": _text(text, f"{name}.input"), "stdout": _text(output, f"{name}.output")}
             tests.append({"name": f"{name} {number}", **texts, "public": public})
     return tests
 
@@ -203,17 +203,17 @@ def _private(value: Any, field: str) -> Any:
         raise BadReferenceError(field, problem, "Give the column as it is") from None
 
 
-def _live(row: Mapping[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
+def _live(row: Mapping[str, Any], common: dict[str, Any]) -> dict[str, Any]:
     cases: list[Any] = []
     for name in _LIVE:
-        read = _private(row[name], name) if row.get(name) else []
-        for case in _list(read, name):
+        private_cases = _private(row[name], name) if row.get(name) else []
+        for case in _list(private_cases, name):
             if not isinstance(case, Mapping):
                 raise BadReferenceError(name, f"holds {describe(case)}", "Give objects with input and output")
             cases.append({**case, "public": name == _LIVE[0]})
     metadata = _read(row.get("metadata") or {}, "metadata")
     entry = metadata.get("func_name") if isinstance(metadata, Mapping) else None
-    return {"prelude": "leetcode", **kept, **_typed_cases(cases, {"fn_name": entry})}
+    return {"prelude": "leetcode", **common, **_typed_cases(cases, {"fn_name": entry})}
 
 
 def _type(case: Mapping[str, Any]) -> str:
@@ -223,8 +223,8 @@ def _type(case: Mapping[str, Any]) -> str:
 def _typed_cases(cases: list[Any], row: Mapping[str, Any]) -> dict[str, Any]:
     for number, case in enumerate(cases):
         if _type(case) not in _KINDS:
-            known = ", ".join(filter(None, _KINDS))
-            raise BadReferenceError(f"tests[{number}].type", f"is {describe(_type(case))}", f"Known: {known}")
+            listed = ", ".join(filter(None, _KINDS))
+            raise BadReferenceError(f"tests[{number}].type", f"is {describe(_type(case))}", f"Known: {listed}")
         for name in ("input", "output"):
             if name not in case:
                 raise BadReferenceError(f"tests[{number}].{name}", "is missing", "Give the case as it is shipped")

@@ -103,8 +103,8 @@ class Fields:
                 continue
             close = difflib.get_close_matches(name, self._read, n=1, cutoff=0.8)
             if strict or close:
-                known = close[0] if close else ", ".join(sorted(self._read))
-                raise self.error(name, "is no known field", f"Known: {known}")
+                listed = close[0] if close else ", ".join(sorted(self._read))
+                raise self.error(name, "is no known field", f"Known: {listed}")
 
 
 def describe(value: Any) -> str:

@@ -38,8 +38,10 @@ def _stdio(tests: Sequence[StdioTest]) -> list[StdioTest]:
 def _calls(tests: Sequence[CallTest]) -> list[CallTest]:
     first, second = _places([repr(test.expected) for test in tests])
     exchanged = list(tests)
-    for place, other in ((first, tests[second]), (second, tests[first])):
-        exchanged[place] = dataclasses.replace(tests[place], expected=other.expected, alternatives=other.alternatives)
+    for place, partner in ((first, tests[second]), (second, tests[first])):
+        exchanged[place] = dataclasses.replace(
+            tests[place], expected=partner.expected, alternatives=partner.alternatives
+        )
     return exchanged
 
 

@@ -148,7 +148,7 @@ class Judgement:
     def evidence(self) -> dict[str, Any]:
         """Everything that explains the score, as JSON-able data. Private: it may quote hidden tests."""
         failures = [result for result in self.results if result.verdict is not Verdict.ACCEPTED]
-        shown = {id(result) for result in failures[:_SHOWN_FAILURES]}
+        shown_ids = {id(result) for result in failures[:_SHOWN_FAILURES]}
         data: dict[str, Any] = {
             "verdict": self.verdict.value,
             "score": self.score,
@@ -156,7 +156,7 @@ class Judgement:
             "total": self.total,
             "rejected_by_error": self.rejected_by_error,
             "verdicts": dict(Counter(result.verdict.value for result in self.results)),
-            "tests": [result.as_json(detail=id(result) in shown) for result in self.results],
+            "tests": [result.as_json(detail=id(result) in shown_ids) for result in self.results],
             "notes": self.notes,
         }
         if self.message:

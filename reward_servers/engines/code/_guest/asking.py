@@ -99,9 +99,9 @@ def exception(answer: dict[str, Any]) -> BaseException:
     if own is not None:
         return own
     for name in answer.get("bases", ()):
-        known = _exceptions.get(name)
-        if known is not None:
-            error: Any = known(answer.get("message", ""))
+        exception_type = _exceptions.get(name)
+        if exception_type is not None:
+            error: Any = exception_type(answer.get("message", ""))
             error._handle = answer.get("handle")
             return error  # type: ignore[no-any-return]
     kind = getattr(builtins, str(answer.get("builtin")), Exception)
@@ -144,8 +144,8 @@ def exception_class(name: str, attribute: Callable[[Any, str], Any]) -> type:
     for kind, above in (*lineage(name).items(), (name, ["Exception"])):
         if kind in _exceptions or hasattr(builtins, kind):
             continue
-        known = [_exceptions.get(base) or getattr(builtins, base, None) for base in above]
-        parents = tuple(base for base in known if isinstance(base, type) and issubclass(base, BaseException))
+        bases_found = [_exceptions.get(base) or getattr(builtins, base, None) for base in above]
+        parents = tuple(base for base in bases_found if isinstance(base, type) and issubclass(base, BaseException))
         if not parents and kind != name:
             continue  # a class that some exception inherits from, and is none itself
         try:

@@ -34,13 +34,13 @@ class Borrowed:
         """The number of an object of the test code, None for anything else."""
         return self._numbers.get(id(value))
 
-    def make(self, said: dict[str, Any]) -> Any:
+    def make(self, description: dict[str, Any]) -> Any:
         """What stands for an object here; the same thing each time."""
-        number = int(said["theirs"])
+        number = int(description["theirs"])
         if number not in self._made:
-            copy = self._function(number) if said["kind"] == "function" else self._object(number, said)
+            copy = self._function(number) if description["kind"] == "function" else self._object(number, description)
             with contextlib.suppress(AttributeError):
-                copy.__name__ = said["name"]
+                copy.__name__ = description["name"]
             self._made[number] = copy
             self._numbers[id(copy)] = number
         return self._made[number]
@@ -53,7 +53,7 @@ class Borrowed:
 
         return function
 
-    def _object(self, number: int, said: dict[str, Any]) -> Any:
+    def _object(self, number: int, description: dict[str, Any]) -> Any:
         ask = self._ask
 
         def get(_: Any, name: str) -> Any:
@@ -70,8 +70,8 @@ class Borrowed:
         def operator(name: str) -> Any:
             return lambda _, *args, **kwargs: ask({"number": number, "attr": name, "args": args, "kwargs": kwargs})
 
-        names: dict[str, Any] = {name: operator(name) for name in said["operators"]}
-        return type(str(said["name"]), (), {**names, "__getattr__": get, "__setattr__": put})()
+        names: dict[str, Any] = {name: operator(name) for name in description["operators"]}
+        return type(str(description["name"]), (), {**names, "__getattr__": get, "__setattr__": put})()
 
 
 class Patches:

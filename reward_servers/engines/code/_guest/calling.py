@@ -85,14 +85,14 @@ def _call(module: dict[str, Any], name: str, args: Any, kwargs: Any, how: dict[s
     """
     try:
         function = resolve(module, name)
-        positional, named = decode(args, True), decode(kwargs, True)
-        result = function(*positional, **named)
+        positional, keywords = decode(args, True), decode(kwargs, True)
+        result = function(*positional, **keywords)
         if how.get("runs") and isinstance(result, types.CoroutineType):
             import asyncio
 
             result = asyncio.run(result)
         if "argument" in how:
-            result = positional[how["argument"]] if type(how["argument"]) is int else named[how["argument"]]
+            result = positional[how["argument"]] if type(how["argument"]) is int else keywords[how["argument"]]
         if how.get("list") and hasattr(type(result), "__iter__") and not isinstance(result, str | bytes | dict):
             result = _listed(result)
         elif is_iterator(result) or (isinstance(function, type) and type(result) is function):

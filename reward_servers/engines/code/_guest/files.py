@@ -67,20 +67,20 @@ class Shared:
         if not changed and not deleted and directory == self._directory:
             return None
         self._known, self._directory = states, directory
-        written = {path: None if (data := now[path]) is None else base64.b64encode(data).decode() for path in changed}
-        return {"written": written, "gone": deleted, "directory": directory}
+        contents = {path: None if (data := now[path]) is None else base64.b64encode(data).decode() for path in changed}
+        return {"written": contents, "gone": deleted, "directory": directory}
 
-    def apply(self, told: Any) -> None:
+    def apply(self, changes: Any) -> None:
         """Carry out the other side's changes, in so far as they are well formed."""
-        if not isinstance(told, dict):
+        if not isinstance(changes, dict):
             return
-        for path in told.get("gone", ()):
+        for path in changes.get("gone", ()):
             if self._is_shared(path):
                 _remove(path)
-        for path, content in told.get("written", {}).items():
+        for path, content in changes.get("written", {}).items():
             if self._is_shared(path):
                 _store(path, content)
-        directory = str(told.get("directory"))
+        directory = str(changes.get("directory"))
         if self._is_shared(directory) or directory == f"{_ROOT}/box":
             try:
                 _chdir(directory)

@@ -61,17 +61,17 @@ def lent(number: Any) -> Any:
     return _lent[number]
 
 
-def answering(sent: Callable[[Any], list[Any]], decoded: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
+def answering(encoded: Callable[[Any], list[Any]], decoded: Callable[[Any], Any]) -> Callable[[Any], dict[str, Any]]:
     """Make the function that answers questions of the program.
 
     Args:
-        sent: Makes the wire form of a value that goes to the program.
+        encoded: Makes the wire form of a value that goes to the program.
         decoded: Reads a value that came from it.
     """
 
-    def answer(asked: dict[str, Any]) -> dict[str, Any]:
+    def answer(question: dict[str, Any]) -> dict[str, Any]:
         try:
-            return {"value": sent(_done(asked, decoded))}
+            return {"value": encoded(_done(question, decoded))}
         except (OtherSideGoneError, UnpassableError):
             raise
         except BaseException as error:  # noqa: BLE001 (the program may expect it)
@@ -83,18 +83,18 @@ def answering(sent: Callable[[Any], list[Any]], decoded: Callable[[Any], Any]) -
     return answer
 
 
-def _done(asked: dict[str, Any], decoded: Callable[[Any], Any]) -> Any:
-    owner = lent(asked.get("number"))
-    args = [decoded(value) for value in asked.get("args", ())]
-    if "attr" in asked:
-        name = asked["attr"]
-        kwargs = {key: decoded(value) for key, value in asked.get("kwargs", {}).items()}
+def _done(question: dict[str, Any], decoded: Callable[[Any], Any]) -> Any:
+    owner = lent(question.get("number"))
+    args = [decoded(value) for value in question.get("args", ())]
+    if "attr" in question:
+        name = question["attr"]
+        kwargs = {key: decoded(value) for key, value in question.get("kwargs", {}).items()}
         if name == "__call__":
             return owner(*args, **kwargs)
         if isinstance(owner, _FUNCTIONS) or name[2:-2] not in _OPERATORS:
             raise AttributeError(name)
         return getattr(owner, name)(*args)
-    name = asked.get("get", asked.get("set", "_"))
+    name = question.get("get", question.get("set", "_"))
     if name.startswith("_") or isinstance(owner, _FUNCTIONS):
         raise AttributeError(name)
-    return setattr(owner, name, *args) if "set" in asked else getattr(owner, name)
+    return setattr(owner, name, *args) if "set" in question else getattr(owner, name)

@@ -100,10 +100,10 @@ def _read_index(inner: Any, depth: int, other: Other) -> Any:
     import pandas
 
     many, names, name, members = inner
-    read = [decode(item, True, depth, other) for item in names]
+    names_read = [decode(item, True, depth, other) for item in names]
     if many:
-        return pandas.MultiIndex.from_tuples([decode(item, True, depth, other) for item in members], names=read)
-    return _read_column([name, members], depth, other, pandas.Index).set_names(read)
+        return pandas.MultiIndex.from_tuples([decode(item, True, depth, other) for item in members], names=names_read)
+    return _read_column([name, members], depth, other, pandas.Index).set_names(names_read)
 
 
 def _decode_series(inner: Any, depth: int, other: Other) -> Any:
@@ -153,11 +153,11 @@ def nodes_of(value: Any) -> tuple[str, list[Any]] | None:
 
 def _chain(node: Any) -> list[Any]:
     chain: list[Any] = []
-    seen: set[int] = set()
+    visited: set[int] = set()
     while node is not None:
-        if id(node) in seen or len(chain) >= _MOST_NODES:
+        if id(node) in visited or len(chain) >= _MOST_NODES:
             raise NotPlainError("a linked list that does not end")
-        seen.add(id(node))
+        visited.add(id(node))
         chain.append(node)
         node = node.next
     return chain
@@ -166,14 +166,14 @@ def _chain(node: Any) -> list[Any]:
 def _levels(root: Any) -> list[Any]:
     values: list[Any] = []
     row = [root]
-    seen: set[int] = set()
+    visited: set[int] = set()
     for node in row:  # grows meanwhile
         values.append(None if node is None else node.val)
         if node is None:
             continue
-        if id(node) in seen or len(row) >= 2 * _MOST_NODES:
+        if id(node) in visited or len(row) >= 2 * _MOST_NODES:
             raise NotPlainError("a tree that does not end")
-        seen.add(id(node))
+        visited.add(id(node))
         row += (node.left, node.right)
     while values and values[-1] is None:
         values.pop()

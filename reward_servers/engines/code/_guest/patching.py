@@ -49,15 +49,15 @@ def _path(owner: Any) -> list[str] | None:
     return None
 
 
-def install_patching(sent: Callable[[Any], list[Any]], is_program: Callable[[Any], bool]) -> None:
+def install_patching(encoded: Callable[[Any], list[Any]], is_program: Callable[[Any], bool]) -> None:
     """Make patches of the test code reach the program.
 
     Args:
-        sent: Makes the wire form of a value that goes to the program.
+        encoded: Makes the wire form of a value that goes to the program.
         is_program: Whether a module stands for the program.
     """
     global _sent, _is_program
-    _sent, _is_program = sent, is_program
+    _sent, _is_program = encoded, is_program
     patch = _mock._patch
     enter, leave = patch.__enter__, patch.__exit__
     numbers: dict[int, Any] = {}

@@ -111,10 +111,10 @@ def encode(value: Any, depth: int = 0, other: Other = None) -> Any:
         raise TooDeepError("nested too deeply")
     if kind is list:
         return [encode(item, depth + 1, other) for item in value]
-    stands = other(value, depth) if other is not None and kind not in BASES else None
-    if stands is None:
+    stand_in = other(value, depth) if other is not None and kind not in BASES else None
+    if stand_in is None:
         return _encode_tagged(value, depth + 1, other)
-    return stands if type(stands) is dict and "$" in stands else {"$": "object", "v": stands}
+    return stand_in if type(stand_in) is dict and "$" in stand_in else {"$": "object", "v": stand_in}
 
 
 def _encode_tagged(value: Any, depth: int, other: Other = None) -> Any:
@@ -132,9 +132,9 @@ def _encode_tagged(value: Any, depth: int, other: Other = None) -> Any:
     if base in (bytes, bytearray):
         return {"$": base.__name__, "v": base.hex(value)}
     if base is dict:
-        kept = _encode_kind_of_dict(value, depth, other)
-        if kept is not None:
-            return kept
+        encoded = _encode_kind_of_dict(value, depth, other)
+        if encoded is not None:
+            return encoded
         items = [[encode(k, depth, other), encode(v, depth, other)] for k, v in base.items(value)]
         return {"$": "dict", "v": items}
     members = [encode(item, depth, other) for item in base.__iter__(value)]

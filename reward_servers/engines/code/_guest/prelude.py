@@ -43,10 +43,10 @@ def provide(names: dict[str, str], source: str, recursion: int) -> None:
     for name, module in names.items():
         if module != ".":
             try:
-                found = importlib.import_module(module or name)
+                module_found = importlib.import_module(module or name)
             except ImportError:
                 continue  # the program then lacks it, as everywhere
-            namespace[name] = getattr(found, name) if module else found
+            namespace[name] = getattr(module_found, name) if module else module_found
     for name, value in namespace.items():
         if not name.startswith("_") and not hasattr(builtins, name):
             setattr(builtins, name, value)

@@ -74,29 +74,29 @@ def _decoded_argument(data: Any) -> Any:
     return decode(data, True, other=lambda data, depth: _object(data, depth, allowed=True))
 
 
-def _object(said: Any, depth: int, *, allowed: bool = False) -> Any:
+def _object(description: Any, depth: int, *, allowed: bool = False) -> Any:
     """What stands for an object of the program, or the object of the test code that it was lent.
 
     Only where the test code names a class of the program, or looks into what one of its functions returns. Elsewhere
     one that could be plain data is, as of built-in types, and any other is a mistake of the program: an object could
     give each question the answer it likes.
     """
-    if isinstance(said, dict) and "theirs" in said:
-        return lent(said["theirs"])
-    if not isinstance(said, dict) or type(said.get("handle")) is not int:
+    if isinstance(description, dict) and "theirs" in description:
+        return lent(description["theirs"])
+    if not isinstance(description, dict) or type(description.get("handle")) is not int:
         raise NotPlainError("malformed object")
-    handle, name = said["handle"], str(said.get("class"))
+    handle, name = description["handle"], str(description.get("class"))
     if not _expected and not allowed:
-        if "plain" in said:
-            return decode(said["plain"], True, depth + 1)
-        if said.get("iterates") is True:
+        if "plain" in description:
+            return decode(description["plain"], True, depth + 1)
+        if description.get("iterates") is True:
             return RemoteIterator(handle)
         raise from_program(TypeError(f"the program's result: a {name} is no plain data"))
     if handle not in _made:
-        bases = said.get("bases")
+        bases = description.get("bases")
         remote: Any = object.__new__(_class(name, bases if isinstance(bases, list) else []))
         object.__setattr__(remote, "_handle", handle)
-        object.__setattr__(remote, "_is_data", "plain" in said)
+        object.__setattr__(remote, "_is_data", "plain" in description)
         _made[handle] = remote
     return _made[handle]
 
@@ -150,8 +150,8 @@ def _standing(value: Any, depth: int) -> Any:
 def invoke(target: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call something of the program, and repeat here what it did to its arguments in place."""
     values = [sent(value) for value in args]
-    named = {name: sent(value) for name, value in kwargs.items()}
-    answer = ask({"op": "call", **target, "args": values, "kwargs": named})
+    keywords = {name: sent(value) for name, value in kwargs.items()}
+    answer = ask({"op": "call", **target, "args": values, "kwargs": keywords})
     for index, now in answer.get("changed", ()):
         _change(args[index], _decoded(now))
     return _value(answer)

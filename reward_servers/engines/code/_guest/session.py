@@ -47,9 +47,9 @@ class _Copied(io.RawIOBase):
 
     def take(self) -> str:
         """What was written since the last time."""
-        kept = bytes(self._kept).decode("utf-8", "replace")
+        text = bytes(self._kept).decode("utf-8", "replace")
         self._kept.clear()
-        return kept
+        return text
 
 
 def _of_exit(raised: list[str] | None) -> tuple[Any, Any, Any]:
@@ -105,12 +105,12 @@ class _Session:
 
     def _ask_back(self, question: dict[str, Any]) -> Any:
         """Ask the test code about an object that it lent; it may ask for more before it answers."""
-        asked = dict(question)
+        fields = dict(question)
         with self._turn:
-            if "args" in asked:
-                asked["args"] = [self._encode(value) for value in asked["args"]]
-            asked["kwargs"] = {name: self._encode(value) for name, value in asked.get("kwargs", {}).items()}
-            send(dumps_json({"callback": asked, **self._beside()}))
+            if "args" in fields:
+                fields["args"] = [self._encode(value) for value in fields["args"]]
+            fields["kwargs"] = {name: self._encode(value) for name, value in fields.get("kwargs", {}).items()}
+            send(dumps_json({"callback": fields, **self._beside()}))
             while (message := receive()) is not None:
                 request = loads_json(message)
                 if request["op"] == "back":
@@ -185,10 +185,10 @@ class _Session:
         }
 
     def _class(self, name: str) -> type:
-        found = resolve(self._module, name)
-        if not isinstance(found, type):
+        resolved = resolve(self._module, name)
+        if not isinstance(resolved, type):
             raise AbsentNameError(name)
-        return found
+        return resolved
 
     def _target(self, message: dict[str, Any]) -> Any:
         if message.get("handle") is not None:
@@ -202,24 +202,24 @@ class _Session:
             raise TypeError(f"{type(owner).__name__} has no {attribute}")  # what an operator that is missing raises
         return getattr(owner, attribute)
 
-    def _argument(self, sent: list[Any]) -> Any:
-        if sent[0] == "target":
-            return self._target(sent[1])
-        return decode(sent[1], True, other=self._met)
+    def _argument(self, argument: list[Any]) -> Any:
+        if argument[0] == "target":
+            return self._target(argument[1])
+        return decode(argument[1], True, other=self._met)
 
-    def _met(self, said: Any, _: int) -> Any:
+    def _met(self, description: Any, _: int) -> Any:
         """An object of the program that comes back, or one of the test code."""
-        if isinstance(said, dict):
-            return self._target(said["target"]) if "target" in said else self._borrowed.make(said)
-        return self._objects[said]
+        if isinstance(description, dict):
+            return self._target(description["target"]) if "target" in description else self._borrowed.make(description)
+        return self._objects[description]
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
         """Make a call; arguments that it changed in place come back with the result."""
         function = self._target(message)
-        args = [self._argument(sent) for sent in message["args"]]
+        args = [self._argument(argument) for argument in message["args"]]
         if message.get("attr") == "__exit__":
             args = list(_of_exit(*args))
-        kwargs = {name: self._argument(sent) for name, sent in message["kwargs"].items()}
+        kwargs = {name: self._argument(argument) for name, argument in message["kwargs"].items()}
         before = [self._encode(value) if _may_change(value) else None for value in args]
         value = function(*args, **kwargs)
         if value is NotImplemented:
@@ -228,8 +228,8 @@ class _Session:
             value = False
         answer = self._result(value)
         changed = []
-        for index, (sent, now) in enumerate(zip(message["args"], args, strict=False)):
-            if before[index] is not None and sent[0] == "value":
+        for index, (argument, now) in enumerate(zip(message["args"], args, strict=False)):
+            if before[index] is not None and argument[0] == "value":
                 after = self._encode(now)
                 if after != before[index]:
                     changed.append([index, after])

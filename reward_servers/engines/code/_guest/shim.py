@@ -67,8 +67,8 @@ class Approximately:
     def __init__(self, expected: Any, rel: float | None = None, abs: float | None = None) -> None:
         self._expected, self._rel, self._abs = expected, rel, abs
 
-    def __eq__(self, got: object) -> bool:
-        return self._matches(got, self._expected)
+    def __eq__(self, result: object) -> bool:
+        return self._matches(result, self._expected)
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -77,11 +77,11 @@ class Approximately:
 
     def _matches(self, result: Any, expected: Any) -> bool:
         if isinstance(expected, dict):
-            same = isinstance(result, dict) and result.keys() == expected.keys()
-            return same and all(self._matches(result[key], value) for key, value in expected.items())
+            same_shape = isinstance(result, dict) and result.keys() == expected.keys()
+            return same_shape and all(self._matches(result[key], value) for key, value in expected.items())
         if isinstance(expected, list | tuple):
-            same = isinstance(result, list | tuple) and len(result) == len(expected)
-            return same and all(map(self._matches, result, expected))
+            same_shape = isinstance(result, list | tuple) and len(result) == len(expected)
+            return same_shape and all(map(self._matches, result, expected))
         if result == expected:
             return True
         if any(isinstance(side, bool) or not isinstance(side, int | float | complex) for side in (result, expected)):
@@ -161,15 +161,15 @@ def fixture(function: Any = None, **_: Any) -> Any:
     return function
 
 
-def with_fixtures(function: Any, given: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+def with_fixtures(function: Any, values: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     """Arguments of a function, from parameters and fixtures, and the generators to finish afterwards."""
     arguments: dict[str, Any] = {}
     running: list[Any] = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name in given:
-            arguments[name] = given[name]
+        if name in values:
+            arguments[name] = values[name]
         elif name in _fixtures:
-            inner, more = with_fixtures(_fixtures[name], given)
+            inner, more = with_fixtures(_fixtures[name], values)
             value = _fixtures[name](**inner)
             running += more
             if inspect.isgenerator(value):

@@ -60,8 +60,8 @@ _PASSED = {"outcome": "passed", "kind": "", "message": "", "line": 0, "own_fault
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Modules that do not exist here are the program's."""
 
-    def __init__(self, known: list[str]) -> None:
-        self._known = known
+    def __init__(self, names: list[str]) -> None:
+        self._known = names
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
         if _importer() not in _OURS:  # a library that tries whether there is another one
@@ -113,9 +113,9 @@ def _run(task: dict[str, Any]) -> None:
         exchange.files = Shared()
         import_nothing_from_files()
     exec(_compiled(task["setup"], None), names)  # noqa: S102
-    wanted = [name for name in task["free"] if name not in names]
+    names_needed = [name for name in task["free"] if name not in names]
     nodes = [kind for kind in ("ListNode", "TreeNode") if kind in task["nodes"] or has_node_class(kind)]
-    for name, kind in describe(wanted, nodes, task["shares"]).items():
+    for name, kind in describe(names_needed, nodes, task["shares"]).items():
         names[name] = stand_in(name, kind)
     exec(_compiled(task["code"], set(task["keep"])), names)  # noqa: S102
     if task["owner"]:

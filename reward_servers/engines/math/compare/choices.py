@@ -77,8 +77,8 @@ def answer_letters(text: str) -> frozenset[str] | None:
         return frozenset(letter.upper() for letter in letters)
     if _WITH_ANOTHER.fullmatch(bare) or bare[1:2] in ("'", "’"):  # A' is a point
         return None
-    named = named_choices(bare, _UNKNOWN)
-    return named if len(named) == 1 else None
+    letter_set = named_choices(bare, _UNKNOWN)
+    return letter_set if len(letter_set) == 1 else None
 
 
 def decide(

@@ -31,8 +31,8 @@ def integers_in(problem: str) -> tuple[str, ...]:
     names: set[str] = set()
     for pattern in (_DECLARED_BEFORE, _DECLARED_AFTER, _MEMBERS):
         for match in pattern.finditer(text):
-            written = match["names"]
-            for letter, index in _ONE.findall(written):
-                if letter not in _ARTICLES or "$" in written or "\\" in written or pattern is _MEMBERS:
+            name_list = match["names"]
+            for letter, index in _ONE.findall(name_list):
+                if letter not in _ARTICLES or "$" in name_list or "\\" in name_list or pattern is _MEMBERS:
                     names.add(f"{letter}_{index}" if index else letter)
     return tuple(sorted(names))

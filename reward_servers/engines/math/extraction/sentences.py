@@ -37,8 +37,8 @@ def stated_value(text: str) -> str | None:
     if len(text) > 400 or " " not in text:
         return None
     plain = _without_macros(text)
-    if (named := _ONE_NAME.fullmatch(plain)) is not None:
-        return named["core"].strip(_END) or None
+    if (name_match := _ONE_NAME.fullmatch(plain)) is not None:
+        return name_match["core"].strip(_END) or None
     if len(_WORD.findall(plain)) < 2:
         return None
     match = _BEING.fullmatch(plain) or _HAVING.fullmatch(plain)

@@ -250,12 +250,10 @@ def _exactly_at_points(left: Node, right: Node, names: list[str], limits: Limits
     return Answer(True, "exact at points", f"equal at {agreed} points") if agreed >= _WANTED else None
 
 
-def _at_integers(
-    left: Node, right: Node, names: list[str], integer_names: tuple[str, ...], limits: Limits
-) -> Answer | None:
+def _at_integers(left: Node, right: Node, names: list[str], whole: tuple[str, ...], limits: Limits) -> Answer | None:
     """Integer variables at integer points, the others at real ones; None where too few points say anything."""
     agreed = 0
-    points = integer_points(integer_names, constants_of(left, right))
+    points = integer_points(whole, constants_of(left, right))
     for round_, point in enumerate(islice(points, _affordable(left, right))):
         env = {name: sample(name, round_ % len(_ROUNDS)) for name in names} | point
         is_same = _same_at(left, right, env, limits)
