@@ -70,8 +70,8 @@ def _check(program: Program, language: Language, most: int) -> None:
     if language.tool and (program.driver is not None or program.preload is not None):
         raise UnsupportedLanguageError(program.language, "drivers and preload sets exist for python only")
     own = {language.source_name(program.source), language.product} - {""}
-    if taken := own & program.files.keys():
-        raise ProgramRefusedError(f"file name {min(taken)!r} is that of the program itself")
+    if clashing := own & program.files.keys():
+        raise ProgramRefusedError(f"file name {min(clashing)!r} is that of the program itself")
     _check_names(program.files, own)
 
 

@@ -49,14 +49,14 @@ def _isolation(config: SandboxConfig) -> list[Finding]:
             report = sandbox.report
     except SandboxError as error:
         return [Finding("isolation", False, *_lack(error))]
-    whole = report.memory_bound != "per_process"
+    is_whole = report.memory_bound != "per_process"
     return [
         Finding("isolation", True, f"{report.isolation}, {len(report.steps)} steps and canaries held"),
         Finding(
             "memory",
             True,
-            f"bounded {'for a run as a whole' if whole else 'for each process of a run'} ({report.memory_bound})",
-            "" if whole else "To bound the sum, delegate a cgroup with the memory controller to this user.",
+            f"bounded {'for a run as a whole' if is_whole else 'for each process of a run'} ({report.memory_bound})",
+            "" if is_whole else "To bound the sum, delegate a cgroup with the memory controller to this user.",
         ),
     ]
 
@@ -126,9 +126,9 @@ def _languages(interpreter: Interpreter) -> list[Finding]:
 def _packages(interpreter: Interpreter) -> list[Finding]:
     installed = interpreter.packages
     findings = []
-    for name, wanted in PRELOADS.items():
-        missing = [package for package in wanted if package not in installed]
-        detail = f"{', '.join(missing)} not installed" if missing else ", ".join(wanted)
+    for name, packages in PRELOADS.items():
+        missing = [package for package in packages if package not in installed]
+        detail = f"{', '.join(missing)} not installed" if missing else ", ".join(packages)
         remedy = f"pip install {' '.join(missing)}" if missing else ""
         findings.append(Finding(f"packages {name}", not missing, detail, remedy))
     return findings

@@ -65,14 +65,14 @@ def choose(numbers: Numbers, limit: int) -> Choice:
     counts_of_kind = {kind: int((count > 0).sum()) for kind, count in counts.items()}
     if len(ids) <= limit:
         return Choice(tuple(range(len(ids))), flags, counts_of_kind, f"all {len(ids)} groups are shown")
-    drawn = sorted(range(len(ids)), key=lambda number: draw_of(ids[number]))
-    rank = {number: place for place, number in enumerate(drawn)}
+    by_lot = sorted(range(len(ids)), key=lambda number: draw_of(ids[number]))
+    rank = {number: place for place, number in enumerate(by_lot)}
     chosen: dict[int, None] = {}
     share = limit // (2 * len(KINDS))
     for count in counts.values():
         most = sorted((-int(count[number]), rank[number], number) for number in np.flatnonzero(count).tolist())
         chosen |= dict.fromkeys(number for *_, number in most[:share])
-    for number in drawn:
+    for number in by_lot:
         if len(chosen) >= limit:
             break
         chosen.setdefault(number)
@@ -105,11 +105,11 @@ def _confident(numbers: Numbers, outcome: NDArray[np.float64]) -> BoolArray:
     low = outcome < (np.nanmin(outcome) + np.nanmax(outcome)) / 2
     groups = Groups.of(numbers.groups)
     sure = numbers.confidences >= _SURE
-    answered = numbers.answers != 0
+    has_answer = numbers.answers != 0
     shared = Groups.of(numbers.answers).cross(groups)
-    same = shared.spread(shared.sizes)
-    whole = groups.spread(groups.sum(answered.astype(np.float64)))
-    common: BoolArray = answered & (same >= 2) & (2 * same >= whole)
+    alike = shared.spread(shared.sizes)
+    group_sizes = groups.spread(groups.sum(has_answer.astype(np.float64)))
+    common: BoolArray = has_answer & (alike >= 2) & (2 * alike >= group_sizes)
     result: BoolArray = low & (common | sure)
     return result
 
@@ -117,9 +117,9 @@ def _confident(numbers: Numbers, outcome: NDArray[np.float64]) -> BoolArray:
 def _disagreement(numbers: Numbers) -> BoolArray:
     scores = numbers.scores
     with np.errstate(invalid="ignore"):
-        known = ~np.isnan(scores)
-        low = np.min(scores, axis=0, initial=np.inf, where=known)
-        high = np.max(scores, axis=0, initial=-np.inf, where=known)
+        has_score = ~np.isnan(scores)
+        low = np.min(scores, axis=0, initial=np.inf, where=has_score)
+        high = np.max(scores, axis=0, initial=-np.inf, where=has_score)
         varies = high > low
         if varies.sum() < 2:
             return np.zeros(numbers.rows, np.bool_)
@@ -131,12 +131,12 @@ def _disagreement(numbers: Numbers) -> BoolArray:
 
 
 def _suspicious(numbers: Numbers, outcome: NDArray[np.float64]) -> BoolArray:
-    known = ~np.isnan(outcome)
-    if not known.any():
+    has_outcome = ~np.isnan(outcome)
+    if not has_outcome.any():
         return np.zeros(numbers.rows, np.bool_)
     groups = Groups.of(numbers.groups)
-    filled = np.where(known, outcome, -np.inf)
-    paid = known & (filled >= groups.spread(groups.max(filled))) & (filled > filled[known].min())
+    filled = np.where(has_outcome, outcome, -np.inf)
+    paid = has_outcome & (filled >= groups.spread(groups.max(filled))) & (filled > filled[has_outcome].min())
     lengths = np.nan_to_num(numbers.lengths)
     usual = groups.spread(groups.median(lengths))
     short = (lengths * _SHORTER < usual) & (groups.spread(groups.sizes) >= _LEAST)

@@ -164,9 +164,9 @@ def _message(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
     texts = [part.get("text", _shown(part)) if isinstance(part, Mapping) else part for part in parts if part]
-    rest = {key: value for key, value in message.items() if key not in ("role", "content") and value}
+    further_fields = {key: value for key, value in message.items() if key not in ("role", "content") and value}
     lines = [f"[{message['role']}]", *(text if isinstance(text, str) else _shown(text) for text in texts)]
-    return "\n".join([*lines, *([_shown(rest)] if rest else [])])
+    return "\n".join([*lines, *([_shown(further_fields)] if further_fields else [])])
 
 
 def _shown(value: Any) -> str:

@@ -103,12 +103,12 @@ def _entries(rows: Rows, problems: list[str]) -> Iterator[Entry]:
 
 def _groups(rows: Rows, numbers: Numbers, choice: Choice, options: ReportOptions) -> dict[int, dict[str, Any]]:
     """What is shown of the chosen groups, by their numbers: the second reading of the rows."""
-    wanted = set(choice.groups)
+    chosen_groups = set(choice.groups)
     ids = list(numbers.group_ids)
     groups: dict[int, dict[str, Any]] = {}
     for row, entry in enumerate(_entries(rows, [])):
         number = int(numbers.groups[row])
-        if number not in wanted:
+        if number not in chosen_groups:
             continue
         group = groups.setdefault(
             number, {"id": _text(ids[number], _SMALL), "place": number, "rollouts": [], "size": 0}
@@ -142,16 +142,23 @@ def _rollout(entry: Entry, kinds: list[str], signs: int, evidence: bool) -> dict
     span: tuple[int, int] | None = None
     for name, cell in entry.cells.items():
         span = span or cell.span(response)
-        shown = {"name": _text(name, _SMALL), "kind": cell.kind, "score": cell.score, "code": _text(cell.code, _SMALL)}
+        cell_fields = {
+            "name": _text(name, _SMALL),
+            "kind": cell.kind,
+            "score": cell.score,
+            "code": _text(cell.code, _SMALL),
+        }
         remark = " ".join(filter(None, (cell.party and f"{cell.party}:", cell.message or cell.note)))
         if remark:
-            shown["note"] = _text(remark, _SMALL)
+            cell_fields["note"] = _text(remark, _SMALL)
         # What is in the response tells nothing new; a reference that was compared might.
         if cell.answer and (evidence or cell.answer in response):
-            shown["answer"] = _text(cell.answer, _SMALL)
+            cell_fields["answer"] = _text(cell.answer, _SMALL)
         if evidence and cell.evidence is not None:
-            shown["evidence"] = _text(json.dumps(cell.evidence, ensure_ascii=False, indent=1, default=str), _EVIDENCE)
-        cells.append(shown)
+            cell_fields["evidence"] = _text(
+                json.dumps(cell.evidence, ensure_ascii=False, indent=1, default=str), _EVIDENCE
+            )
+        cells.append(cell_fields)
     return {
         "id": _text(entry.rollout_id, _SMALL),
         "reward": entry.reward,
@@ -186,7 +193,7 @@ def _text(text: str, limit: int) -> str:
 
 def _fitting(groups: dict[int, dict[str, Any]], choice: Choice, left: int) -> tuple[list[str], int]:
     """The groups as JSON, in the order of the file; those that do not fit are left out, the least telling first."""
-    kept: list[tuple[int, str]] = []
+    fitting: list[tuple[int, str]] = []
     for number in choice.groups:
         # Pure ASCII, and nothing in it that HTML could take for its own.
         text = json.dumps(groups[number], separators=(",", ":"))
@@ -194,8 +201,8 @@ def _fitting(groups: dict[int, dict[str, Any]], choice: Choice, left: int) -> tu
         left -= len(text) + 1
         if left < 0:
             break
-        kept.append((number, text))
-    return [text for _, text in sorted(kept)], len(choice.groups) - len(kept)
+        fitting.append((number, text))
+    return [text for _, text in sorted(fitting)], len(choice.groups) - len(fitting)
 
 
 def _grid(numbers: Numbers, options: ReportOptions) -> Grid:
@@ -214,10 +221,10 @@ def _grid(numbers: Numbers, options: ReportOptions) -> Grid:
 
 def _picture(plot: Plot) -> str:
     """A plot as an image, in which neither styles nor scripts reach the page."""
-    title, says = html.escape(plot.title), html.escape(plot.says)
+    title, caption = html.escape(plot.title), html.escape(plot.says)
     data = base64.b64encode(plot.svg.encode("utf-8")).decode("ascii")
-    image = f'<img src="data:image/svg+xml;base64,{data}" alt="{title}. {says}">'
-    return f"<figure><h3>{title}</h3>{image}<figcaption>{says}</figcaption></figure>"
+    image = f'<img src="data:image/svg+xml;base64,{data}" alt="{title}. {caption}">'
+    return f"<figure><h3>{title}</h3>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def _html(

@@ -51,7 +51,7 @@ def draw(numbers: Numbers) -> list[Plot]:
         return [plot for make in makers for plot in make(numbers)] if numbers.rows else []
 
 
-def _plot(title: str, says: str, paint: Callable[[Axes], None], height: float = _HEIGHT) -> Plot:
+def _plot(title: str, caption: str, paint: Callable[[Axes], None], height: float = _HEIGHT) -> Plot:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
@@ -60,12 +60,12 @@ def _plot(title: str, says: str, paint: Callable[[Axes], None], height: float = 
     paint(axes)
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return Plot(title, says, file.getvalue())
+    return Plot(title, caption, file.getvalue())
 
 
 def _name(text: str) -> str:
-    shown = printable(text, line=True)
-    return shown if len(shown) <= _NAME else f"{shown[: _NAME - 3]}..."
+    line = printable(text, line=True)
+    return line if len(line) <= _NAME else f"{line[: _NAME - 3]}..."
 
 
 def _log(axes: Axes) -> None:
@@ -84,13 +84,13 @@ def _present(values: FloatArray) -> FloatArray:
 def _distributions(numbers: Numbers) -> Iterator[Plot]:
     columns = {_name(name): _present(numbers.scores[:, place]) for name, place in numbers.names.items()}
     columns["= reward"] = _present(numbers.rewards)
-    shown = {name: values for name, values in columns.items() if values.size}
-    if not shown:
+    filled_columns = {name: values for name, values in columns.items() if values.size}
+    if not filled_columns:
         return
-    names = [*list(shown)[:_SHOWN], *(["= reward"] if "= reward" in list(shown)[_SHOWN:] else [])]
-    low, high = (float(pick([pick(shown[name]) for name in names])) for pick in (min, max))
+    names = [*list(filled_columns)[:_SHOWN], *(["= reward"] if "= reward" in list(filled_columns)[_SHOWN:] else [])]
+    low, high = (float(pick([pick(filled_columns[name]) for name in names])) for pick in (min, max))
     edges = np.linspace(low, high if high > low else low + 1, 21)
-    shares = np.array([np.histogram(shown[name], edges)[0] / shown[name].size for name in names])
+    shares = np.array([np.histogram(filled_columns[name], edges)[0] / filled_columns[name].size for name in names])
 
     def paint(axes: Axes) -> None:
         for place, share in enumerate(shares):
@@ -99,7 +99,7 @@ def _distributions(numbers: Numbers) -> Iterator[Plot]:
         axes.set_yticks(np.arange(len(names)) + 0.4, names[::-1])
         axes.set_xlabel("score; the height is the share of the rollouts")
 
-    means = ", ".join(f"{name} {shown[name].mean():.3f}" for name in names)
+    means = ", ".join(f"{name} {filled_columns[name].mean():.3f}" for name in names)
     yield _plot("Distribution of scores and rewards", f"Means: {means}", paint, max(2.0, 0.55 * len(names) + 0.8))
 
 
@@ -122,8 +122,8 @@ def _spread(numbers: Numbers) -> Iterator[Plot]:
         axes.set_ylabel("groups")
         axes.legend(frameon=False)
 
-    says = f"{deviations.size} groups of two or more; {constant} without spread; median {np.median(deviations):.3f}"
-    yield _plot("Spread within groups", says, paint)
+    caption = f"{deviations.size} groups of two or more; {constant} without spread; median {np.median(deviations):.3f}"
+    yield _plot("Spread within groups", caption, paint)
 
 
 def _outcomes(numbers: Numbers) -> Iterator[Plot]:
@@ -144,18 +144,18 @@ def _outcomes(numbers: Numbers) -> Iterator[Plot]:
 
     if bars:
         faults = ", ".join(f"{printable(party, line=True)} {count}" for party, count in numbers.parties.most_common(5))
-        says = f"Faults by party: {faults}" if faults else "No faults"
-        yield _plot("Codes and faults", says, paint, max(_HEIGHT, 0.2 * len(bars) + 0.8))
+        caption = f"Faults by party: {faults}" if faults else "No faults"
+        yield _plot("Codes and faults", caption, paint, max(_HEIGHT, 0.2 * len(bars) + 0.8))
 
 
 def _latency(numbers: Numbers) -> Iterator[Plot]:
     columns = {_name(name): _present(numbers.seconds[:, place]) for name, place in numbers.names.items()}
-    shown = dict([(name, np.sort(values)) for name, values in columns.items() if values.size][:_SHOWN])
-    if not shown:
+    sorted_columns = dict([(name, np.sort(values)) for name, values in columns.items() if values.size][:_SHOWN])
+    if not sorted_columns:
         return
 
     def paint(axes: Axes) -> None:
-        for name, values in shown.items():
+        for name, values in sorted_columns.items():
             places = np.linspace(0, values.size - 1, min(values.size, 400)).astype(int)
             axes.plot(np.maximum(values[places], 1e-6), (places + 1) / values.size, drawstyle="steps-post", label=name)
         _log(axes)
@@ -163,18 +163,19 @@ def _latency(numbers: Numbers) -> Iterator[Plot]:
         axes.set_ylabel("share of items")
         axes.legend(frameon=False)
 
-    says = ", ".join(
-        f"{name} p50 {np.quantile(v, 0.5):.3g} s, p99 {np.quantile(v, 0.99):.3g} s" for name, v in shown.items()
+    caption = ", ".join(
+        f"{name} p50 {np.quantile(v, 0.5):.3g} s, p99 {np.quantile(v, 0.99):.3g} s"
+        for name, v in sorted_columns.items()
     )
-    yield _plot("Latency", says, paint)
+    yield _plot("Latency", caption, paint)
 
 
 def _length(numbers: Numbers) -> Iterator[Plot]:
     outcome = numbers.outcome()
-    known = ~np.isnan(outcome) & ~np.isnan(numbers.lengths)
-    if known.sum() < 2:
+    has_both = ~np.isnan(outcome) & ~np.isnan(numbers.lengths)
+    if has_both.sum() < 2:
         return
-    lengths, rewards = numbers.lengths[known], outcome[known]
+    lengths, rewards = numbers.lengths[has_both], outcome[has_both]
     step = -(-lengths.size // _POINTS)
     order = np.argsort(lengths, kind="stable")
     parts = [part for part in np.array_split(order, min(12, -(-lengths.size // 8))) if part.size]
@@ -197,8 +198,8 @@ def _length(numbers: Numbers) -> Iterator[Plot]:
         axes.legend(frameon=False)
 
     varies = bool(lengths.std() and rewards.std())
-    says = f"Correlation {np.corrcoef(lengths, rewards)[0, 1]:+.3f}" if varies else "One of them does not vary"
-    yield _plot("Length against reward", says, paint)
+    caption = f"Correlation {np.corrcoef(lengths, rewards)[0, 1]:+.3f}" if varies else "One of them does not vary"
+    yield _plot("Length against reward", caption, paint)
 
 
 def _agreement(numbers: Numbers) -> Iterator[Plot]:
@@ -225,13 +226,13 @@ def _agreement(numbers: Numbers) -> Iterator[Plot]:
         axes.set_yticks(range(len(names)), [_name(name) for name in names])
 
     texts = [
-        f"{_name(name)} and {_name(other)} {matrix[row, column]:.2f}"
+        f"{_name(name)} and {_name(other_name)} {matrix[row, column]:.2f}"
         for row, name in enumerate(names)
-        for column, other in enumerate(names)
+        for column, other_name in enumerate(names)
         if row < column and not np.isnan(matrix[row, column])
     ]
-    says = f"Correlations: {', '.join(texts)}" if texts else "No two rewards vary over the same rollouts"
-    yield _plot("Agreement between rewards", says, paint, max(2.4, 0.42 * len(names) + 1.2))
+    caption = f"Correlations: {', '.join(texts)}" if texts else "No two rewards vary over the same rollouts"
+    yield _plot("Agreement between rewards", caption, paint, max(2.4, 0.42 * len(names) + 1.2))
 
 
 def _learning(numbers: Numbers) -> Iterator[Plot]:
@@ -240,16 +241,16 @@ def _learning(numbers: Numbers) -> Iterator[Plot]:
         return
     outcome = numbers.rewards
     groups = Groups.of(numbers.groups)
-    kept = groups.take(~masked)
+    unmasked = groups.take(~masked)
     flat = np.zeros(len(groups), np.bool_)
     present = np.bincount(numbers.groups[~masked], minlength=len(groups)) > 0
-    flat[present] = kept.constant(outcome[~masked])
+    flat[present] = unmasked.constant(outcome[~masked])
     constant = flat[numbers.groups] & ~masked
     dropped = numbers.dropped & ~masked & ~constant
     zero = (numbers.advantages == 0) & ~masked & ~constant & ~dropped
-    rest = ~masked & ~constant & ~dropped & ~zero
+    teaching = ~masked & ~constant & ~dropped & ~zero
     parts = [
-        ("teach", rest, _GREEN),
+        ("teach", teaching, _GREEN),
         ("advantage 0", zero, _GREY),
         ("filtered out", dropped, _ORANGE),
         ("group without spread", constant, _RED),
@@ -262,5 +263,5 @@ def _learning(numbers: Numbers) -> Iterator[Plot]:
         axes.invert_yaxis()
         axes.set_xlabel("rollouts")
 
-    says = ", ".join(f"{name} {int(rows.sum())}" for name, rows, _ in parts)
-    yield _plot("Learning signal kept and lost", says, paint, 2.4)
+    caption = ", ".join(f"{name} {int(rows.sum())}" for name, rows, _ in parts)
+    yield _plot("Learning signal kept and lost", caption, paint, 2.4)

@@ -41,27 +41,28 @@ class Header:
         self.width = len(evaluations)
         self.details = first.result_form != service_pb2.RESULT_FORM_SCORES
         self.in_columns = first.result_form == service_pb2.RESULT_FORM_COLUMNS or not self.details
-        self._found = [scorer.hosting.find(one) for one in evaluations]
+        self._found = [scorer.hosting.find(evaluation) for evaluation in evaluations]
         self._hosted = [
-            found or scorer.hosted.get(one.verifier) for one, found in zip(evaluations, self._found, strict=True)
+            bound or scorer.hosted.get(evaluation.verifier)
+            for evaluation, bound in zip(evaluations, self._found, strict=True)
         ]
-        self.names = [AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
+        self.names = [AspectNames(hosted.verifier.aspects if hosted is not None else ()) for hosted in self._hosted]
         record.request_id, record.run, record.step = request_id, run, first.step
         record.verifiers = [one.verifier for one in evaluations]
 
     def pin(self) -> None:
         """Let what is asked later be judged by the same versions, whatever is hosted by then."""
         pinned = tuple(
-            replace(one, digest=found.identity.digest) if found is not None else one
-            for one, found in zip(self.request.evaluations, self._found, strict=True)
+            replace(evaluation, digest=bound.identity.digest) if bound is not None else evaluation
+            for evaluation, bound in zip(self.request.evaluations, self._found, strict=True)
         )
         self.request = replace(self.request, evaluations=pinned)
 
     def identities(self) -> list[types_pb2.VerifierIdentity]:
         """The header of an answer."""
         return [
-            wire.identity(hosted, one.verifier, names.names)
-            for hosted, one, names in zip(self._hosted, self.request.evaluations, self.names, strict=True)
+            wire.identity(hosted, evaluation.verifier, names.names)
+            for hosted, evaluation, names in zip(self._hosted, self.request.evaluations, self.names, strict=True)
         ]
 
 
@@ -243,10 +244,10 @@ class Stream:
         """The header: first of all, and again when verdicts have named new aspects."""
         if self._header is None:
             return []
-        known = sum(len(names.names) for names in self._header.names)
-        if known == self._announced:
+        name_count = sum(len(names.names) for names in self._header.names)
+        if name_count == self._announced:
             return []
-        self._announced = known
+        self._announced = name_count
         return self._header.identities()
 
     def close(self) -> None:

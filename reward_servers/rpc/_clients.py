@@ -137,22 +137,22 @@ class Clients:
             raise NotAllowedError(grpc.StatusCode.PERMISSION_DENIED, message)
         return caller
 
-    def _identify(self, given: bytes | None, certified: str, address: str) -> Caller:
+    def _identify(self, token: bytes | None, certified: str, address: str) -> Caller:
         if self._path is None:
             name = f"cert:{certified}" if certified else f"addr:{address}"
             return Caller(name, self._without)
         self._follow()
-        if given is not None:
+        if token is not None:
             caller_found: Caller | None = None
-            digest = sha256(given).digest()
-            for known, caller in self._known:  # all of them: how long it takes says nothing
-                if hmac.compare_digest(known, digest):
+            digest = sha256(token).digest()
+            for known_digest, caller in self._known:  # all of them: how long it takes says nothing
+                if hmac.compare_digest(known_digest, digest):
                     caller_found = caller
             if caller_found is not None:
                 return caller_found
         elif certified:
             return Caller(f"cert:{certified}", frozenset({"score"}))
-        problem = "the token is not known" if given is not None else "a token is needed"
+        problem = "the token is not known" if token is not None else "a token is needed"
         message = f"{problem}; send `authorization: Bearer TOKEN` with one of the server's file of tokens"
         raise NotAllowedError(grpc.StatusCode.UNAUTHENTICATED, message)
 
@@ -218,7 +218,7 @@ def _certified_name(context: Any) -> str:
 
 def _address(peer: str) -> str:
     """The host of a peer such as ``ipv4:10.0.0.3:51234`` or ``ipv6:%5B::1%5D:51234``."""
-    kind, _, rest = peer.partition(":")
+    kind, _, address = peer.partition(":")
     if kind not in ("ipv4", "ipv6"):
         return kind or "unknown"
-    return rest.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]") or rest
+    return address.rpartition(":")[0].replace("%5B", "").replace("%5D", "").strip("[]") or address

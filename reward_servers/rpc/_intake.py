@@ -136,9 +136,9 @@ class RequestReader:
         added, turn_ends = 0, time.perf_counter() + _TURN
         try:
             for part in islice(parts, _PARTS):
-                read = opened.reader.read(part, later=any(opened.call.in_stretches))
-                opened.expect(read.indices)
-                opened.call.add(read.groups, read.indices, read.source)
+                groups_read = opened.reader.read(part, later=any(opened.call.in_stretches))
+                opened.expect(groups_read.indices)
+                opened.call.add(groups_read.groups, groups_read.indices, groups_read.source)
                 added += 1
                 if opened.call.units or time.perf_counter() > turn_ends:
                     # What executors on the loop have just been given is judged here.

@@ -36,17 +36,17 @@ def listen(server: grpc.aio.Server, config: ServerConfig, certificates: ServerCe
     if problem:
         raise SettingsError(problem)
     host = f"[{host}]" if ":" in host else host
-    wanted = f"{host}:{port}"
+    address = f"{host}:{port}"
     try:
         credentials = certificates.credentials()
         if credentials is not None:
-            port = server.add_secure_port(wanted, credentials)
+            port = server.add_secure_port(address, credentials)
         else:
-            port = server.add_insecure_port(wanted)
+            port = server.add_insecure_port(address)
     except RuntimeError:
         port = 0
     if port == 0:
-        raise SettingsError(f"server.port: {wanted} cannot be bound; {_ANOTHER_PORT}")
+        raise SettingsError(f"server.port: {address} cannot be bound; {_ANOTHER_PORT}")
     return f"{host}:{port}"
 
 

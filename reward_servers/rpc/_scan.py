@@ -36,8 +36,8 @@ def check_density(kind: Descriptor, data: bytes, most: int) -> None:
     waiting = [(0, len(data), kind)]
     try:
         while waiting:
-            at, end, this = waiting.pop()
-            nested = _nested(this)
+            at, end, field = waiting.pop()
+            nested = _nested(field)
             while at < end:
                 at, tag = varint(data, at)
                 form = tag & 7

@@ -175,7 +175,7 @@ class RewardServicer:
         """Tell version, limits and load, and what the verifiers have done where that is asked for."""
         # Not logged: clients ask every few seconds whether a server is alive.
         record = CallRecord("GetServerInfo")
-        asked = await self._read_question(service_pb2.GetServerInfoRequest, data, context, record)
+        question = await self._read_question(service_pb2.GetServerInfoRequest, data, context, record)
         limits = self._scorer.limits
         facts = {**self._facts, **{name: str(value) for name, value in self._scorer.facts().items()}}
         response = service_pb2.GetServerInfoResponse(
@@ -191,7 +191,7 @@ class RewardServicer:
             result_forms=[service_pb2.RESULT_FORM_COLUMNS, service_pb2.RESULT_FORM_SCORES],
             client=wire.client_share(self._scorer, record.client),
         )
-        if asked.with_activity:
+        if question.with_activity:
             response.activity.extend(wire.activity(self._scorer))
             response.slow_items.extend(wire.slow_items(self._scorer))
             if self._sees_others(context):

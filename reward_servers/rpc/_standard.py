@@ -38,9 +38,9 @@ async def add_standard_services(
     return probe
 
 
-async def say_hosted(probe: health.aio.HealthServicer, there: Sequence[str], gone: Sequence[str]) -> None:
+async def say_hosted(probe: health.aio.HealthServicer, hosted: Sequence[str], gone: Sequence[str]) -> None:
     """Let health say of verifiers that came that they serve, and of those that went that they do not."""
-    for name in there:
+    for name in hosted:
         await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
     for name in gone:
         await probe.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -72,12 +72,12 @@ class _LenientHandler(grpc.GenericRpcHandler):
         handler: Any = self._inner.service(handler_call_details)
         if handler is None or handler.request_deserializer is None:
             return handler
-        read = handler.request_deserializer
+        deserialize = handler.request_deserializer
 
         def lenient(data: bytes) -> Any:
             try:
-                return read(data)
+                return deserialize(data)
             except DecodeError:
-                return read(b"")
+                return deserialize(b"")
 
         return handler._replace(request_deserializer=lenient)

@@ -50,7 +50,7 @@ def _pieces(kind: Descriptor, data: bytes, depth: int) -> Iterator[bytes]:
     """
     if depth > _DEEPEST:
         raise IndexError
-    fields, at, kept = _fields(kind), 0, 0
+    fields, at, piece_start = _fields(kind), 0, 0
     while at < len(data):
         at, tag = varint(data, at)
         form = tag & 7
@@ -67,17 +67,17 @@ def _pieces(kind: Descriptor, data: bytes, depth: int) -> Iterator[bytes]:
                 inner = fields[tag >> 3]
                 new = _readable(value) if inner is None else b"".join(_pieces(inner, value, depth + 1))
                 if new != value:
-                    yield data[kept:behind_tag]
+                    yield data[piece_start:behind_tag]
                     yield _written(len(new))
                     yield new
-                    kept = at
+                    piece_start = at
         elif form in (FIXED64, FIXED32):
             at += 8 if form == FIXED64 else 4
         else:
             raise IndexError
     if at > len(data):
         raise IndexError
-    yield data[kept:]
+    yield data[piece_start:]
 
 
 def _readable(text: bytes) -> bytes:

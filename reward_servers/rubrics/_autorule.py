@@ -48,13 +48,13 @@ async def autorule(
         *(_candidates(pair, place, metered, result.dropped) for place, pair in enumerate(pairs))
     )
     rules = await merged([candidate for group in groups for candidate in group], metered)
-    kept = [rule for rule in rules if len(rule.prompts) >= min_prompts]
-    result.dropped["few_prompts"] += len(rules) - len(kept)
-    result.dropped["beyond_most"] += max(0, len(kept) - max_criteria)
+    frequent = [rule for rule in rules if len(rule.prompts) >= min_prompts]
+    result.dropped["few_prompts"] += len(rules) - len(frequent)
+    result.dropped["beyond_most"] += max(0, len(frequent) - max_criteria)
     checked = await asyncio.gather(
-        *(_checked(rule, pairs, metered, min_prompts, check, result) for rule in kept[:max_criteria])
+        *(_checked(rule, pairs, metered, min_prompts, check, result) for rule in frequent[:max_criteria])
     )
-    good = [(rule, tally) for rule, tally in zip(kept[:max_criteria], checked, strict=True) if tally is not None]
+    good = [(rule, tally) for rule, tally in zip(frequent[:max_criteria], checked, strict=True) if tally is not None]
     result.criteria = criteria_of([rule.text for rule, _ in good])
     result.told = [tally for _, tally in good]
     return result
@@ -63,9 +63,9 @@ async def autorule(
 async def _candidates(pair: Pair, place: int, metered: MeteredModel, dropped: Counter[str]) -> list[Candidate]:
     """The rules of one pair, from the reasoning about it."""
     swapped = Random(metered.seed_of(pair.prompt, str(place))).random() < 0.5  # noqa: S311 - which one comes first
-    shown = (pair.rejected, pair.chosen) if swapped else (pair.chosen, pair.rejected)
+    responses_shown = (pair.rejected, pair.chosen) if swapped else (pair.chosen, pair.rejected)
     task = _WHY.replace("{better}", "B" if swapped else "A").replace("{worse}", "A" if swapped else "B")
-    material = {"PROMPT": pair.prompt, "RESPONSE A": shown[0], "RESPONSE B": shown[1]}
+    material = {"PROMPT": pair.prompt, "RESPONSE A": responses_shown[0], "RESPONSE B": responses_shown[1]}
     reply = await metered.write(task, material, {"reasoning": "..."})
     if reply is None or not isinstance(reply["reasoning"], str) or not reply["reasoning"].strip():
         return []
@@ -82,10 +82,10 @@ async def _checked(
     support = f"from {len(rule.prompts)} prompts"
     if not check:
         return support
-    drawn = list(pairs)
-    Random(metered.seed_of(rule.text)).shuffle(drawn)  # noqa: S311 - a sample of pairs is no secret
-    drawn.sort(key=lambda pair: pair.prompt in rule.prompts)
-    tried = drawn[:check]
+    shuffled = list(pairs)
+    Random(metered.seed_of(rule.text)).shuffle(shuffled)  # noqa: S311 - a sample of pairs is no secret
+    shuffled.sort(key=lambda pair: pair.prompt in rule.prompts)
+    tried = shuffled[:check]
     needed = max(min_prompts, ceil(len({pair.prompt for pair in tried}) / 3))
     tally = await tally_of(rule.text, tried, metered)
     if tally.right < needed or tally.right <= tally.wrong:

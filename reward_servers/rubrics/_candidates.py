@@ -71,18 +71,18 @@ def fault_of(text: Any, sources: Iterable[str]) -> str:
     return ""
 
 
-def taken(said: Any, prompt: str, sources: Sequence[str], dropped: Counter[str], most: int = 12) -> list[Candidate]:
+def taken(reply: Any, prompt: str, sources: Sequence[str], dropped: Counter[str], most: int = 12) -> list[Candidate]:
     """The candidates in a list that a model wrote about one prompt; the others are counted.
 
     Args:
-        said: The list, as it came.
+        reply: The list, as it came.
         prompt: The prompt.
         sources: The texts that the model saw.
         dropped: Counts by reason.
         most: Of one prompt at most.
     """
     by_words: dict[str, Candidate] = {}
-    listed = said if isinstance(said, list) else []
+    listed = reply if isinstance(reply, list) else []
     for item in listed[:most]:
         why = fault_of(item, sources)
         if why:

@@ -75,8 +75,8 @@ def read_cases(path: Path, reward: str = "") -> list[Case]:
         if reward:
             scores = table.get("scores")
             if not isinstance(scores, dict) or reward not in scores:
-                there = ", ".join(scores) if isinstance(scores, dict) else "none"
-                raise CasesError(f"{path}: {row.unit}: scores: has no {reward!r}; --score names one of: {there}")
+                available = ", ".join(scores) if isinstance(scores, dict) else "none"
+                raise CasesError(f"{path}: {row.unit}: scores: has no {reward!r}; --score names one of: {available}")
             score = scores[reward]
         for key in ("prompt", "response"):
             if not isinstance(rollout.get(key), str):

@@ -55,11 +55,11 @@ async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> Made:
     for pair, criteria in zip(pairs, drafts, strict=True):
         by_prompt.setdefault(pair.prompt, []).append(criteria)
     for prompt, rubrics in by_prompt.items():
-        held = [rubric for rubric in rubrics if rubric is not None]
-        if len(held) < len(rubrics):
+        rubrics_found = [rubric for rubric in rubrics if rubric is not None]
+        if len(rubrics_found) < len(rubrics):
             result.dropped["inconsistent_prompts"] += 1
             continue
-        result.prompts.append({"prompt": prompt, "criteria": _joined(held)})
+        result.prompts.append({"prompt": prompt, "criteria": _joined(rubrics_found)})
     result.facts["prompts"] = len(result.prompts)
     return result
 
@@ -72,9 +72,9 @@ async def _rubric(pair: Pair, metered: MeteredModel, result: Made) -> list[dict[
     if None in diagnoses:
         return None
     # In an order of its own: the place must not tell which was better.
-    shown = [json.dumps(diagnosis, ensure_ascii=False, indent=1) for diagnosis in diagnoses]
-    Random(metered.seed_of(pair.prompt, pair.chosen, pair.rejected)).shuffle(shown)  # noqa: S311 - an order is no secret
-    material = {"PROMPT": pair.prompt, "FINDINGS A": shown[0], "FINDINGS B": shown[1]}
+    diagnosis_texts = [json.dumps(diagnosis, ensure_ascii=False, indent=1) for diagnosis in diagnoses]
+    Random(metered.seed_of(pair.prompt, pair.chosen, pair.rejected)).shuffle(diagnosis_texts)  # noqa: S311 - an order is no secret
+    material = {"PROMPT": pair.prompt, "FINDINGS A": diagnosis_texts[0], "FINDINGS B": diagnosis_texts[1]}
     reply = await metered.write(_SYNTHESISE, material, _EXAMPLE)
     criteria = _criteria(reply, pair, result) if reply is not None else []
     points = await points_of(criteria, pair, metered) if criteria else None
@@ -94,18 +94,18 @@ async def _diagnosis(prompt: str, response: str, metered: MeteredModel) -> list[
         for finding in reply["findings"]
         if isinstance(finding, dict) and isinstance(finding.get("criterion"), str)
     ]
-    kept = []
+    findings_kept = []
     for finding in findings:
         is_shown = quotes_words(str(finding.get("evidence", "")), response)
         if is_shown or finding.get("status") not in ("fail", "partial"):
-            kept.append({name: finding.get(name) for name in ("criterion", "status", "severity", "claim")})
-    return kept[:20]
+            findings_kept.append({name: finding.get(name) for name in ("criterion", "status", "severity", "claim")})
+    return findings_kept[:20]
 
 
-def _criteria(said: dict[str, Any], pair: Pair, result: Made) -> list[dict[str, Any]]:
+def _criteria(reply: dict[str, Any], pair: Pair, result: Made) -> list[dict[str, Any]]:
     sources = (pair.chosen, pair.rejected)
     criteria: list[dict[str, Any]] = []
-    rules = said["hard_rules"] if isinstance(said["hard_rules"], list) else []
+    rules = reply["hard_rules"] if isinstance(reply["hard_rules"], list) else []
     for rule in rules[:_MOST_RULES]:
         text = rule.get("criterion") if isinstance(rule, dict) else None
         if why := fault_of(text, sources):
@@ -115,12 +115,12 @@ def _criteria(said: dict[str, Any], pair: Pair, result: Made) -> list[dict[str, 
             criteria.append({"id": f"rule_{len(criteria) + 1}", "text": " ".join(str(text).split()), "kind": kind})
     if not criteria:
         return []
-    principles = said["principles"] if isinstance(said["principles"], list) else []
-    kept = [principle for principle in principles[:_MOST_PRINCIPLES] if not fault_of(principle, sources)]
-    result.dropped["principles"] += len(principles) - len(kept)
+    principles = reply["principles"] if isinstance(reply["principles"], list) else []
+    usable_principles = [principle for principle in principles[:_MOST_PRINCIPLES] if not fault_of(principle, sources)]
+    result.dropped["principles"] += len(principles) - len(usable_principles)
     return criteria + [
         {"id": f"principle_{number}", "text": " ".join(str(text).split()), "weight": _PRINCIPLE}
-        for number, text in enumerate(kept, 1)
+        for number, text in enumerate(usable_principles, 1)
     ]
 
 

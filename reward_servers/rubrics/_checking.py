@@ -31,12 +31,12 @@ async def tally_of(text: str, pairs: Sequence[Pair], metered: MeteredModel) -> T
         ModelUnavailableError: The model cannot be asked any further.
     """
 
-    async def one(pair: Pair) -> tuple[bool | None, bool | None]:
+    async def answers_of_pair(pair: Pair) -> tuple[bool | None, bool | None]:
         return await metered.meets(text, pair.prompt, pair.chosen), await metered.meets(
             text, pair.prompt, pair.rejected
         )
 
-    answers_of_pairs = await asyncio.gather(*map(one, pairs))
+    answers_of_pairs = await asyncio.gather(*map(answers_of_pair, pairs))
     complete = [
         (pair.prompt, *answers) for pair, answers in zip(pairs, answers_of_pairs, strict=True) if None not in answers
     ]
@@ -56,10 +56,12 @@ async def points_of(
     """
 
     async def total(response: str) -> float | None:
-        met = await asyncio.gather(*(metered.meets(criterion["text"], pair.prompt, response) for criterion in criteria))
-        if None in met:
+        verdicts = await asyncio.gather(
+            *(metered.meets(criterion["text"], pair.prompt, response) for criterion in criteria)
+        )
+        if None in verdicts:
             return None
-        return sum(_points(criterion) for criterion, holds in zip(criteria, met, strict=True) if holds)
+        return sum(_points(criterion) for criterion, holds in zip(criteria, verdicts, strict=True) if holds)
 
     better, worse = await asyncio.gather(total(pair.chosen), total(pair.rejected))
     return None if better is None or worse is None else (better, worse)
@@ -74,10 +76,12 @@ async def agreement_of(
         ModelUnavailableError: The model cannot be asked any further.
     """
     points = await asyncio.gather(*(points_of(criteria, pair, metered) for pair in pairs))
-    known = [value for value in points if value is not None]
-    if not known:
+    points_known = [value for value in points if value is not None]
+    if not points_known:
         return None
-    return sum(1.0 if better > worse else 0.5 if better == worse else 0.0 for better, worse in known) / len(known)
+    return sum(1.0 if better > worse else 0.5 if better == worse else 0.0 for better, worse in points_known) / len(
+        points_known
+    )
 
 
 def _points(criterion: Mapping[str, Any]) -> float:

@@ -41,7 +41,7 @@ class Versions:
         names = [match for entry in self.path.parent.glob("*") if (match := pattern.fullmatch(entry.name))]
         return sorted(int(match[1]) for match in names)
 
-    def write(self, held: Mapping[str, Any]) -> RubricFile:
+    def write(self, content: Mapping[str, Any]) -> RubricFile:
         """Keep a rubric as the next version and put it into use. A number is never used twice.
 
         Raises:
@@ -54,7 +54,7 @@ class Versions:
             if number not in numbers:
                 self._put(self._kept(number), {**_dumped(current), "version": str(number)})
                 numbers.append(number)
-        new = {**held, "version": str(max(numbers, default=0) + 1)}
+        new = {**content, "version": str(max(numbers, default=0) + 1)}
         try:
             rubric = RubricFile.model_validate(new)
         except ValidationError as error:
@@ -73,24 +73,24 @@ class Versions:
         if current is None:
             raise RubricFileError(f"{self.path}: is no file; give the rubric that is in use")
         at = int(current.version) if _NUMBER.fullmatch(current.version) else 0
-        wanted = to if to is not None else max((number for number in numbers if number < at), default=0)
-        if wanted not in numbers:
+        number_wanted = to if to is not None else max((number for number in numbers if number < at), default=0)
+        if number_wanted not in numbers:
             listed = ", ".join(map(str, numbers)) or "none"
-            version_text = f"version {wanted}" if to is not None else f"a version before {current.version}"
+            version_text = f"version {number_wanted}" if to is not None else f"a version before {current.version}"
             raise RubricFileError(f"{self.path}: {version_text} is not kept; there is {listed}")
-        kept = self._kept(wanted)
-        rubric = _read(kept)
-        self._put(self.path, json.loads(kept.read_text("utf-8")))
+        path_kept = self._kept(number_wanted)
+        rubric = _read(path_kept)
+        self._put(self.path, json.loads(path_kept.read_text("utf-8")))
         return rubric
 
     def _kept(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.stem}.v{number}{self.path.suffix}")
 
-    def _put(self, path: Path, held: Mapping[str, Any]) -> None:
+    def _put(self, path: Path, content: Mapping[str, Any]) -> None:
         """Write a whole file or none."""
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            beside.write_text(json.dumps(held, ensure_ascii=False, indent=1) + "\n", "utf-8")
+            beside.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
             os.replace(beside, path)
         except OSError as error:
             beside.unlink(missing_ok=True)

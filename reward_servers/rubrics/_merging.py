@@ -57,8 +57,8 @@ def _joined(group: Sequence[Candidate]) -> Candidate:
 def _shared(candidate: Candidate, group: Sequence[Candidate]) -> float:
     """How much of a sentence's words the others of its group have."""
     own = set(words_of(candidate.text))
-    other_words = [set(words_of(other.text)) for other in group if other is not candidate]
-    return sum(len(own & other) / len(own | other) for other in other_words)
+    other_words = [set(words_of(rule.text)) for rule in group if rule is not candidate]
+    return sum(len(own & rule_words) / len(own | rule_words) for rule_words in other_words)
 
 
 async def _grouped(part: Sequence[Candidate], metered: MeteredModel) -> list[Candidate]:
@@ -71,11 +71,11 @@ async def _grouped(part: Sequence[Candidate], metered: MeteredModel) -> list[Can
     return [_joined([part[place] for place in group]) for group in groups] + [part[place] for place in sorted(left)]
 
 
-def _numbers(said: Any, size: int) -> list[list[int]]:
+def _numbers(reply: Any, size: int) -> list[list[int]]:
     """Groups of places; a number that is none, or that an earlier group has, is left out."""
     used: set[int] = set()
     groups = []
-    for group in said if isinstance(said, list) else []:
+    for group in reply if isinstance(reply, list) else []:
         places = []
         for number in group if isinstance(group, list) else []:
             if (

@@ -67,19 +67,21 @@ class MeteredModel:
         Raises:
             ModelUnavailableError: No further item could be.
         """
-        asked = WritingTask(task, material, example, self.seed_of(task, *material.values()))
+        task_asked = WritingTask(task, material, example, self.seed_of(task, *material.values()))
         try:
-            written = await write(asked, self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed)
+            result = await write(
+                task_asked, self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed
+            )
         except ChatUnavailableError as error:
             raise ModelUnavailableError(f"the model cannot be reached: {error}") from None
         except ChatRejectedError as error:
             self._without(error)
             return None
-        for completion in written.completions:
+        for completion in result.completions:
             self._count(completion)
-        if written.value is None:
+        if result.value is None:
             self.lost["unreadable"] += 1
-        return written.value
+        return result.value
 
     async def meets(self, criterion: str, prompt: str, response: str) -> bool | None:
         """Whether a response meets a criterion, as the judge says; None where it gives no verdict, which is counted.

@@ -61,19 +61,22 @@ async def mpo(
     texts = [str(item["text"]) for item in items if item.get("text") and not _is_fixed(item)]
     proposals = await asyncio.gather(*(_proposal(case, texts, bounds, metered, result.dropped) for case in chosen))
     rules = await merged([candidate for group in proposals for candidate in group], metered)
-    kept = [rule for rule in rules if len(rule.prompts) >= min_prompts]
-    result.dropped["few_prompts"] += len(rules) - len(kept)
-    result.dropped["beyond_most"] += max(0, len(kept) - max_criteria)
-    proposed = {_key(candidate.text): candidate.text for candidate in kept[:max_criteria]}
-    same = _left(items, proposed)
+    frequent = [rule for rule in rules if len(rule.prompts) >= min_prompts]
+    result.dropped["few_prompts"] += len(rules) - len(frequent)
+    result.dropped["beyond_most"] += max(0, len(frequent) - max_criteria)
+    proposed = {_key(candidate.text): candidate.text for candidate in frequent[:max_criteria]}
+    unchanged = _left(items, proposed)
     new = [text for key, text in proposed.items() if key not in {_key(str(item.get("text", ""))) for item in items}]
     used = {str(item["id"]) for item in items}
     numbered = [
         criterion for criterion in criteria_of([""] * (len(new) + len(used)), "item") if criterion["id"] not in used
     ]
-    result.criteria = [*same, *({**criterion, "text": text} for criterion, text in zip(numbered, new, strict=False))]
-    result.told = ["kept"] * len(same) + ["new"] * len(new)
-    result.facts |= {"cases": len(chosen), "removed": len(items) - len(same)}
+    result.criteria = [
+        *unchanged,
+        *({**criterion, "text": text} for criterion, text in zip(numbered, new, strict=False)),
+    ]
+    result.told = ["kept"] * len(unchanged) + ["new"] * len(new)
+    result.facts |= {"cases": len(chosen), "removed": len(items) - len(unchanged)}
     if frozen and result.criteria:
         after = await agreement_of(_judged(result.criteria), frozen, metered)
         before = await agreement_of(_judged(items), frozen, metered) if items else None
@@ -102,9 +105,9 @@ def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[
     """
     stays = {str(item["id"]) for item in items if _is_fixed(item) or _key(str(item["text"])) in proposed}
     waiting = list(stays)
-    needs = {str(item["id"]): [str(other) for other in item.get("requires", ())] for item in items}
+    needs = {str(item["id"]): [str(required) for required in item.get("requires", ())] for item in items}
     while waiting:
-        more = [other for other in needs[waiting.pop()] if other not in stays]
+        more = [required for required in needs[waiting.pop()] if required not in stays]
         stays.update(more)
         waiting += more
     return [dict(item) for item in items if str(item["id"]) in stays]
@@ -113,10 +116,10 @@ def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[
 def sampled(cases: Sequence[Case], each: int, metered: MeteredModel) -> list[Case]:
     """Some cases of the low, the middle and the high third of the scores, as MPO draws them."""
     ordered = sorted(cases, key=lambda case: case.score)
-    drawn = Random(metered.seed_of(str(len(cases))))  # noqa: S311 - a sample is no secret
+    draws = Random(metered.seed_of(str(len(cases))))  # noqa: S311 - a sample is no secret
     bounds = [round(len(ordered) * third / 3) for third in range(4)]
     parts = [ordered[low:high] for low, high in pairwise(bounds)]
-    return [case for part in parts for case in drawn.sample(part, min(each, len(part)))]
+    return [case for part in parts for case in draws.sample(part, min(each, len(part)))]
 
 
 async def _proposal(
@@ -129,12 +132,12 @@ async def _proposal(
     reply = await metered.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
     if reply is None:
         return []
-    known = {_key(item) for item in items}
+    known_keys = {_key(item) for item in items}
     listed = reply["items"] if isinstance(reply["items"], list) else []
-    own = [item for item in listed if isinstance(item, str) and _key(item) in known]
+    own = [item for item in listed if isinstance(item, str) and _key(item) in known_keys]
     # What the rubric says already is not checked again.
-    kept = [Candidate(" ".join(text.split()), frozenset((case.prompt,))) for text in dict.fromkeys(own)]
-    return kept + taken(
+    candidates = [Candidate(" ".join(text.split()), frozenset((case.prompt,))) for text in dict.fromkeys(own)]
+    return candidates + taken(
         [item for item in listed if item not in own], case.prompt, (case.prompt, case.response), dropped
     )
 

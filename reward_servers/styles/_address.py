@@ -50,8 +50,8 @@ class Address:
         for part in filter(None, query.split("&")):
             key, equals, value = part.partition("=")
             if key not in (*_COMMON, *keys) or not equals or not value or key in fields:
-                known = ", ".join((*_COMMON, *keys))
-                raise VerifierDefinitionError(f"{text}: {part!r} is not KEY=VALUE, once, with one of {known}")
+                listed = ", ".join((*_COMMON, *keys))
+                raise VerifierDefinitionError(f"{text}: {part!r} is not KEY=VALUE, once, with one of {listed}")
             fields[key] = value
         return cls(text, target, fields)
 
@@ -110,7 +110,7 @@ class Address:
             target = getattr(target, part)
         return target
 
-    def guarded(self, make: Callable[[], _T], what: str) -> _T:
+    def guarded(self, make: Callable[[], _T], problem: str) -> _T:
         """Run code of the target's author, outside of any item.
 
         Raises:
@@ -119,7 +119,7 @@ class Address:
         try:
             return make()
         except (Exception, SystemExit) as error:  # whatever foreign code raises
-            raise VerifierNotFoundError(f"{self.text}: {self.target} {what}: {error!r}") from error
+            raise VerifierNotFoundError(f"{self.text}: {self.target} {problem}: {error!r}") from error
 
     def refused(self, why: str) -> VerifierDefinitionError:
         """The error for a target that cannot be served."""

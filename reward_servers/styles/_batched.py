@@ -39,8 +39,8 @@ def trl(address: str) -> Verifier:
         VerifierNotFoundError: There is nothing at the address.
         VerifierDefinitionError: It cannot be served.
     """
-    read = Address.read(address, ("group", "messages"))
-    return _serve(read, read.load(), _Trl(read))
+    parsed = Address.read(address, ("group", "messages"))
+    return _serve(parsed, parsed.load(), _Trl(parsed))
 
 
 def swift(address: str) -> Verifier:
@@ -50,11 +50,11 @@ def swift(address: str) -> Verifier:
         VerifierNotFoundError: There is nothing at the address.
         VerifierDefinitionError: It cannot be served.
     """
-    read = Address.read(address, ("group",))
-    given_columns = read.load()
+    parsed = Address.read(address, ("group",))
+    given_columns = parsed.load()
     if inspect.isclass(given_columns):
-        given_columns = read.guarded(given_columns, "cannot be made without arguments")
-    return _serve(read, given_columns, _Swift())
+        given_columns = parsed.guarded(given_columns, "cannot be made without arguments")
+    return _serve(parsed, given_columns, _Swift())
 
 
 class _Form(ABC):
@@ -101,8 +101,10 @@ class _Swift(_Form):
             prompt = content_of(rollout.prompt_context.prompt, "user", messages=True)
             messages.append([*prompt, *content_of(rollout.content, "assistant", messages=True)])
         first = next(iter(inspect.signature(function).parameters), "")
-        given = {name: values for name, values in columns.items() if name != first}
-        return function([rollout.response for rollout in rollouts], **_taken(function, {**given, "messages": messages}))
+        further_columns = {name: values for name, values in columns.items() if name != first}
+        return function(
+            [rollout.response for rollout in rollouts], **_taken(function, {**further_columns, "messages": messages})
+        )
 
 
 class _Log:
@@ -127,9 +129,9 @@ class _Log:
         return {**own_columns, **self.metrics}
 
 
-def _taken(function: Any, given: dict[str, Any]) -> dict[str, Any]:
-    taken = parameters_of(function)[1]
-    return given if taken is None else {name: value for name, value in given.items() if name in taken}
+def _taken(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    names = parameters_of(function)[1]
+    return arguments if names is None else {name: value for name, value in arguments.items() if name in names}
 
 
 def _serve(address: Address, function: Any, form: _Form) -> Verifier:

@@ -28,14 +28,14 @@ def columns_of(rollout: Rollout) -> dict[str, Any]:
     """
     reference = json.loads(rollout.reference) if rollout.reference else {}
     columns = {**rollout.metadata, **(reference if isinstance(reference, dict) else {"answer": reference})}
-    held = next((columns[name] for name in ANSWERS if columns.get(name) is not None), None)
-    if held is not None:
+    answer = next((columns[name] for name in ANSWERS if columns.get(name) is not None), None)
+    if answer is not None:
         for name in ANSWERS:
-            columns.setdefault(name, held)
+            columns.setdefault(name, answer)
     return columns
 
 
-def require(names: Sequence[str], columns: Mapping[str, Any], who: str) -> None:
+def require(names: Sequence[str], columns: Mapping[str, Any], owner: str) -> None:
     """Refuse a rollout that lacks a column.
 
     Raises:
@@ -43,9 +43,10 @@ def require(names: Sequence[str], columns: Mapping[str, Any], who: str) -> None:
     """
     missing = [name for name in names if name not in columns]
     if missing:
-        there = ", ".join(sorted(columns)) or "nothing"
+        columns_here = ", ".join(sorted(columns)) or "nothing"
         raise DatasetError(
-            f"{who} needs the column {missing[0]!r}: give it in the reference or the metadata, which hold {there}",
+            f"{owner} needs the column {missing[0]!r}: give it in the reference or the metadata, which hold "
+            f"{columns_here}",
             code="missing_reference",
         )
 

@@ -75,11 +75,11 @@ class ModelGrader:
         messages.append({"role": "user", "content": self._told})
         answer_text = ""
         for attempt in range(_ASKS):
-            asked = Asked(messages, seed=(context.seed + attempt) % (1 << 31), sample=attempt, schema=_SCHEMA)
+            request = Asked(messages, seed=(context.seed + attempt) % (1 << 31), sample=attempt, schema=_SCHEMA)
             left = context.remaining()
             context.usage.upstream_calls += 1
             try:
-                reply = await self._backend.ask(asked, budget=_BUDGET if left is None else left, jitter=jitter)
+                reply = await self._backend.ask(request, budget=_BUDGET if left is None else left, jitter=jitter)
             except ChatUnavailableError as error:
                 raise UpstreamError(
                     str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
@@ -111,15 +111,15 @@ _SCHEMA = {
 }
 
 
-def _number(said: str) -> float | None:
+def _number(text: str) -> float | None:
     """The number that a reply is, alone or as ``result`` of an object."""
-    if said.startswith("```") and said.endswith("```"):
-        said = said.strip("`").removeprefix("json").strip()
+    if text.startswith("```") and text.endswith("```"):
+        text = text.strip("`").removeprefix("json").strip()
     try:
-        read = json.loads(said)
+        decoded = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    value = read.get("result") if isinstance(read, dict) else read
+    value = decoded.get("result") if isinstance(decoded, dict) else decoded
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:

@@ -56,9 +56,10 @@ def _filled(place: str, item: Value, sample: Value) -> str:
             value = value[int(index)] if index else value[name]
         except (KeyError, IndexError, TypeError):
             if matched[1] == "item":
-                there = ", ".join(sorted(item)) or "nothing"
+                available = ", ".join(sorted(item)) or "nothing"
                 raise DatasetError(
-                    f"the grader reads {place}; the reference and the metadata hold {there}", code="missing_reference"
+                    f"the grader reads {place}; the reference and the metadata hold {available}",
+                    code="missing_reference",
                 ) from None
             raise MalformedOutputError(place) from None
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -153,8 +154,8 @@ class Formula:
         elif isinstance(node, ast.Name | ast.Constant) and _is_leaf(node, names):
             return
         else:
-            known = ", ".join(sorted(names))
-            raise ValueError(f"{ast.unparse(node)!r} is neither a number, a function nor one of the graders {known}")
+            listed = ", ".join(sorted(names))
+            raise ValueError(f"{ast.unparse(node)!r} is neither a number, a function nor one of the graders {listed}")
         for part in inner:
             self._check(part, names)
 

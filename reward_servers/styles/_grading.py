@@ -41,20 +41,20 @@ def openai_grader(address: str) -> Verifier:
         VerifierNotFoundError: There is no such file.
         VerifierDefinitionError: It holds no grader that can be served.
     """
-    read = Address.read(address)
+    parsed = Address.read(address)
     try:
-        spec, version = read.guarded(lambda: read_spec(read.target), "cannot be served")
+        spec, version = parsed.guarded(lambda: read_spec(parsed.target), "cannot be served")
     except LookupError as error:
         if isinstance(error.__cause__, ValueError):
-            raise read.refused(str(error.__cause__)) from None
+            raise parsed.refused(str(error.__cause__)) from None
         raise
     asks = any(isinstance(part, ScoreModel) for part in spec.parts.values())
     runs = any(isinstance(part, PythonGrader) for part in spec.parts.values())
-    limits = read.range(spec.grader.range if isinstance(spec.grader, ScoreModel) else (0.0, 1.0))
+    limits = parsed.range(spec.grader.range if isinstance(spec.grader, ScoreModel) else (0.0, 1.0))
     base: type[_Grader] = _Asking if asks else _Computing
     served = type("Grader", (base,), {"spec": spec, "limits": limits, "address": address, "__module__": __name__})
     return make_verifier(
-        read.at(version),
+        parsed.at(version),
         served,
         limits=limits,
         loop=asks,
@@ -178,10 +178,10 @@ class _Asking(_Grader):
             await model.close()
 
 
-def _compared(operation: str, given: str, right: str) -> bool:
+def _compared(operation: str, text: str, right: str) -> bool:
     if operation in ("eq", "ne"):
-        return (given == right) == (operation == "eq")
-    return right in given if operation == "like" else right.casefold() in given.casefold()
+        return (text == right) == (operation == "eq")
+    return right in text if operation == "like" else right.casefold() in text.casefold()
 
 
 def _sample(rollout: Rollout) -> dict[str, Any]:

@@ -43,18 +43,18 @@ def finish(returned: Awaitable[_T] | _T) -> _T:
 def parameters_of(function: Any) -> tuple[list[str], set[str] | None]:
     """The parameters that a function cannot be called without, and all that it takes; None where it takes any."""
     parameters = inspect.signature(function).parameters.values()
-    named = [
+    named_parameters = [
         parameter
         for parameter in parameters
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-    return [parameter.name for parameter in named if parameter.default is parameter.empty], None if takes_any else {
-        parameter.name for parameter in named
-    }
+    return [
+        parameter.name for parameter in named_parameters if parameter.default is parameter.empty
+    ], None if takes_any else {parameter.name for parameter in named_parameters}
 
 
-def number_of(value: Any, who: str, limits: tuple[float, float]) -> float:
+def number_of(value: Any, owner: str, limits: tuple[float, float]) -> float:
     """A reward that foreign code returned, as a float.
 
     Raises:
@@ -65,14 +65,14 @@ def number_of(value: Any, who: str, limits: tuple[float, float]) -> float:
         with contextlib.suppress(TypeError, ValueError, RuntimeError):
             value = value.item()  # an array of several numbers stays one, and is refused below
     if value is None or (isinstance(value, float) and math.isnan(value)):
-        raise DatasetError(f"{who} gave no reward for this rollout ({value})", code="not_applicable")
+        raise DatasetError(f"{owner} gave no reward for this rollout ({value})", code="not_applicable")
     if not isinstance(value, numbers.Real):
-        raise ServiceError(f"{who} returned {shown(value)}, not a number", code="invalid_score")
+        raise ServiceError(f"{owner} returned {shown(value)}, not a number", code="invalid_score")
     low, high = limits
     number = _float(value)
     if not low <= number <= high:
         raise ServiceError(
-            f"{who} returned {shown(value)}, outside [{low:g}, {high:g}]; declare what it may give with "
+            f"{owner} returned {shown(value)}, outside [{low:g}, {high:g}]; declare what it may give with "
             "?range=LOW..HIGH behind its address",
             code="invalid_score",
         )

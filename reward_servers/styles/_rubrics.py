@@ -58,18 +58,18 @@ def verifiers(address: str) -> Verifier:
         VerifierNotFoundError: There is nothing at the address.
         VerifierDefinitionError: It cannot be served.
     """
-    read = Address.read(address, ("messages",))
-    library = read.guarded(lambda: importlib.import_module("verifiers"), "needs the package verifiers (0.1)")
+    parsed = Address.read(address, ("messages",))
+    library = parsed.guarded(lambda: importlib.import_module("verifiers"), "needs the package verifiers (0.1)")
     if not hasattr(library, "Rubric"):
-        raise read.refused("this release of verifiers has no Rubric; pip install 'verifiers<0.2'")
-    rules = list(_rules(read, _rubric_of(read, library), library.Rubric))
+        raise parsed.refused("this release of verifiers has no Rubric; pip install 'verifiers<0.2'")
+    rules = list(_rules(parsed, _rubric_of(parsed, library), library.Rubric))
     if not rules:
-        raise read.refused("the rubric has no reward function")
+        raise parsed.refused("the rubric has no reward function")
     low = sum(min(rule.weight, 0.0) for rule in rules)
     high = sum(max(rule.weight, 0.0) for rule in rules)
     # Each function is taken to give 0 to 1, as they mostly do; others declare their range.
-    limits = read.range((low, high) if low < high else (0.0, 1.0))
-    scorer = _RubricScorer(address, rules, limits, library, messages=read.flag("messages", default=True))
+    limits = parsed.range((low, high) if low < high else (0.0, 1.0))
+    scorer = _RubricScorer(address, rules, limits, library, messages=parsed.flag("messages", default=True))
     loop = any(is_async(rule.function) for rule in rules)
 
     def run(subject: Any, reference: Columns) -> Any:
@@ -79,13 +79,13 @@ def verifiers(address: str) -> Verifier:
         return await scorer.judge(subject, threads=True)
 
     return make_verifier(
-        read,
+        parsed,
         wait if loop else run,
         limits=limits,
         loop=loop,
         group=any(rule.whole for rule in rules),
         deterministic=not loop,
-        sources=(read.module, *(getattr(rule.function, "__module__", read.module) for rule in rules)),
+        sources=(parsed.module, *(getattr(rule.function, "__module__", parsed.module) for rule in rules)),
         libraries=("verifiers",),
     )
 
@@ -121,9 +121,9 @@ class _RubricScorer:
     """Calls the functions of a rubric."""
 
     def __init__(
-        self, who: str, rules: Sequence[_Rule], limits: tuple[float, float], library: Any, *, messages: bool
+        self, owner: str, rules: Sequence[_Rule], limits: tuple[float, float], library: Any, *, messages: bool
     ) -> None:
-        self._who = who
+        self._who = owner
         self._rules = rules
         self._limits = limits
         self._state = library.State
@@ -180,7 +180,7 @@ class _RubricScorer:
         state = self._state({**own, "example_id": columns.get("example_id", place), "trajectory": [], "timing": {}})
         return {**columns, **own, "state": state}
 
-    def _total(self, said: Sequence[float | FaultError]) -> Score:
+    def _total(self, values: Sequence[float | FaultError]) -> Score:
         """The weighted sum of what the functions said of a rollout.
 
         Raises:
@@ -188,7 +188,7 @@ class _RubricScorer:
         """
         total = 0.0
         parts: dict[str, float | None] = {}
-        for rule, value in zip(self._rules, said, strict=True):
+        for rule, value in zip(self._rules, values, strict=True):
             if isinstance(value, FaultError):
                 if rule.weight:
                     raise value
@@ -212,8 +212,12 @@ def _together(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 async def _call(function: Any, objects: Mapping[str, Any], *, threads: bool) -> Any:
-    taken = parameters_of(function)[1]
-    arguments = dict(objects) if taken is None else {name: value for name, value in objects.items() if name in taken}
+    names_taken = parameters_of(function)[1]
+    arguments = (
+        dict(objects)
+        if names_taken is None
+        else {name: value for name, value in objects.items() if name in names_taken}
+    )
     if is_async(function) or not threads:
         returned = function(**arguments)
     else:

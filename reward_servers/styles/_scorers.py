@@ -29,16 +29,16 @@ def inspect(address: str) -> Verifier:
         VerifierNotFoundError: There is nothing at the address.
         VerifierDefinitionError: It cannot be served.
     """
-    read = Address.read(address, ("value", "target"))
-    library = read.guarded(lambda: importlib.import_module("inspect_ai.scorer"), "needs the package inspect_ai")
-    states = read.guarded(lambda: importlib.import_module("inspect_ai.solver"), "needs the package inspect_ai")
-    models = read.guarded(lambda: importlib.import_module("inspect_ai.model"), "needs the package inspect_ai")
-    loaded = read.load()
-    scorer = loaded if is_async(loaded) else read.guarded(loaded, "cannot be made without arguments")
+    parsed = Address.read(address, ("value", "target"))
+    library = parsed.guarded(lambda: importlib.import_module("inspect_ai.scorer"), "needs the package inspect_ai")
+    states = parsed.guarded(lambda: importlib.import_module("inspect_ai.solver"), "needs the package inspect_ai")
+    models = parsed.guarded(lambda: importlib.import_module("inspect_ai.model"), "needs the package inspect_ai")
+    loaded = parsed.load()
+    scorer = loaded if is_async(loaded) else parsed.guarded(loaded, "cannot be made without arguments")
     if not is_async(scorer):
-        raise read.refused(f"{shown(scorer)} is no scorer: async def score(state, target)")
-    limits, key = read.range(), read.said.get("value", "")
-    compares = read.flag("target", default=True)
+        raise parsed.refused(f"{shown(scorer)} is no scorer: async def score(state, target)")
+    limits, key = parsed.range(), parsed.said.get("value", "")
+    compares = parsed.flag("target", default=True)
 
     async def judge(rollout: Rollout, reference: Columns) -> Score:
         columns = columns_of(rollout)
@@ -55,13 +55,13 @@ def inspect(address: str) -> Verifier:
         return _score_of(result, address, limits, key)
 
     return make_verifier(
-        read,
+        parsed,
         judge,
         limits=limits,
         loop=True,
         deterministic=False,
         about=loaded,
-        sources=(read.module, getattr(scorer, "__module__", read.module)),
+        sources=(parsed.module, getattr(scorer, "__module__", parsed.module)),
         libraries=("inspect_ai",),
     )
 
@@ -93,8 +93,8 @@ def _chat(message: Message, models: Any) -> Any:
     return kinds.get(message.role, models.ChatMessageUser)(content=message.text)
 
 
-def _score_of(said: Any, owner: str, limits: tuple[float, float], key: str) -> Score:
-    value, parts = said.value, {}
+def _score_of(answer: Any, owner: str, limits: tuple[float, float], key: str) -> Score:
+    value, parts = answer.value, {}
     if isinstance(value, Mapping):
         parts = {str(name): _graded(part) for name, part in value.items()}
         if not key and len(parts) > 1:
@@ -105,12 +105,12 @@ def _score_of(said: Any, owner: str, limits: tuple[float, float], key: str) -> S
         value = parts.get(key)
     value = _graded(value)
     if isinstance(value, float) and math.isnan(value):
-        reason = getattr(said, "reason", None) or said.explanation or "no reason given"
+        reason = getattr(answer, "reason", None) or answer.explanation or "no reason given"
         raise DatasetError(f"{owner} did not score this rollout: {reason}"[:2000], code="not_applicable")
     if value is None:
-        raise ServiceError(f"{owner} gave the score {shown(said.value)}, which is no number", code="invalid_score")
-    score = score_of(number_of(value, owner, limits), parts, said.explanation)
-    evidence = {"extracted": said.answer, "metadata": said.metadata}
+        raise ServiceError(f"{owner} gave the score {shown(answer.value)}, which is no number", code="invalid_score")
+    score = score_of(number_of(value, owner, limits), parts, answer.explanation)
+    evidence = {"extracted": answer.answer, "metadata": answer.metadata}
     return Score(
         score.value,
         aspects=score.aspects,

@@ -32,15 +32,17 @@ def verl(address: str) -> Verifier:
         VerifierNotFoundError: There is nothing at the address.
         VerifierDefinitionError: It cannot be served.
     """
-    read = Address.read(address)
-    function = read.load()
+    parsed = Address.read(address)
+    function = parsed.load()
     if not callable(function) or isinstance(function, type):
-        raise read.refused(f"{shown(function)} is not a function")
-    required, taken = read.guarded(lambda: parameters_of(function), "has no signature")
+        raise parsed.refused(f"{shown(function)} is not a function")
+    required, names_taken = parsed.guarded(lambda: parameters_of(function), "has no signature")
     strange = [name for name in required if name not in _OWN]
     if strange:
-        raise read.refused(f"the function needs {strange[0]!r}; verl gives {', '.join(_OWN)}: give the others defaults")
-    limits = read.range()
+        raise parsed.refused(
+            f"the function needs {strange[0]!r}; verl gives {', '.join(_OWN)}: give the others defaults"
+        )
+    limits = parsed.range()
 
     def call(rollout: Rollout) -> Any:
         columns = _columns(rollout)
@@ -48,15 +50,17 @@ def verl(address: str) -> Verifier:
         require([name for name in required if name not in ("solution_str", "data_source")], columns, address)
         arguments = {name: columns[name] for name in _OWN if name in columns}
         arguments |= {"data_source": columns.get("data_source", ""), "solution_str": rollout.transcript}
-        return function(**{name: value for name, value in arguments.items() if taken is None or name in taken})
+        return function(
+            **{name: value for name, value in arguments.items() if names_taken is None or name in names_taken}
+        )
 
     def score(returned: Any) -> Score:
         if not isinstance(returned, Mapping):
             return score_of(number_of(returned, address, limits), {})
         if "score" not in returned:
             raise ServiceError(f"{address} returned an object without 'score': {shown(returned)}", code="invalid_score")
-        rest = {name: part for name, part in returned.items() if name != "score"}
-        return score_of(number_of(returned["score"], address, limits), rest)
+        parts = {name: part for name, part in returned.items() if name != "score"}
+        return score_of(number_of(returned["score"], address, limits), parts)
 
     def run(rollout: Rollout, reference: Columns) -> Score:
         return score(finish(call(rollout)))
@@ -66,13 +70,13 @@ def verl(address: str) -> Verifier:
 
     loop = is_async(function)
     return make_verifier(
-        read,
+        parsed,
         wait if loop else run,
         limits=limits,
         loop=loop,
         deterministic=not loop,
         about=function,
-        sources=(read.module, getattr(function, "__module__", None) or type(function).__module__),
+        sources=(parsed.module, getattr(function, "__module__", None) or type(function).__module__),
     )
 
 

@@ -54,10 +54,10 @@ def train_comparison(
             raise TrainingError(f"layout: needs {{{place}}} once")
     if len({pair.head for pair in pairs}) > 1:
         raise TrainingError("head: a comparison has one output; give the pairs of one head")
-    training, held = parted(pairs, run, held_out)
-    held = [one for one in as_they_hold(held) if isinstance(one, PreferencePair)]
+    training, held_pairs = parted(pairs, run, held_out)
+    held_pairs = [pair for pair in as_they_hold(held_pairs) if isinstance(pair, PreferencePair)]
     if run.shuffle_labels:
-        training = [one for one in drawn_by_lot(training, run.seed) if isinstance(one, PreferencePair)]
+        training = [pair for pair in drawn_by_lot(training, run.seed) if isinstance(pair, PreferencePair)]
     loaded, longest = load(run)
     try:
         texts = Texts(loaded.tokenizer, longest)
@@ -66,7 +66,7 @@ def train_comparison(
     rows = [(pair, _orders(texts, layout, pair)) for pair in training]
     examples = [Example("pair", orders, (), pair.margin, pair.label) for pair, orders in rows if _fits(orders, longest)]
     facts = fit_and_write(loaded, examples, run, out, given=len(training), longest=longest, noun="pairs")
-    findings = _judged(out, texts, layout, longest, held)
+    findings = _judged(out, texts, layout, longest, held_pairs)
     (out / "report.json").write_text(json.dumps({**findings.as_json(), "training": facts}, indent=2) + "\n")
     (out / "report.svg").write_text(plot(findings.reports))
     settings = {"path": str(out.resolve()), "layout": layout, "max_length": longest}
@@ -74,15 +74,19 @@ def train_comparison(
     return findings
 
 
-def _judged(out: Path, texts: Texts, layout: str, longest: int, held: Sequence[PreferencePair]) -> Findings:
+def _judged(out: Path, texts: Texts, layout: str, longest: int, held_pairs: Sequence[PreferencePair]) -> Findings:
     """What the model that was written says of held-out pairs."""
     model = CrossModel(out, 0, longest, device="cpu", dtype="float32")
-    rows = [(pair, orders) for pair in held if _fits(orders := _orders(texts, layout, pair), longest)]
+    rows = [(pair, orders) for pair in held_pairs if _fits(orders := _orders(texts, layout, pair), longest)]
     if not rows:
-        what = "are longer than {longest} tokens; raise max_length" if held else "have label 0.5, which prefers neither"
-        raise TrainingError(f"all {len(held) or 'of the'} held-out pairs {what.format(longest=longest)}")
-    outputs = model.raw([one for _, orders in rows for one in orders])
-    if any(one != one for one in outputs):
+        problem = (
+            "are longer than {longest} tokens; raise max_length"
+            if held_pairs
+            else "have label 0.5, which prefers neither"
+        )
+        raise TrainingError(f"all {len(held_pairs) or 'of the'} held-out pairs {problem.format(longest=longest)}")
+    outputs = model.raw([encoded for _, orders in rows for encoded in orders])
+    if any(output != output for output in outputs):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
     longer = [_tokens(texts, pair.chosen) - _tokens(texts, pair.rejected) for pair, _ in rows]
     report = report_on(outputs[::2], outputs[1::2], longer, in_places=True)
@@ -90,7 +94,7 @@ def _judged(out: Path, texts: Texts, layout: str, longest: int, held: Sequence[P
 
 
 def _fits(orders: tuple[Encoded, Encoded], longest: int) -> bool:
-    return max(len(one.ids) for one in orders) <= longest
+    return max(len(encoded.ids) for encoded in orders) <= longest
 
 
 def _orders(texts: Texts, layout: str, pair: PreferencePair) -> tuple[Encoded, Encoded]:

@@ -83,7 +83,7 @@ def tabled(examples: Sequence[Example]) -> tuple[list[Encoded], list[Point], Row
     """Distinct sequences, the points in them, and the rows over the points."""
     import torch
 
-    known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    number_of: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
     sequences: list[Encoded] = []
     points: dict[Point, int] = {}
     rows: list[tuple[int, list[int], Example, tuple[float, ...]]] = []
@@ -91,10 +91,10 @@ def tabled(examples: Sequence[Example]) -> tuple[list[Encoded], list[Point], Row
         numbers = []
         for encoded in example.sequences:
             key = (encoded.ids, encoded.types)
-            if key not in known:
-                known[key] = len(sequences)
+            if key not in number_of:
+                number_of[key] = len(sequences)
                 sequences.append(encoded)
-            numbers.append(known[key])
+            numbers.append(number_of[key])
         kind = _KINDS.index(example.kind)
         if example.places:
             for place, value in zip(example.places, example.values, strict=True):

@@ -141,8 +141,8 @@ def _pairs_of_ratings(scored: Sequence[Scored], name: str, place: int) -> Iterat
     by_prompt: dict[Any, list[tuple[float, float, int]]] = {}
     for item in scored:
         if isinstance(item.row, RatedResponse) and name in item.row.heads:
-            known = (dict(item.row.ratings)[name], item.outputs[0][place], item.tokens[0])
-            by_prompt.setdefault(item.row.prompt, []).append(known)
+            rating = (dict(item.row.ratings)[name], item.outputs[0][place], item.tokens[0])
+            by_prompt.setdefault(item.row.prompt, []).append(rating)
     for rated in by_prompt.values():
         for better, worse in permutations(rated, 2):
             if better[0] > worse[0]:
@@ -150,17 +150,17 @@ def _pairs_of_ratings(scored: Sequence[Scored], name: str, place: int) -> Iterat
 
 
 def _rated(pairs: Sequence[tuple[float, float]]) -> RatingReport:
-    outputs, wanted = (np.array(column, float) for column in zip(*pairs, strict=True))
+    outputs, targets = (np.array(column, float) for column in zip(*pairs, strict=True))
     chances = 0.5 * (1.0 + np.tanh(outputs / 2.0))
-    varies = chances.std() > 0 and wanted.std() > 0
+    varies = chances.std() > 0 and targets.std() > 0
     # In log-odds, so that what is sure costs no more than it should.
-    losses = np.logaddexp(0.0, outputs) - wanted * outputs
-    mean = float(wanted.mean())
+    losses = np.logaddexp(0.0, outputs) - targets * outputs
+    mean = float(targets.mean())
     entropy = -sum(chance * math.log(chance) for chance in (mean, 1.0 - mean) if chance > 0)
     return RatingReport(
         len(pairs),
-        float(np.abs(chances - wanted).mean()),
-        float(np.corrcoef(chances, wanted)[0, 1]) if varies else None,
+        float(np.abs(chances - targets).mean()),
+        float(np.corrcoef(chances, targets)[0, 1]) if varies else None,
         float(losses.mean()),
         entropy,
     )

@@ -72,15 +72,17 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         draw = torch.Generator().manual_seed(run.seed * 1000 + member)
         order = torch.randperm(count, generator=draw)
         first, second = order[: count // 2], order[count // 2 :]
-        for part, rest in ((first, second), (second, first)):
+        for part, other_half in ((first, second), (second, first)):
             member_head = _fresh(head)
             fit_to(member_head, features, rows.at(part), replace(run, seed=run.seed + member))
             with torch.no_grad():
-                predicted = member_head.eval()(features[pairs[rest].flatten()]).double()[:, head_asked].view(-1, 2)
-            scores[rest.numpy(), member] = predicted.numpy()
+                predicted = (
+                    member_head.eval()(features[pairs[other_half].flatten()]).double()[:, head_asked].view(-1, 2)
+                )
+            scores[other_half.numpy(), member] = predicted.numpy()
     strength, deviation = preference_strength(scores[:, :, 0], scores[:, :, 1])
     denoised = denoise_pairs(strength, run.denoise, smoothing=run.smoothing)
-    kept = torch.tensor(np.flatnonzero(denoised.weight > 0))
+    kept_rows = torch.tensor(np.flatnonzero(denoised.weight > 0))
     flipped = torch.tensor(denoised.flipped > 0)
     turned = torch.where(flipped[:, None], pairs.flip(1), pairs)
     labels = torch.where(flipped, rows.labels, rows.labels * torch.tensor(denoised.label, dtype=torch.float32))
@@ -88,9 +90,9 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         "doubted": float((strength < 0).mean()),
         "mean_strength": float(strength.mean()),
         "disagreement": float(deviation.mean()),
-        "kept_pairs": float(len(kept)),
+        "kept_pairs": float(len(kept_rows)),
     }
-    return Treated(rows._replace(points=turned, labels=labels).at(kept), report)
+    return Treated(rows._replace(points=turned, labels=labels).at(kept_rows), report)
 
 
 def _only_pairs(rows: Rows) -> None:
@@ -136,9 +138,11 @@ def fit_to(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> None:
         if not len(order):
             order = torch.randperm(count, generator=draw)
         batch, order = order[: run.batch_size], order[run.batch_size :]
-        some = rows.at(batch)
-        outputs = head(features[some.points.flatten()]).float()
-        loss = run.objective.of_rows(some._replace(points=torch.arange(len(outputs)).view_as(some.points)), outputs)
+        batch_rows = rows.at(batch)
+        outputs = head(features[batch_rows.points.flatten()]).float()
+        loss = run.objective.of_rows(
+            batch_rows._replace(points=torch.arange(len(outputs)).view_as(batch_rows.points)), outputs
+        )
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -159,29 +163,33 @@ def read_by_head(
     """
     import torch
 
-    wanted = [Point(number, None) for number in range(len(sequences))] if points is None else points
+    points_wanted = [Point(number, None) for number in range(len(sequences))] if points is None else points
     by_sequence: dict[int, list[tuple[int, int | None]]] = {}
-    for rank, point in enumerate(wanted):
+    for rank, point in enumerate(points_wanted):
         by_sequence.setdefault(point.sequence, []).append((rank, point.place))
-    read: list[torch.Tensor] = []
+    inputs_read: list[torch.Tensor] = []
     loaded.model.eval()
-    run = _one_at_a_time(loaded, in_places=any(point.place is not None for point in wanted))
-    hook = head.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    run = _one_at_a_time(loaded, in_places=any(point.place is not None for point in points_wanted))
+    hook = head.register_forward_pre_hook(lambda _, inputs: inputs_read.append(inputs[0]))
     outputs: dict[int, torch.Tensor] = {}
     try:
         # Neighbours share beginnings, which are computed once.
         for number in sorted(by_sequence, key=lambda number: sequences[number].ids):
-            read.clear()
+            inputs_read.clear()
             run(sequences[number])
             for rank, place in by_sequence[number]:
                 # Heads of sequences that are given all positions read the first one.
-                all_positions = read[-1].dim() == 3
+                all_positions = inputs_read[-1].dim() == 3
                 outputs[rank] = (
-                    read[-1][0, place] if place is not None else read[-1][0, :1] if all_positions else read[-1][-1]
+                    inputs_read[-1][0, place]
+                    if place is not None
+                    else inputs_read[-1][0, :1]
+                    if all_positions
+                    else inputs_read[-1][-1]
                 ).clone()
     finally:
         hook.remove()
-    return torch.stack([outputs[rank] for rank in range(len(wanted))])
+    return torch.stack([outputs[rank] for rank in range(len(points_wanted))])
 
 
 def _one_at_a_time(loaded: Loaded, *, in_places: bool) -> Callable[[Encoded], None]:

@@ -122,8 +122,8 @@ class Objective:
         first, second = (
             functional.normalize(functional.dropout(features, _DROPPED, training=True), dim=-1) for _ in range(2)
         )
-        wanted = torch.arange(len(features), device=features.device)
-        return self.contrastive * functional.cross_entropy(first @ second.T / _TEMPERATURE, wanted)
+        targets = torch.arange(len(features), device=features.device)
+        return self.contrastive * functional.cross_entropy(first @ second.T / _TEMPERATURE, targets)
 
 
 def _of_head(outputs: Tensor, heads: Tensor) -> Tensor:
@@ -136,6 +136,6 @@ def _of_ratings(outputs: Tensor, values: Tensor) -> Tensor:
     from torch.nn.functional import binary_cross_entropy_with_logits
 
     outputs, values = outputs[:, : values.shape[1]], values[:, : outputs.shape[1]]
-    there = values == values
+    is_rated = values == values
     losses = binary_cross_entropy_with_logits(outputs, values.nan_to_num(0.5).to(outputs), reduction="none")
-    return ((losses * there).sum(1) / there.sum(1).clamp_min(1)).sum()
+    return ((losses * is_rated).sum(1) / is_rated.sum(1).clamp_min(1)).sum()

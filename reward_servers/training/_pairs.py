@@ -172,7 +172,7 @@ def _pair(data: dict[str, Any]) -> PreferencePair:
         prompt = turns_of(data["prompt"], "user", "prompt")
     else:
         common = next(
-            (place for place, (a, other) in enumerate(zip(chosen, rejected, strict=False)) if a != other),
+            (place for place, (a, b) in enumerate(zip(chosen, rejected, strict=False)) if a != b),
             min(len(chosen), len(rejected)),
         )
         prompt, chosen, rejected = chosen[:common], chosen[common:], rejected[common:]
@@ -241,14 +241,14 @@ def as_they_hold(rows: Sequence[Preference]) -> list[Preference]:
 
     A pair whose label is 0.5 says of neither that it is better, and is left out.
     """
-    kept: list[Preference] = []
+    oriented: list[Preference] = []
     for row in rows:
         if isinstance(row, PreferencePair) and row.label <= 0.5:
             if row.label < 0.5:
-                kept.append(replace(row.turned(), label=1.0 - row.label))
+                oriented.append(replace(row.turned(), label=1.0 - row.label))
         else:
-            kept.append(row)
-    return kept
+            oriented.append(row)
+    return oriented
 
 
 def _by_lot(row: Preference, turned: bool, draw: random.Random, ratings: Any) -> Preference:
@@ -272,10 +272,10 @@ def split_by_prompt(rows: Sequence[R], share: float, seed: int) -> tuple[list[R]
     """
     prompts = sorted({_digest(row.prompt) for row in rows})
     random.Random(seed).shuffle(prompts)  # noqa: S311 - a split is no secret
-    held = set(prompts[: max(1, round(share * len(prompts)))] if share > 0 else ())
+    held_digests = set(prompts[: max(1, round(share * len(prompts)))] if share > 0 else ())
     parts: tuple[list[R], list[R]] = ([], [])
     for row in rows:
-        parts[_digest(row.prompt) in held].append(row)
+        parts[_digest(row.prompt) in held_digests].append(row)
     return parts
 
 

@@ -79,8 +79,8 @@ def _curve(left: float, bins: Sequence[Bin]) -> list[str]:
     """Draw the share that is right by how sure the model is, from 0.5 to 1, and the line on which it would be right."""
     bottom, height = _TOP + _SIZE, _SIZE - 20
 
-    def across(said: float) -> float:
-        return left + 2 * (said - 0.5) * _SIZE
+    def across(chance: float) -> float:
+        return left + 2 * (chance - 0.5) * _SIZE
 
     ends = f'x1="{left}" y1="{bottom - height / 2}" x2="{left + _SIZE}" y2="{bottom - height}"'
     points = [(across(point.said), bottom - point.happened * height) for point in bins]

@@ -115,7 +115,7 @@ def train_process(
     """
     if run.pooling != "own" or run.denoise != "keep":
         raise TrainingError("pooling and denoise: are of pairs; a model of steps reads tokens")
-    training, held = parted(rows, run, held_out)
+    training, held_rows = parted(rows, run, held_out)
     if run.shuffle_labels:
         training = _by_lot(training, run.seed)
     loaded, longest = load(run, of_tokens=True)
@@ -131,7 +131,7 @@ def train_process(
     model = ProcessModel(
         out, "classifier", separator, "0", "", longest, device="cpu", dtype="float32", threads=run.threads
     )
-    report = _judged(model, held)
+    report = _judged(model, held_rows)
     (out / "report.json").write_text(json.dumps({**asdict(report), "training": facts}, indent=2) + "\n")
     (out / "server.toml").write_text(settings_of("process", {"path": str(out.resolve()), **settings}))
     return report
@@ -164,17 +164,17 @@ def _by_lot(rows: Sequence[LabelledSteps], seed: int) -> list[LabelledSteps]:
     return [replace(row, labels=tuple(next(left) for _ in row.labels)) for row in rows]
 
 
-def _judged(model: ProcessModel, held: Sequence[LabelledSteps]) -> StepReport:
+def _judged(model: ProcessModel, held_rows: Sequence[LabelledSteps]) -> StepReport:
     """What the model that was written says of held-out steps."""
     predicted: list[list[float]] = []
     rows: list[LabelledSteps] = []
-    for row in held:
+    for row in held_rows:
         laid = model.lay(text_of(row.prompt), row.steps)
         if len(laid.ids) <= model.max_length:
             predicted.append(model.score(laid))
             rows.append(row)
     if not rows:
-        raise TrainingError(f"all {len(held)} held-out rows are longer than {model.max_length} tokens")
+        raise TrainingError(f"all {len(held_rows)} held-out rows are longer than {model.max_length} tokens")
     chances = np.array([chance for row in predicted for chance in row])
     if not np.isfinite(chances).all():
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")

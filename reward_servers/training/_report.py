@@ -164,18 +164,18 @@ def _temperature(gap: np.ndarray) -> float:
     return float(grid[int(np.argmin(losses))])
 
 
-def calibration_error(said: np.ndarray, happened: np.ndarray) -> float:
+def calibration_error(confidences: np.ndarray, happened: np.ndarray) -> float:
     """Mean distance of ``[N]`` probabilities and what happened, over ten bins of equally many."""
-    return sum(abs(point.said - point.happened) * point.pairs for point in calibration_curve(said, happened)) / len(
-        said
-    )
+    return sum(
+        abs(point.said - point.happened) * point.pairs for point in calibration_curve(confidences, happened)
+    ) / len(confidences)
 
 
-def calibration_curve(said: np.ndarray, happened: np.ndarray) -> list[Bin]:
+def calibration_curve(confidences: np.ndarray, happened: np.ndarray) -> list[Bin]:
     """``[N]`` probabilities and what happened, over ten bins of equally many, from the least sure on."""
-    order = np.argsort(said, kind="stable")
+    order = np.argsort(confidences, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    return [Bin(float(said[part].mean()), float(happened[part].mean()), len(part)) for part in parts]
+    return [Bin(float(confidences[part].mean()), float(happened[part].mean()), len(part)) for part in parts]
 
 
 def _calibrated(gap: np.ndarray, right: np.ndarray) -> float | None:
@@ -184,8 +184,8 @@ def _calibrated(gap: np.ndarray, right: np.ndarray) -> float | None:
         return None
     halves = [slice(0, None, 2), slice(1, None, 2)]
     errors = [
-        calibration_error(_confidence(gap[half] / _temperature(gap[other])), right[half])
-        for half, other in zip(halves, halves[::-1], strict=True)
+        calibration_error(_confidence(gap[half] / _temperature(gap[fitted_half])), right[half])
+        for half, fitted_half in zip(halves, halves[::-1], strict=True)
     ]
     return sum(errors) / 2
 

@@ -51,10 +51,10 @@ def train_preference(
         ModelUnusableError: The base model cannot be used.
         ImportError: torch, transformers or accelerate is missing.
     """
-    training, held = parted(rows, run, held_out)
-    held = as_they_hold(held)
+    training, held_rows = parted(rows, run, held_out)
+    held_rows = as_they_hold(held_rows)
     heads = list(dict.fromkeys(name for row in training for name in row.heads))
-    if unknown := {name for row in held for name in row.heads} - set(heads):
+    if unknown := {name for row in held_rows for name in row.heads} - set(heads):
         raise TrainingError(f"head: held-out rows speak of {min(unknown)!r}, on which no row is trained")
     if run.shuffle_labels:
         training = drawn_by_lot(training, run.seed)
@@ -63,7 +63,7 @@ def train_preference(
     examples = _examples(loaded, template, longest, training, heads)
     facts = fit_and_write(loaded, examples, run, out, given=len(training), longest=longest)
     rated = {name for row in training if isinstance(row, RatedResponse) for name in row.heads}
-    return _finish(out, template, longest, held, {name: name in rated for name in heads}, run, facts)
+    return _finish(out, template, longest, held_rows, {name: name in rated for name in heads}, run, facts)
 
 
 def _template_for(loaded: Loaded) -> Template:
@@ -78,13 +78,13 @@ def _examples(
     """Encode the rows as a server would; those with a conversation that does not fit are left out."""
     try:
         encoder = Encoder(loaded.tokenizer, template, longest)
-        encoded = [tuple(encoder.encode(one, "refuse") for one in row.conversations) for row in rows]
+        encoded = [tuple(encoder.encode(conversation, "refuse") for conversation in row.conversations) for row in rows]
     except EncodingError as error:
         raise TrainingError(f"{loaded.path}: {error}") from None
     return [
         _example(row, sequences, heads)
         for row, sequences in zip(rows, encoded, strict=True)
-        if max(len(one.ids) for one in sequences) <= longest
+        if max(len(sequence.ids) for sequence in sequences) <= longest
     ]
 
 
@@ -101,7 +101,7 @@ def _finish(
     out: Path,
     template: Template,
     longest: int,
-    held: Sequence[Preference],
+    held_rows: Sequence[Preference],
     heads: Mapping[str, bool],
     run: Run,
     facts: dict[str, Any],
@@ -112,14 +112,23 @@ def _finish(
     """
     declared = {name: Head(place) for place, name in enumerate(heads)} if "" not in heads else {}
     model = PreferenceModel(out, template=template, max_length=longest, heads=declared)
-    encoded = [[model.encoder.encode(one, "refuse") for one in row.conversations] for row in held]
-    fits = [max(len(one.ids) for one in sequences) <= longest for sequences in encoded]
-    kept = [(row, sequences) for row, sequences, fit in zip(held, encoded, fits, strict=True) if fit]
-    if not kept:
-        what = "are longer than {longest} tokens; raise max_length" if held else "have label 0.5, which prefers neither"
-        raise TrainingError(f"all {len(held) or 'of the'} held-out rows {what.format(longest=longest)}")
-    outputs = iter(model.run([one for _, sequences in kept for one in sequences]))
-    scored = [Scored(row, [next(outputs).values for _ in seqs], [len(one.ids) for one in seqs]) for row, seqs in kept]
+    encoded = [
+        [model.encoder.encode(conversation, "refuse") for conversation in row.conversations] for row in held_rows
+    ]
+    fits = [max(len(sequence.ids) for sequence in sequences) <= longest for sequences in encoded]
+    fitting = [(row, sequences) for row, sequences, fit in zip(held_rows, encoded, fits, strict=True) if fit]
+    if not fitting:
+        problem = (
+            "are longer than {longest} tokens; raise max_length"
+            if held_rows
+            else "have label 0.5, which prefers neither"
+        )
+        raise TrainingError(f"all {len(held_rows) or 'of the'} held-out rows {problem.format(longest=longest)}")
+    outputs = iter(model.run([sequence for _, sequences in fitting for sequence in sequences]))
+    scored = [
+        Scored(row, [next(outputs).values for _ in seqs], [len(sequence.ids) for sequence in seqs])
+        for row, seqs in fitting
+    ]
     if not all(math.isfinite(value) for one in scored for values in one.outputs for value in values):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
     findings = find(scored, list(heads))
@@ -133,17 +142,17 @@ def _finish(
 
 def _normalisers(findings: Findings, run: Run, heads: Mapping[str, bool]) -> list[str]:
     """Mean and deviation of each head. What was trained on ratings is squashed as it is: that is the rating."""
-    found: dict[str, tuple[float, float]] = {}
+    normalisers: dict[str, tuple[float, float]] = {}
     for name, rated in heads.items():
-        one = findings.heads[name]
-        std = one.pairs.temperature if run.normaliser == "calibrated" and one.pairs is not None else one.std
-        found[name] = (0.0, 1.0) if rated else (one.mean, std or 1.0)
+        finding = findings.heads[name]
+        std = finding.pairs.temperature if run.normaliser == "calibrated" and finding.pairs is not None else finding.std
+        normalisers[name] = (0.0, 1.0) if rated else (finding.mean, std or 1.0)
     source = {"std": "held-out rows of its training", "calibrated": "held-out rows of its training, calibrated"}
     lines = [f'normaliser = "{source[run.normaliser]}"']
     if "" in heads:
-        return [f"mean = {found[''][0]!r}", f"std = {found[''][1]!r}", *lines]
+        return [f"mean = {normalisers[''][0]!r}", f"std = {normalisers[''][1]!r}", *lines]
     for place, name in enumerate(heads):
-        mean, std = found[name]
+        mean, std = normalisers[name]
         lines += ["", f"[verifiers.preference.heads.{json.dumps(name)}]", f"output = {place}"]
         lines += [f"mean = {mean!r}", f"std = {std!r}", f"weight = {1 / len(heads)!r}"]
     return lines
@@ -151,8 +160,8 @@ def _normalisers(findings: Findings, run: Run, heads: Mapping[str, bool]) -> lis
 
 def _golden(scored: Sequence[Scored]) -> list[str]:
     """One conversation of a turn each, and the first output that the model gave it."""
-    for one in scored:
-        talk = one.row.conversations[0]
+    for scored_row in scored:
+        talk = scored_row.row.conversations[0]
         turns = (*talk.prompt, *talk.response)
         if [role for role, _ in turns] == ["user", "assistant"]:
             return [
@@ -160,7 +169,7 @@ def _golden(scored: Sequence[Scored]) -> list[str]:
                 "[[verifiers.preference.golden]]",
                 f"prompt = {json.dumps(turns[0][1])}",
                 f"response = {json.dumps(turns[1][1])}",
-                f"logit = {one.outputs[0][0]!r}",
+                f"logit = {scored_row.outputs[0][0]!r}",
                 f"tolerance = {_GOLDEN_TOLERANCE}",
             ]
     return []

@@ -26,12 +26,14 @@ def parted(rows: Sequence[R], run: Run, held_out: Sequence[R] | None) -> tuple[l
     if run.threads:
         torch.set_num_threads(run.threads)
     transformers.set_seed(run.seed)
-    training, held = split_by_prompt(rows, run.held_out, run.seed) if held_out is None else (list(rows), list(held_out))
-    if not training or not held:
+    training, held_rows = (
+        split_by_prompt(rows, run.held_out, run.seed) if held_out is None else (list(rows), list(held_out))
+    )
+    if not training or not held_rows:
         raise TrainingError(
-            f"{len(training)} rows to train on and {len(held)} held out; both are needed: give more rows"
+            f"{len(training)} rows to train on and {len(held_rows)} held out; both are needed: give more rows"
         )
-    return training, held
+    return training, held_rows
 
 
 def load(run: Run, *, outputs: int = 1, of_tokens: bool = False) -> tuple[Loaded, int]:

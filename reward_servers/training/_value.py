@@ -144,13 +144,15 @@ def train_value(
     torch.manual_seed(run.seed)
     encoder = TextModel(run.base, "mean", run.max_length, device="cpu", dtype="float32")
     training = _parts(encoder, rows, 0.0 if held_out is not None else run.held_out)
-    held = training if held_out is None else [part._replace(held_from=0) for part in _parts(encoder, held_out, 0.0)]
-    if not any(h.held_from for h in training) or not any(len(h.outcomes) > h.held_from for h in held):
+    held_parts = (
+        training if held_out is None else [part._replace(held_from=0) for part in _parts(encoder, held_out, 0.0)]
+    )
+    if not any(h.held_from for h in training) or not any(len(h.outcomes) > h.held_from for h in held_parts):
         raise TrainingError(f"{len(rows)} outcomes are too few to train on and to hold some out; give more")
     tried = _tried(training, run, window)
     chosen = min(p for p, loss in tried.items() if loss <= min(tried.values()) + _NOT_WORTH_IT) if tried else 0.0
     parameters = _fitted(training, run, window, chosen)
-    report = _judged(parameters, held, window)
+    report = _judged(parameters, held_parts, window)
     loaded = load_encoder(run.base, device="cpu", dtype="float32")
     with quietly():
         loaded.model.save_pretrained(out)
@@ -171,19 +173,19 @@ def _parts(encoder: TextModel, rows: Sequence[PolicyOutcome], share: float) -> l
     """Outcomes by policy, with the vectors of their prompts; each prompt is read once."""
     import torch
 
-    known: dict[str, torch.Tensor] = {}
+    vectors: dict[str, torch.Tensor] = {}
     by_policy: dict[str, list[PolicyOutcome]] = {}
     for row in rows:
         by_policy.setdefault(row.policy, []).append(row)
-        if row.prompt not in known:
-            known[row.prompt] = encoder.shortened(row.prompt)
+        if row.prompt not in vectors:
+            vectors[row.prompt] = encoder.shortened(row.prompt)
     return [
         _Part(
-            torch.stack([known[history.prompt] for history in some]),
-            torch.tensor([history.outcome for history in some], dtype=torch.float64),
-            len(some) - round(share * len(some)),
+            torch.stack([vectors[history.prompt] for history in histories_of_policy]),
+            torch.tensor([history.outcome for history in histories_of_policy], dtype=torch.float64),
+            len(histories_of_policy) - round(share * len(histories_of_policy)),
         )
-        for some in by_policy.values()
+        for histories_of_policy in by_policy.values()
     ]
 
 
@@ -235,9 +237,9 @@ def _fitted(
     for _ in range(steps):
         part = parts[int(torch.multinomial(counts, 1, generator=draw))]
         start = int(torch.randint(0, part.held_from, (1,), generator=draw))
-        known = _taken(parameters, part, start, window)
+        history = _taken(parameters, part, start, window)
         end = min(part.held_from, start + _ASKED)
-        mean, _ = expect(parameters, part.vectors[start:end], known)
+        mean, _ = expect(parameters, part.vectors[start:end], history)
         loss = _loss(mean, part.outcomes[start:end])
         if deviation:
             # Few outcomes do not make the prior sure.
@@ -270,16 +272,16 @@ def _loss(mean: torch.Tensor, outcomes: torch.Tensor) -> torch.Tensor:
     return (1.0 - _RANKING) * entropy + _RANKING * ranking
 
 
-def _judged(parameters: ValueParameters, held: Sequence[_Part], window: int) -> ValueReport:
+def _judged(parameters: ValueParameters, held_parts: Sequence[_Part], window: int) -> ValueReport:
     """Expect each held-out outcome from those before it."""
     import torch
 
     rows: list[tuple[int, float, float, float, float]] = []
     with torch.inference_mode():
-        for number, part in enumerate(held):
+        for number, part in enumerate(held_parts):
             for place in range(part.held_from, len(part.outcomes)):
-                known = _taken(parameters, part, place, window)
-                mean, _ = expect(parameters, part.vectors[place : place + 1], known)
+                history = _taken(parameters, part, place, window)
+                mean, _ = expect(parameters, part.vectors[place : place + 1], history)
                 prior, _ = expect(parameters, part.vectors[place : place + 1], None)
                 before = part.outcomes[max(0, place - window) : place]
                 rate = (float(before.sum()) + 1.0) / (len(before) + 2.0)
@@ -299,5 +301,5 @@ def _judged(parameters: ValueParameters, held: Sequence[_Part], window: int) -> 
     )
 
 
-def _entropy(said: Any, outcome: Any) -> float:
-    return float(-(outcome * np.log(said) + (1.0 - outcome) * np.log(1.0 - said)).mean())
+def _entropy(chance: Any, outcome: Any) -> float:
+    return float(-(outcome * np.log(chance) + (1.0 - outcome) * np.log(1.0 - chance)).mean())

@@ -233,8 +233,8 @@ class Container:
         )
 
     def _connect(self) -> None:
-        wanted = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        attached: Any = self._container.attach_socket(params=wanted)
+        streams = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        attached: Any = self._container.attach_socket(params=streams)
         self._attached = attached
         sock: socket.socket = getattr(attached, "_sock", attached)
         self._sock = sock
@@ -243,14 +243,14 @@ class Container:
 
     def bound_memory(self, limit: int) -> None:
         """Have the engine bound what the next run may take, where its runtime can."""
-        wanted = limit + _MARGIN_BYTES
-        if wanted == self._memory or self.report.memory_bound != "container":
+        memory = limit + _MARGIN_BYTES
+        if memory == self._memory or self.report.memory_bound != "container":
             return
         try:
-            self._engine.client.api.update_container(self._container.id, mem_limit=wanted, memswap_limit=wanted)
+            self._engine.client.api.update_container(self._container.id, mem_limit=memory, memswap_limit=memory)
         except self._engine.errors as error:
             raise SandboxInternalError("docker_memory", str(error)) from error
-        self._memory = wanted
+        self._memory = memory
 
     def ask(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:
         """Ask the manager something.
@@ -325,12 +325,12 @@ def _exactly(sock: socket.socket, size: int, deadline: float) -> bytes:
 def _binds(interpreter: Interpreter) -> dict[str, dict[str, str]]:
     """What of the host is shown, read-only."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    shown = {path: path for path in _rootfs.SYSTEM if os.path.isdir(path) and not os.path.islink(path)}
-    shown |= {path: path for path in _rootfs.SYSTEM_CONFIGURATION if os.path.exists(path)}
-    shown |= {path: path for path in interpreter.directories}
-    shown |= {source: f"{_rootfs.PACKAGES}/{name}" for name, source in interpreter.packages.items()}
-    shown[package] = f"{_contained.CODE}/sandbox"
-    return {source: {"bind": target, "mode": "ro"} for source, target in shown.items()}
+    binds = {path: path for path in _rootfs.SYSTEM if os.path.isdir(path) and not os.path.islink(path)}
+    binds |= {path: path for path in _rootfs.SYSTEM_CONFIGURATION if os.path.exists(path)}
+    binds |= {path: path for path in interpreter.directories}
+    binds |= {source: f"{_rootfs.PACKAGES}/{name}" for name, source in interpreter.packages.items()}
+    binds[package] = f"{_contained.CODE}/sandbox"
+    return {source: {"bind": target, "mode": "ro"} for source, target in binds.items()}
 
 
 def _reap(container: str) -> None:

@@ -221,11 +221,11 @@ class _Manager:
     def do_prepare(self, program: dict[str, Any], limits: dict[str, Any] | None, runs: int) -> dict[str, Any]:
         source = _plain.program_of(program)
         bounds = look_up(source.language)[0].build_limits if limits is None else Limits(**limits)
-        made = self._box.prepare(source, self._applied(bounds), runs=runs)
-        if isinstance(made, CompileFailure):
-            return {"failure": _plain.fields_of(made)}
-        self._prepared[made.key] = made
-        return {"key": made.key, "made": self._box.export(made)}
+        prepared = self._box.prepare(source, self._applied(bounds), runs=runs)
+        if isinstance(prepared, CompileFailure):
+            return {"failure": _plain.fields_of(prepared)}
+        self._prepared[prepared.key] = prepared
+        return {"key": prepared.key, "made": self._box.export(prepared)}
 
     def do_adopt(self, program: dict[str, Any], made: dict[str, Any], runs: int) -> dict[str, Any]:
         prepared = self._box.adopt(_plain.program_of(program), made, runs)

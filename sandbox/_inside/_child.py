@@ -136,10 +136,10 @@ def settle_in_namespaces(disk: int, files: int) -> None:
 
 def _rehearse() -> None:
     """Touch what a job will touch: the pages copied now are not waited for then."""
-    near, other = socket.socketpair()
-    with near, other:
+    near, far = socket.socketpair()
+    with near, far:
         _wire.send_job(near, _REHEARSAL)
-        received = _wire.receive_job(other)
+        received = _wire.receive_job(far)
     if received is not None:
         exec(marshal.loads(received[0]["code"]), {})  # noqa: S102, S302 - our own constant
     _write_files({"main.py": b""})

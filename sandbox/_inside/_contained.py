@@ -139,21 +139,21 @@ class _Forker:
             _wire.send_frame(self._control, _wire.FAILED, f"clean\0{error}".encode())
             return None
         near, far = socket.socketpair()
-        alive, held = os.pipe()
+        alive, lifeline = os.pipe()
         self._init = os.fork()
         if self._init == 0:
             near.close()
             self._control.detach()
             os.close(alive)
-            return self._start(far, held)
-        os.close(held)
+            return self._start(far, lifeline)
+        os.close(lifeline)
         far.close()
         _wire.send_frame(self._control, _wire.SPARE, b"", (near.fileno(), alive))
         os.close(alive)
         near.close()
         return None
 
-    def _start(self, sock: socket.socket, held: int) -> _program.Program:
+    def _start(self, sock: socket.socket, lifeline: int) -> _program.Program:
         """Become the init of a run."""
         try:
             os.setpgid(0, 0)
@@ -165,7 +165,7 @@ class _Forker:
             if main == 0:
                 _kernel.restore_signal(_kernel.SIGINT, handler)
                 return _child.become(sock, self._rights, (), self._settle)
-            _kernel.close_others(sock.fileno(), held)
+            _kernel.close_others(sock.fileno(), lifeline)
         except BaseException as error:  # noqa: BLE001 - nothing may return into the forker's loop
             _child.fail(sock, "init", error)
         _init.reap(sock, main, None, self._end_programs)
@@ -186,14 +186,14 @@ class _Forker:
         path = f"{ARTEFACTS}/program-{next(self._numbers)}"
         try:
             copy = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o555)
-            kept = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             os.unlink(path)
             offset = 0
             while offset < size and (sent := os.sendfile(copy, product, offset, size - offset)):
                 offset += sent
             os.close(copy)
-            _wire.send_frame(self._control, _wire.KEPT, b"", (kept,))
-            os.close(kept)
+            _wire.send_frame(self._control, _wire.KEPT, b"", (descriptor,))
+            os.close(descriptor)
         except OSError as error:
             _wire.send_frame(self._control, _wire.FAILED, f"artefact\0{error}".encode())
         os.close(product)

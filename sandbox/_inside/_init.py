@@ -52,8 +52,8 @@ class Maker:
         self._turn += 1
         pid, pidfd = _kernel.clone(_NAMESPACES)
         if pid == 0:
-            for other in unwanted:
-                other.detach()  # closed by number below
+            for owner in unwanted:
+                owner.detach()  # closed by number below
             return self._start(sock, groups, disk, files)
         return pidfd
 

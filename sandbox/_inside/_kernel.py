@@ -84,13 +84,13 @@ def _check(result: int, call: str) -> int:
     return result
 
 
-def syscall(what: str, number: int, *arguments: object) -> int:
+def syscall(name: str, number: int, *arguments: object) -> int:
     """Make a system call by number.
 
     Raises:
         OSError: With the call's name in front of the kernel's reason.
     """
-    return _check(int(_syscall(ctypes.c_long(number), *arguments)), what)
+    return _check(int(_syscall(ctypes.c_long(number), *arguments)), name)
 
 
 def clone(flags: int) -> tuple[int, int]:
@@ -194,10 +194,10 @@ def close_from(first: int) -> None:
     syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(_MOST_DESCRIPTORS), ctypes.c_uint(0))
 
 
-def close_others(*kept: int) -> None:
+def close_others(*numbers: int) -> None:
     """Close every descriptor but the standard streams and some more."""
     first = _FIRST
-    for number in sorted(kept):
+    for number in sorted(numbers):
         if number > first:
             syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(number - 1), ctypes.c_uint(0))
         first = number + 1

@@ -52,9 +52,9 @@ def main() -> _program.Program | None:
     owner = os.pidfd_open(os.getppid())
     if os.getppid() != spec["owner"]:
         return None
-    alive, held = os.pipe()
+    alive, lifeline = os.pipe()
     try:
-        program = _start(spec, _zygote.Links(control, owner, held), group_descriptors)
+        program = _start(spec, _zygote.Links(control, owner, lifeline), group_descriptors)
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
         _remove(spec["groups"])

@@ -188,14 +188,14 @@ class _Shelf:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         copy = os.open(name, flags, 0o555, dir_fd=self._writing)
         try:
-            kept = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._reading)
+            descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._reading)
             os.unlink(name, dir_fd=self._writing)
             offset = 0
             while offset < size and (sent := os.sendfile(copy, product, offset, size - offset)):
                 offset += sent
         finally:
             os.close(copy)
-        return kept
+        return descriptor
 
 
 def _serve(links: Links, maker: _init.Maker, shelf: _Shelf) -> _program.Program:
@@ -227,10 +227,10 @@ def _serve(links: Links, maker: _init.Maker, shelf: _Shelf) -> _program.Program:
 
 def _keep(control: socket.socket, shelf: _Shelf, product: int, size: int) -> None:
     try:
-        kept = shelf.keep(product, size)
+        descriptor = shelf.keep(product, size)
     except OSError as error:
         _wire.send_frame(control, _wire.FAILED, f"artefact\0{error}".encode())
     else:
-        _wire.send_frame(control, _wire.KEPT, b"", (kept,))
-        os.close(kept)
+        _wire.send_frame(control, _wire.KEPT, b"", (descriptor,))
+        os.close(descriptor)
     os.close(product)

@@ -240,8 +240,8 @@ def _own_directory(kind: str, controller: str | None) -> str | None:
     except OSError:
         return None
     for fields in mounts:
-        rest = fields[fields.index("-") + 1 :]
-        if rest[0] != kind or (controller and controller not in rest[2].split(",")):
+        mount_fields = fields[fields.index("-") + 1 :]
+        if mount_fields[0] != kind or (controller and controller not in mount_fields[2].split(",")):
             continue
         for _, controllers, path in groups:
             if (controller in controllers.split(",")) if controller else not controllers:

@@ -38,11 +38,11 @@ class Ids:
     newuidmap: str = ""
 
 
-def choose(shown: Iterable[str]) -> Ids:
+def choose(paths: Iterable[str]) -> Ids:
     """Choose for one slot.
 
     Args:
-        shown: Directories that its programs are to see. A subordinate user has to be able to reach them.
+        paths: Directories that its programs are to see. A subordinate user has to be able to reach them.
     """
     number = os.getpid() * _IDS_PER_OWNER + next(_numbers) % _IDS_PER_OWNER
     uid, gid = os.geteuid(), os.getegid()
@@ -51,7 +51,7 @@ def choose(shown: Iterable[str]) -> Ids:
         unused = _FIRST_UNUSED_ID + number % _IDS
         return Ids(unused, unused, True)
     tool = shutil.which("newuidmap")
-    ranges = _sub_ids(uid) if tool and all(map(_open_to_all, shown)) else []
+    ranges = _sub_ids(uid) if tool and all(map(_open_to_all, paths)) else []
     if not ranges:
         return Ids(uid, gid, False)
     first, count = max(ranges, key=lambda range_: range_[1])

@@ -86,8 +86,8 @@ def locate(config: SandboxConfig) -> Interpreter:
     packages = {os.path.basename(paths[0]): paths[0] for paths in paths_by_pattern.values() if paths}
     directories = sorted(real for base in prefixes if not _is_system(real := os.path.realpath(base)))
     settings = glob.glob(_SETTINGS)
-    shown = (*directories, *settings, *map(os.path.realpath, config.read_only))
-    return Interpreter(path, shown, packages, tuple(sorted(filter(os.path.isdir, hidden))))
+    visible_paths = (*directories, *settings, *map(os.path.realpath, config.read_only))
+    return Interpreter(path, visible_paths, packages, tuple(sorted(filter(os.path.isdir, hidden))))
 
 
 def _is_system(path: str) -> bool:

@@ -109,8 +109,8 @@ class Running:
         for descriptor, stream in self._streams.items():
             if not isinstance(stream, FileStream):
                 self._poll.register(descriptor, select.POLLIN)
-        for other in (child.pidfd, child.sock, wake):
-            self._poll.register(other, select.POLLIN)
+        for source in (child.pidfd, child.sock, wake):
+            self._poll.register(source, select.POLLIN)
         self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
         started = time.monotonic()
         self._next_check = started + self._check_after(limits.cpu_s, limits.wall_s)

@@ -104,6 +104,6 @@ def run_canaries(sandbox: Sandbox) -> tuple[Step, ...]:
     answers = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in result.stdout.decode("utf-8").splitlines()}
     for name in _CANARIES:
         if answers.get(name) != "1":
-            seen = answers.get(name) or f"{result.ended} {result.stderr.decode('utf-8', 'replace')}"
-            raise SandboxUnavailableError(f"canary_{name}", remedy("canaries"), seen)
+            observation = answers.get(name) or f"{result.ended} {result.stderr.decode('utf-8', 'replace')}"
+            raise SandboxUnavailableError(f"canary_{name}", remedy("canaries"), observation)
     return tuple(Step(f"canary_{name}", True) for name in _CANARIES)

@@ -221,13 +221,13 @@ class Zygote:
         """Ask for spares until there are so many, without waiting for them; they are made for runs like the last."""
         self._request(self._usual, ahead)
 
-    def _request(self, wanted: tuple[int, int], ahead: int = 1) -> None:
+    def _request(self, kind: tuple[int, int], ahead: int = 1) -> None:
         while len(self._requested) < ahead:
             try:
-                _wire.send_request(self._control, *wanted)
+                _wire.send_request(self._control, *kind)
             except OSError:  # noticed by `take`
                 return
-            self._requested.append(wanted)
+            self._requested.append(kind)
 
     def drop_spares(self) -> None:
         """Let go of all spares but one: the row of runs is over."""
@@ -235,21 +235,21 @@ class Zygote:
             with contextlib.suppress(SandboxInternalError):  # the next `take` will meet it
                 self._collect().close()
 
-    def take(self, wanted: tuple[int, int], *, usual: bool = True) -> Child:
+    def take(self, kind: tuple[int, int], *, usual: bool = True) -> Child:
         """Return a spare that is ready.
 
         Args:
-            wanted: Bytes that it can store, and number of files.
+            kind: Bytes that it can store, and number of files.
             usual: Whether the next one will be wanted alike.
 
         Raises:
             SandboxInternalError: The zygote is gone or cannot make one.
         """
         if usual:
-            self._usual = wanted
-        while self._requested and self._requested[0] != wanted:
+            self._usual = kind
+        while self._requested and self._requested[0] != kind:
             self._collect().close()
-        self._request(wanted)
+        self._request(kind)
         child = self._collect()
         try:
             child.wait_ready()

@@ -104,8 +104,8 @@ def advantages(
     """
     options: dict[str, Any] = {}
     if isinstance(method, str):
-        known = method_of(method)
-        names = {*known.required, *known.defaults} - known.reads
+        registered = method_of(method)
+        names = {*registered.required, *registered.defaults} - registered.reads
         options = {name: given.pop(name) for name in tuple(given) if name in names}
         method = {"name": method, **options}
     estimator = resolve(method)

@@ -71,8 +71,8 @@ class SignalBatch:
             if value is None:
                 continue
             if name not in INPUTS:
-                known = ", ".join(sorted(INPUTS))
-                raise InputError(f"{name}: not an input of a batch; {did_you_mean(name, INPUTS)}known are {known}")
+                names = ", ".join(sorted(INPUTS))
+                raise InputError(f"{name}: not an input of a batch; {did_you_mean(name, INPUTS)}known are {names}")
             self._columns[name] = _read(INPUTS[name], value, lengths)
         if "N" not in lengths:
             raise MissingInputError("rewards: a batch needs at least one input with a row per rollout")
@@ -219,21 +219,21 @@ class SignalBatch:
     def signal(self, *, keep: BoolArray | None = None, **fields: Any) -> Signal:
         """A `Signal` for this batch: rows that are not valid, or not kept, get weight and advantage 0."""
         valid = self._valid.copy()
-        kept = np.ones(self.rows, np.bool_) if keep is None else keep
-        live = valid & kept
+        keep_mask = np.ones(self.rows, np.bool_) if keep is None else keep
+        live = valid & keep_mask
         for name in ("advantages", "weights", "token_advantages", "token_weights", "feature_advantages"):
             array = fields.get(name)
             if array is not None and not bool(live.all()):
                 fields[name] = np.where(live.reshape((-1,) + (1,) * (array.ndim - 1)), array, 0.0)
         if fields.get("weights") is None:
             fields["weights"] = live.astype(np.float64)
-        return Signal(valid=valid, keep=kept, **fields)
+        return Signal(valid=valid, keep=keep_mask, **fields)
 
     def before(self, ahead: frozenset[str]) -> SignalBatch:
         """The same batch, knowing what later stages read."""
-        same = copy(self)
-        same.ahead = ahead
-        return same
+        duplicate = copy(self)
+        duplicate.ahead = ahead
+        return duplicate
 
     def after(self, signal: Signal) -> SignalBatch:
         """The batch that a later stage sees: new rewards, and only the rows that were kept."""

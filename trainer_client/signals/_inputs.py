@@ -105,8 +105,8 @@ class _Vocabulary(Mapping[str, Input]):
         return len(self._declared)
 
     def add(self, declared: Input) -> None:
-        known = self._declared.setdefault(declared.name, declared)
-        if known != declared:
+        earlier = self._declared.setdefault(declared.name, declared)
+        if earlier != declared:
             raise OptionError(f"input {declared.name!r} is declared twice and differently; share one declaration")
 
 

@@ -149,8 +149,8 @@ class Method:
     @property
     def reads(self) -> frozenset[str]:
         """Every input that it may read, those included that say which entries of another count."""
-        named = frozenset(name for wish in (*self.inputs, *self.optional) for name in wish.split("|"))
-        return named | {INPUTS[name].beside for name in named} - {""}
+        names = frozenset(name for wish in (*self.inputs, *self.optional) for name in wish.split("|"))
+        return names | {INPUTS[name].beside for name in names} - {""}
 
 
 METHODS: dict[str, Method] = {}

@@ -42,8 +42,8 @@ class Pipeline:
         earlier = [stage.name for stage in self.stages[:-1]]
         for name, stage in self.feeds.items():
             if stage not in earlier:
-                known = f"earlier stages are {', '.join(earlier)}" if earlier else "there is no earlier stage"
-                raise OptionError(f"inputs.{name}: no earlier stage is called {stage!r}; {known}")
+                stages_text = f"earlier stages are {', '.join(earlier)}" if earlier else "there is no earlier stage"
+                raise OptionError(f"inputs.{name}: no earlier stage is called {stage!r}; {stages_text}")
 
     @property
     def name(self) -> str:

@@ -94,10 +94,10 @@ class Estimator:
 
     def apply(self, batch: SignalBatch) -> Signal:
         """The same for a stage of a pipeline, whose batch carries what other stages read as well."""
-        for wanted in self.inputs:
-            if not any(name in batch for name in wanted.split("|")):
+        for wish in self.inputs:
+            if not any(name in batch for name in wish.split("|")):
                 raise MissingInputError(
-                    f"{self.name}: needs {wanted.replace('|', ' or ')}, which the batch does not carry; "
+                    f"{self.name}: needs {wish.replace('|', ' or ')}, which the batch does not carry; "
                     f"pass it to SignalBatch"
                 )
         reads = "components" in self.reads and "components" in batch
@@ -279,13 +279,13 @@ def _check_overrides(spec: Method, overrides: Mapping[str, Any]) -> None:
         raise OptionError(f"{spec.name}: {', '.join(wanting)} must be given; {spec.name} has no default for it")
     if not overrides:
         return
-    known = (*spec.required, *spec.defaults)
+    options_known = (*spec.required, *spec.defaults)
     target: Any = spec.target
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
     for option, value in overrides.items():
-        if option not in known:
-            offered = f"it has {', '.join(known)}" if known else "it has none"
-            raise OptionError(f"{spec.name}: no option {option!r}; {did_you_mean(option, known)}{offered}")
+        if option not in options_known:
+            offered = f"it has {', '.join(options_known)}" if options_known else "it has none"
+            raise OptionError(f"{spec.name}: no option {option!r}; {did_you_mean(option, options_known)}{offered}")
         if not _fits(value, hints.get(option, Any)):
             raise OptionError(f"{spec.name}: {option} = {value!r} is not {_show(hints[option])}")
         if problem := _out_of_bounds(option, value):

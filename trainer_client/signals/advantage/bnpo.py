@@ -130,8 +130,8 @@ def _beta_weighted(
     rewards: FloatArray, groups: Groups, low: float, high: float, max_weight: float, reduce: Reduce | None
 ) -> tuple[FloatArray, BetaFit]:
     success = _between(rewards, low, high)
-    several = groups.sizes > 1
-    fit = fit_normaliser(groups.mean(success)[several], reduce=reduce)
+    is_plural = groups.sizes > 1
+    fit = fit_normaliser(groups.mean(success)[is_plural], reduce=reduce)
     weight = inverse_density(groups.mean(success), fit, max_weight=max_weight)
     centred = group_normalise(success, groups, scale="none")
     return np.asarray(groups.apply(np.multiply, centred, weight)), fit

@@ -68,8 +68,11 @@ def _imitation_pairs(batch: SignalBatch) -> list[Pair]:
     rollouts = batch.valid & ~references
     best = extreme_row(groups, rewards, references)
     top, worst = (extreme_row(groups, rewards, rollouts, lowest=low) for low in (False, True))
-    asked = np.flatnonzero((best >= 0) & (worst >= 0))
-    chosen = asked[(rewards[best[asked]] >= rewards[top[asked]]) & (rewards[best[asked]] > rewards[worst[asked]])]
+    groups_with_both = np.flatnonzero((best >= 0) & (worst >= 0))
+    chosen = groups_with_both[
+        (rewards[best[groups_with_both]] >= rewards[top[groups_with_both]])
+        & (rewards[best[groups_with_both]] > rewards[worst[groups_with_both]])
+    ]
     margins = rewards[best[chosen]] - rewards[worst[chosen]]
     rows = zip(best[chosen].tolist(), worst[chosen].tolist(), margins.tolist(), strict=True)
     return [Pair(better, worse, margin=margin) for better, worse, margin in rows]

@@ -108,9 +108,9 @@ def aligned_counts(trajectories: Groups, target: int, draws: FloatArray | None =
     if draws is None:
         even: FloatArray = trajectories.spread(target / np.maximum(trajectories.sizes, 1))
         return even
-    whole, left = np.divmod(target, np.maximum(trajectories.sizes, 1))
+    quotient, left = np.divmod(target, np.maximum(trajectories.sizes, 1))
     more = trajectories.rank(draws) < trajectories.spread(left)
-    return trajectories.spread(whole).astype(np.float64) + more
+    return trajectories.spread(quotient).astype(np.float64) + more
 
 
 class CountHistogram(Tracker):

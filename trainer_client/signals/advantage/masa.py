@@ -198,13 +198,13 @@ def _predictions(batch: SignalBatch) -> Predictions:
     for row, prediction in enumerate(batch.objects("predictions")):
         if prediction is True and "texts" not in batch:
             raise InputError(f"predictions: row {row} is to be read of its text; give texts, or a table")
-        read = None if prediction is False else prediction
+        parsed = None if prediction is False else prediction
         if prediction is True:
-            read = read_prediction(batch.objects("texts")[row])
-        if read is not None and not isinstance(read, Mapping):
-            kind = type(read).__name__
+            parsed = read_prediction(batch.objects("texts")[row])
+        if parsed is not None and not isinstance(parsed, Mapping):
+            kind = type(parsed).__name__
             raise InputError(f"predictions: row {row} holds {kind}; a table, true or false is needed, or None")
-        predictions.append(read)
+        predictions.append(parsed)
     return predictions
 
 
@@ -225,13 +225,13 @@ def _scores(
     texts, questions = batch.objects("texts"), batch.objects("questions")
     scores = {}
     for rows in _members(batch.groups, batch.valid):
-        seen = [row for row in rows if rollouts[row]]
-        if not seen:
+        rows_with_rollouts = [row for row in rows if rollouts[row]]
+        if not rows_with_rollouts:
             continue
         truth = (
-            [texts[row] for row in seen],
-            [float(batch.rewards[row]) for row in seen],
-            [int(batch.lengths[row]) for row in seen],
+            [texts[row] for row in rows_with_rollouts],
+            [float(batch.rewards[row]) for row in rows_with_rollouts],
+            [int(batch.lengths[row]) for row in rows_with_rollouts],
         )
         for row in rows:
             prediction = predictions[row]
@@ -245,23 +245,23 @@ def _scores(
 def _demonstrations(
     batch: SignalBatch,
     predictions: Predictions,
-    found: Mapping[int, MetaScore],
+    scores_by_row: Mapping[int, MetaScore],
     rollouts: BoolArray,
     scale: int,
     length: Callable[[Sequence[int], int], float],
 ) -> list[Request]:
     requests, lengths = [], batch.lengths
     for rows in _members(batch.groups, batch.valid):
-        predicted = [row for row in rows if row in found]
+        predicted = [row for row in rows if row in scores_by_row]
         right = [row for row in rows if rollouts[row] and batch.rewards[row] == 1]
         if not predicted or not right:
             continue
-        best = max(predicted, key=lambda row: found[row].notion)
-        seen = sum(bool(rollouts[row]) for row in rows)
+        best = max(predicted, key=lambda row: scores_by_row[row].notion)
+        rollout_rows = sum(bool(rollouts[row]) for row in rows)
         measured = {
             **(predictions[best] or {}),
-            "solution_length": round(length([int(lengths[row]) for row in right], seen)),
-            "pass_rate": round(scale * len(right) / seen),
+            "solution_length": round(length([int(lengths[row]) for row in right], rollout_rows)),
+            "pass_rate": round(scale * len(right) / rollout_rows),
         }
         requests.append(Request(best, "demonstrate", measured))
     return requests

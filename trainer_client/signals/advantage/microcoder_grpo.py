@@ -90,8 +90,8 @@ def tail_repeats(token_ids: IntArray, ends: IntArray, width: int = 128) -> BoolA
     if long.size:
         at = ends[long, None] - width + np.arange(width)
         tokens = token_ids[long]
-        same = np.take_along_axis(tokens, at, 1) == np.take_along_axis(tokens, at - width, 1)
-        repeats[long] = same.all(axis=1)
+        equals = np.take_along_axis(tokens, at, 1) == np.take_along_axis(tokens, at - width, 1)
+        repeats[long] = equals.all(axis=1)
     return repeats
 
 

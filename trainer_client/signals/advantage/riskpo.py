@@ -284,8 +284,8 @@ def risk_advantages(
     degenerate = (deviation < flat) | (papers.bundles.sizes == 1)
     if divide:
         values = values / papers.bundles.spread(np.where(degenerate, 1.0, deviation) + eps)
-    taken = papers.of_row >= 0
-    per_row = np.where(taken, values[np.where(taken, papers.of_row, 0)] if values.size else 0.0, 0.0)
+    in_paper = papers.of_row >= 0
+    per_row = np.where(in_paper, values[np.where(in_paper, papers.of_row, 0)] if values.size else 0.0, 0.0)
     return Risk(per_row * _shares(scores, prompts, papers, credit, eps), degenerate)
 
 
@@ -298,11 +298,11 @@ def _shares(scores: FloatArray, prompts: Groups, papers: Papers, credit: RiskCre
     if credit == "std":
         spread = prompts.deviation(scores, 1)
         return 1.0 / prompts.spread(np.where(spread > 1e-3, spread, 1.0) + eps)
-    taken = papers.of_row >= 0
-    paper = np.where(taken, papers.of_row, 0)
-    above = np.where(taken, prompts.apply(np.subtract, scores, prompts.mean(scores)), 0.0)
+    in_paper = papers.of_row >= 0
+    paper = np.where(in_paper, papers.of_row, 0)
+    above = np.where(in_paper, prompts.apply(np.subtract, scores, prompts.mean(scores)), 0.0)
     total = np.bincount(paper, above, papers.scores.size)[paper]
-    number = np.bincount(paper, taken, papers.scores.size)[paper]
+    number = np.bincount(paper, in_paper, papers.scores.size)[paper]
     small = np.abs(total) <= 1e-6
     return np.where(small, 1.0 / np.maximum(number, 1), above / np.where(small, 1.0, total))
 

@@ -124,8 +124,8 @@ class SuccessRates(Tracker):
             raise InputError(
                 f"rewards: row {outside[0]} holds {reward[outside[0]]}; success lies in [0, 1], map it there"
             )
-        kept = np.full(reward.size, self.forget_low) if memory is None else as_floats("memory", memory, 1)
-        for prompt, r, rho in zip(saved_ids(prompts), reward.tolist(), kept.tolist(), strict=True):
+        retention = np.full(reward.size, self.forget_low) if memory is None else as_floats("memory", memory, 1)
+        for prompt, r, rho in zip(saved_ids(prompts), reward.tolist(), retention.tolist(), strict=True):
             alpha, beta = self.counts(prompt)
             self._counts[prompt] = (rho * alpha + r, rho * beta + 1.0 - r)
 
@@ -187,8 +187,8 @@ class SingleStream(SuccessRates):
         advantages = self._standardised(raw)
         memory = self.memory(batch["logprob_drift"][valid]) if "logprob_drift" in batch else None
         self.update([prompts[g] for g in groups.index.tolist()], batch.rewards[valid], memory)
-        known = float(baseline.mean()) if baseline.size else 0.0
-        return batch.signal(advantages=batch.scatter(advantages), report={"spo/baseline": known})
+        mean_baseline = float(baseline.mean()) if baseline.size else 0.0
+        return batch.signal(advantages=batch.scatter(advantages), report={"spo/baseline": mean_baseline})
 
     def _standardised(self, raw: FloatArray) -> FloatArray:
         """Over the batch; one row alone has no batch to be compared with and keeps its raw value."""

@@ -79,8 +79,8 @@ def v0_5(
     baseline = groups.spread(per_prompt.baseline)
     if leave_one_out:
         others_ = groups.spread(groups.sizes) - 1
-        rest = (groups.spread(groups.sum(rewards)) - rewards) / np.maximum(others_, 1)
-        shrunk = shrinkage_baseline(rest, prior, np.maximum(others_, 1)).baseline
+        mean_of_others = (groups.spread(groups.sum(rewards)) - rewards) / np.maximum(others_, 1)
+        shrunk = shrinkage_baseline(mean_of_others, prior, np.maximum(others_, 1)).baseline
         baseline = np.where(others_ > 0, shrunk, prior)
     advantages = rewards - baseline
     if scale == "batch":

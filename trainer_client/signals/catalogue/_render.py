@@ -104,20 +104,20 @@ def parts_page() -> str:
     for module in (import_module(f"{parts.__name__}.{module.name}") for module in iter_modules(parts.__path__)):
         lines += [f"## {module.__name__.rpartition('.')[2]}", "", inspect.getdoc(module) or "", ""]
         for name in (name for name in parts.__all__ if getattr(module, name, None) is getattr(parts, name)):
-            thing = getattr(parts, name)
-            if getattr(thing, "__module__", "") != module.__name__:
+            part = getattr(parts, name)
+            if getattr(part, "__module__", "") != module.__name__:
                 continue
-            text = (inspect.getdoc(thing) or "").partition("\n\n")[0]
-            lines.append(f"- `{name}{_signature(thing)}`: {' '.join(text.split())}")
+            text = (inspect.getdoc(part) or "").partition("\n\n")[0]
+            lines.append(f"- `{name}{_signature(part)}`: {' '.join(text.split())}")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _signature(thing: object) -> str:
+def _signature(part: object) -> str:
     """Names of a function's arguments, without types."""
-    if not inspect.isfunction(thing):
+    if not inspect.isfunction(part):
         return ""
-    return "(" + ", ".join(inspect.signature(thing).parameters) + ")"
+    return "(" + ", ".join(inspect.signature(part).parameters) + ")"
 
 
 def describe(name: str) -> str:
@@ -134,17 +134,17 @@ def describe(name: str) -> str:
     by_name = {method.name: method for method in methods()}
     if name in by_name:
         return _card(by_name[name])
-    called = {_folded(known): paper for paper in papers() for known in paper.called}
+    called = {_folded(called_name): paper for paper in papers() for called_name in paper.called}
     if (paper := called.get(_folded(name))) is not None:
         head = f"{paper.title}\n  provenance: {paper.provenance}"
         if paper.outside:
             return f"{head}\n  not computed here: {paper.outside}\n"
         cards = [_card(method) for method in implemented().get(paper.key, [])]
         return "\n\n".join([head, *cards]) if cards else f"{head}\n  no method yet\n"
-    folded = {_folded(known): known for known in by_name}
-    if (same := folded.get(_folded(name))) is not None:
-        return _card(by_name[same])
-    short = {known for paper in papers() for known in paper.called if len(known) < 30}
+    folded = {_folded(name_known): name_known for name_known in by_name}
+    if (match := folded.get(_folded(name))) is not None:
+        return _card(by_name[match])
+    short = {short_name for paper in papers() for short_name in paper.called if len(short_name) < 30}
     hint = did_you_mean(name, [*short, *by_name])
     raise UnknownMethodError(f"neither a method nor a paper is called {name!r}; {hint}leave the name out for a list")
 
@@ -227,16 +227,16 @@ def _made_for(each: Method) -> str:
 def _beside(each: Method) -> str:
     """Public functions and classes of the file that are no methods: what a trainer needs around one."""
     module = sys.modules[each.target.__module__]
-    registered = {other.target for other in methods()}
+    registered = {method.target for method in methods()}
     if next(other for other in methods() if other.target.__module__ == module.__name__) is not each:
         return ""
     remarks = [
-        f"`{name}` ({(inspect.getdoc(thing) or '').partition(chr(10))[0].rstrip('.')})"
-        for name, thing in vars(module).items()
+        f"`{name}` ({(inspect.getdoc(member) or '').partition(chr(10))[0].rstrip('.')})"
+        for name, member in vars(module).items()
         if not name.startswith("_")
-        and (inspect.isfunction(thing) or inspect.isclass(thing))
-        and thing.__module__ == module.__name__
-        and thing not in registered
+        and (inspect.isfunction(member) or inspect.isclass(member))
+        and member.__module__ == module.__name__
+        and member not in registered
     ]
     return "; ".join(remarks)
 

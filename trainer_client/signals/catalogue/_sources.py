@@ -31,7 +31,7 @@ def source_of(declared: Input) -> str:
     """What supplies an input in a recipe, for a cell of a table."""
     if declared.name in _BY_ITSELF:
         return _BY_ITSELF[declared.name]
-    if any(known.beside == declared.name for known in INPUTS.values()):
+    if any(declared_input.beside == declared.name for declared_input in INPUTS.values()):
         return "by itself: which entries of the input beside it are there"
     match declared.axes:
         case "N":

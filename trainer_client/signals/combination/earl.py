@@ -66,10 +66,10 @@ def earl(
     """
     early = (batch.step or 0) < switch_step
     alpha, beta = (select_first, overlap_first) if early else (select_last, overlap_last)
-    overlap, acted, known = _compared(batch)
-    full = ~known | (overlap >= enough)
+    overlap, acted, has_gold = _compared(batch)
+    full = ~has_gold | (overlap >= enough)
     right = np.where(batch["correct"], np.where(full, 1.0, 0.5), -1.0)
-    unknown = int((batch.valid & ~known).sum())
+    unknown = int((batch.valid & ~has_gold).sum())
     return batch.signal(rewards=right + alpha * acted + beta * overlap, report={"earl/without_gold": unknown})
 
 
@@ -82,9 +82,9 @@ def _compared(batch: SignalBatch) -> tuple[FloatArray, BoolArray, BoolArray]:
     if "gold_evidence" not in batch:
         raise InputError("gold_evidence: is missing; selected is compared with it")
     chosen, gold = batch.objects("selected"), batch.objects("gold_evidence")
-    known = np.array([right is not None for right in gold], np.bool_)
+    has_gold = np.array([right is not None for right in gold], np.bool_)
     overlap = np.array([0.0 if g is None else evidence_overlap(s, g) for s, g in zip(chosen, gold, strict=True)])
-    return overlap, np.array([len(s) > 0 for s in chosen], np.bool_), known
+    return overlap, np.array([len(s) > 0 for s in chosen], np.bool_), has_gold
 
 
 def evidence_overlap(selected: Iterable[Hashable], gold: Iterable[Hashable]) -> float:

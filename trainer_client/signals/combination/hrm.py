@@ -33,9 +33,9 @@ def hrm(batch: SignalBatch, *, thresholds: Sequence[float] = (), weights: Sequen
     levels = table.shape[1]
     rewards, failed = levelled_reward(table, tuple(thresholds) or (0.5,) * levels, tuple(weights) or (1.0,) * levels)
     # Levels behind one that failed are not needed, and a cascade may have skipped them.
-    whole = (batch.components_given | (np.arange(levels) > failed[:, None])).all(1)
-    stopped = np.bincount(failed[whole & batch.valid], minlength=levels + 1).tolist()
-    return batch.signal(rewards=rewards, keep=whole | ~batch.valid, report={"hrm/failed_at": stopped})
+    complete = (batch.components_given | (np.arange(levels) > failed[:, None])).all(1)
+    stopped = np.bincount(failed[complete & batch.valid], minlength=levels + 1).tolist()
+    return batch.signal(rewards=rewards, keep=complete | ~batch.valid, report={"hrm/failed_at": stopped})
 
 
 def levelled_reward(

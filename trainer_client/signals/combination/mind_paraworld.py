@@ -47,12 +47,12 @@ def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float =
     curves = [fact_coverage(h, f) if live else [] for h, f, live in zip(hits, facts, batch.valid, strict=True)]
     final = np.array([curve[-1] if curve else 0.0 for curve in curves])
     attempted = batch["attempted"] if "attempted" in batch else np.ones(batch.rows, np.bool_)
-    seen = final[batch.valid]
+    final_valid = final[batch.valid]
     called = [
         hit_precision(hits[row], facts[row])[-1] for row in np.flatnonzero(batch.valid).tolist() if len(hits[row])
     ]
     report = {
-        "mind_paraworld/coverage": mean_or_none(seen),
+        "mind_paraworld/coverage": mean_or_none(final_valid),
         "mind_paraworld/hit_precision": mean_or_none(np.array(called)),
         "mind_paraworld/premature": int((batch.valid & attempted & (final < 1)).sum()),
     }
@@ -67,14 +67,14 @@ def fact_coverage(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable])
 
     Source: Mind-ParaWorld (FCR).
     """
-    wanted = set(facts)
-    if not wanted:
+    fact_set = set(facts)
+    if not fact_set:
         raise InputError("facts: none are given; a question rests on at least one")
-    seen: set[Hashable] = set()
+    covered: set[Hashable] = set()
     curve = []
     for call in hits:
-        seen |= wanted.intersection(call)
-        curve.append(len(seen) / len(wanted))
+        covered |= fact_set.intersection(call)
+        curve.append(len(covered) / len(fact_set))
     return curve
 
 
@@ -83,6 +83,6 @@ def hit_precision(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable])
 
     Source: Mind-ParaWorld (HitPrec), its denominator reconstructed.
     """
-    wanted = set(facts)
-    counts = np.cumsum([bool(wanted.intersection(call)) for call in hits])
+    fact_set = set(facts)
+    counts = np.cumsum([bool(fact_set.intersection(call)) for call in hits])
     return [float(n) / (k + 1) for k, n in enumerate(counts.tolist())]

@@ -80,20 +80,20 @@ class MPO(Tracker):
     def __call__(self, batch: SignalBatch) -> Signal:
         """Rewards, and cases for the meta-judge when it is time."""
         _one_version(batch)
-        whole = batch.components_given.all(1) & batch.valid
-        rewards = np.where(whole, batch["components"].sum(1), 0.0)
+        complete = batch.components_given.all(1) & batch.valid
+        rewards = np.where(complete, batch["components"].sum(1), 0.0)
         self.batches += 1
-        requests = self._cases(rewards, whole) if self.batches % self.every == 0 else []
-        unread = int((batch.valid & ~whole).sum())
+        requests = self._cases(rewards, complete) if self.batches % self.every == 0 else []
+        unread = int((batch.valid & ~complete).sum())
         return batch.signal(
-            rewards=rewards, keep=whole | ~batch.valid, requests=requests, report={"mpo/unread": unread}
+            rewards=rewards, keep=complete | ~batch.valid, requests=requests, report={"mpo/unread": unread}
         )
 
-    def _cases(self, rewards: FloatArray, whole: BoolArray) -> list[Request]:
-        rows = np.flatnonzero(whole)
+    def _cases(self, rewards: FloatArray, complete: BoolArray) -> list[Request]:
+        rows = np.flatnonzero(complete)
         ordered = rows[np.argsort(rewards[rows], kind="stable")]
-        drawn = np.random.default_rng((self.seed, self.batches))
-        chosen = [row for part in np.array_split(ordered, 3) for row in drawn.permutation(part)[: self.each].tolist()]
+        draws = np.random.default_rng((self.seed, self.batches))
+        chosen = [row for part in np.array_split(ordered, 3) for row in draws.permutation(part)[: self.each].tolist()]
         return [Request(row, "refine_rubric", {"score": float(rewards[row])}) for row in sorted(chosen)]
 
     def _state(self) -> dict[str, Any]:
@@ -174,9 +174,9 @@ def _folded(text: str) -> str | None:
 
 def _braced_fractions(text: str) -> str:
     """LaTeX fractions with braces; the text as it is when a fraction lacks its parts."""
-    head, *rest = text.split("\\frac")
+    head, *pieces = text.split("\\frac")
     built = [head]
-    for part in rest:
+    for part in pieces:
         if part.startswith("{"):
             built.append(part)
         elif len(part) < 2:

@@ -46,9 +46,9 @@ def posterior_grpo(batch: SignalBatch, *, eps: float = 1e-6) -> Signal:
     present = batch.components_given
     table = components.copy()
     table[:, 2] *= components[:, 1]
-    asked = np.ones(table.shape, np.bool_)
-    asked[:, 2] = ~present[:, 1] | (components[:, 1] > 0)
-    return combined_columns(batch, table, [Term("format"), Term("outcome"), Term("reasoning")], eps, asked)
+    is_asked = np.ones(table.shape, np.bool_)
+    is_asked[:, 2] = ~present[:, 1] | (components[:, 1] > 0)
+    return combined_columns(batch, table, [Term("format"), Term("outcome"), Term("reasoning")], eps, is_asked)
 
 
 @golden("posterior_gated_reward")

@@ -51,10 +51,10 @@ def rubric_reward(batch: SignalBatch) -> Signal:
     weights = batch["criterion_weights"] if "criterion_weights" in batch else np.ones(verdicts.shape)
     rows = batch.valid
     rewards, judged = share_of_rubric(verdicts[rows], weights[rows], present[rows])
-    asked = (weights != 0) & rows[:, None]
-    shown = asked & present
-    hits = np.where(shown, verdicts, 0.0).sum(0) / np.maximum(shown.sum(0), 1)
-    partial = (asked & ~present).any(1)[rows]
+    is_asked = (weights != 0) & rows[:, None]
+    has_verdict = is_asked & present
+    hits = np.where(has_verdict, verdicts, 0.0).sum(0) / np.maximum(has_verdict.sum(0), 1)
+    partial = (is_asked & ~present).any(1)[rows]
     keep = ~rows
     keep[rows] = judged
     return batch.signal(

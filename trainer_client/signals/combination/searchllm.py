@@ -54,13 +54,13 @@ def searchllm(batch: SignalBatch, *, bottom: int = 3, weights: Sequence[float] =
     those of the bottom line have no effect.
     """
     table, present = batch["components"], batch.components_given
-    whole = present[:, :bottom].all(1) & present[:, bottom:].any(1) & batch.valid
-    used = present & whole[:, None]
+    complete = present[:, :bottom].all(1) & present[:, bottom:].any(1) & batch.valid
+    used = present & complete[:, None]
     factors = tuple(weights)[-(table.shape[1] - bottom) :]
     rewards = softly_gated(
         np.where(used, table, 1.0)[:, :bottom], table[:, bottom:], factors or None, used[:, bottom:], floor=floor
     )
-    return batch.signal(rewards=rewards, keep=whole | ~batch.valid)
+    return batch.signal(rewards=rewards, keep=complete | ~batch.valid)
 
 
 def softly_gated(

@@ -68,12 +68,12 @@ def cepo(
     contrast = batch["evidence_logprobs"] - batch["counter_logprobs"]
     has_wrong = np.zeros(batch.rows, np.bool_)
     has_wrong[valid] = groups.spread(groups.any(batch.rewards[valid] < wrong_below))
-    other: FloatArray = np.zeros_like(contrast)
+    fallback: FloatArray = np.zeros_like(contrast)
     if without_wrong == "rlsd":
         if "old_logprobs" not in batch:
             raise MissingInputError("old_logprobs: needed by cepo with without_wrong='rlsd'; pass them to SignalBatch")
-        other = batch["evidence_logprobs"] - batch["old_logprobs"]
-    return _credited(batch, np.where(has_wrong[:, None], contrast, other), mix, decay_steps, bound, ddof, eps)
+        fallback = batch["evidence_logprobs"] - batch["old_logprobs"]
+    return _credited(batch, np.where(has_wrong[:, None], contrast, fallback), mix, decay_steps, bound, ddof, eps)
 
 
 @register(

@@ -57,9 +57,9 @@ def dense_grpo(batch: SignalBatch, *, ddof: int = 1, eps: float = 1e-6) -> Signa
     a token belongs to. Rows without a step are left out of its statistics (``prefix_valid``).
     """
     scores = batch["prefix_scores"]
-    shown = batch["prefix_valid"] if "prefix_valid" in batch else np.ones(scores.shape, np.bool_)
-    gains, known = step_gains(scores, shown & batch.valid[:, None])
-    advantages = step_advantages(gains, known, batch.groups, ddof=ddof, eps=eps)
+    prefix_valid = batch["prefix_valid"] if "prefix_valid" in batch else np.ones(scores.shape, np.bool_)
+    gains, has_gain = step_gains(scores, prefix_valid & batch.valid[:, None])
+    advantages = step_advantages(gains, has_gain, batch.groups, ddof=ddof, eps=eps)
     mask = batch.mask & batch.valid[:, None]
     return batch.signal(token_advantages=steps_over_tokens(advantages, batch["steps"], mask))
 

@@ -96,14 +96,14 @@ def similar_states(anchors: Groups, groups: Groups, threshold: float) -> Groups:
     cluster: IntArray = np.zeros(len(exact), np.int64)
     for number, row in enumerate(exact.first(np.arange(exact.rows)).tolist()):
         text = str(anchors.labels[anchors.index[row]])
-        known = leaders.setdefault(int(groups.index[row]), [])
-        for leader, leading in known:
+        group_leaders = leaders.setdefault(int(groups.index[row]), [])
+        for leader, leading in group_leaders:
             if SequenceMatcher(None, text, leader).ratio() >= threshold:
                 cluster[number] = leading
                 break
         else:
             cluster[number] = number
-            known.append((text, number))
+            group_leaders.append((text, number))
     return Groups.of(cluster[exact.index])
 
 

@@ -90,8 +90,8 @@ def agent_returns(
     discount = gamma**gaps
     walk = np.lexsort((place, agents.index))
     after = np.full(rewards.size, -1)
-    same = agents.index[walk[:-1]] == agents.index[walk[1:]]
-    after[walk[:-1][same]] = walk[1:][same]
+    same_agent = agents.index[walk[:-1]] == agents.index[walk[1:]]
+    after[walk[:-1][same_agent]] = walk[1:][same_agent]
     # From the last decision of each agent backwards, all agents at once.
     left = agents.spread(agents.sizes) - 1 - place
     for step in range(1, int(left.max(initial=0)) + 1):

@@ -126,11 +126,11 @@ def released_item_tokens(
     A list whose last line is closed by a newline so counts one item too many: one item short it is complete, and
     complete it overflows.
     """
-    wanted = advantages.shape[1]
+    item_count = advantages.shape[1]
     tokens = items_over_tokens(advantages, item_of_token, mask, overflow=overflow)
-    held = np.where(mask, item_of_token, -1).max(1, initial=-1) + 1
-    ends = eos & mask & (item_of_token < wanted)
-    at_end = np.where(held > wanted, 0.0, np.where(held >= wanted, complete, early))
+    items_held = np.where(mask, item_of_token, -1).max(1, initial=-1) + 1
+    ends = eos & mask & (item_of_token < item_count)
+    at_end = np.where(items_held > item_count, 0.0, np.where(items_held >= item_count, complete, early))
     return np.where(ends, at_end[:, None], tokens)
 
 
@@ -170,17 +170,17 @@ def items_over_tokens(
 
     Source: Rank-GRPO, yaochenzhu/Rank-GRPO libs/trl/rank_grpo_trainer.py @0808d82c.
     """
-    wanted = advantages.shape[1]
-    if not wanted:
+    item_count = advantages.shape[1]
+    if not item_count:
         return np.zeros(mask.shape)
     ends = np.zeros(mask.shape, np.bool_) if eos is None else eos & mask
-    written = mask & ~ends
-    inside = written & (item_of_token >= 0) & (item_of_token < wanted)
-    past = written & (item_of_token >= wanted)
-    result = np.where(inside, np.take_along_axis(advantages, np.clip(item_of_token, 0, wanted - 1), 1), 0.0)
+    is_text = mask & ~ends
+    inside = is_text & (item_of_token >= 0) & (item_of_token < item_count)
+    past = is_text & (item_of_token >= item_count)
+    result = np.where(inside, np.take_along_axis(advantages, np.clip(item_of_token, 0, item_count - 1), 1), 0.0)
     result = np.where(past, overflow, result)
-    held = np.where(written, item_of_token, -1).max(1, initial=-1) + 1
-    at_end = np.where(past.any(1), overflow, np.where(held >= wanted, complete, early))
+    items_held = np.where(is_text, item_of_token, -1).max(1, initial=-1) + 1
+    at_end = np.where(past.any(1), overflow, np.where(items_held >= item_count, complete, early))
     return np.where(ends, at_end[:, None], result)
 
 

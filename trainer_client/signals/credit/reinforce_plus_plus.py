@@ -159,9 +159,9 @@ def release_reinforce_plus_plus_openrlhf(batch: SignalBatch, *, gamma: float = 1
     """REINFORCE++ of OpenRLHF's release, whose rounded mean gives equal returns a small advantage."""
     mask = batch.mask & batch.valid[:, None]
     returns = discounted_returns(batch.token_rewards, mask, gamma)
-    taken = returns[mask].astype(np.float32)
-    mean = np.add.accumulate(taken)[-1] / np.float32(taken.size) if taken.size else np.float32(0)
-    variance = max(float(((taken - mean) ** 2).mean()) if taken.size else 0.0, floor)
+    flat_returns = returns[mask].astype(np.float32)
+    mean = np.add.accumulate(flat_returns)[-1] / np.float32(flat_returns.size) if flat_returns.size else np.float32(0)
+    variance = max(float(((flat_returns - mean) ** 2).mean()) if flat_returns.size else 0.0, floor)
     whitened = np.where(mask, (returns - float(mean)) / variance**0.5, 0.0)
     return batch.signal(token_advantages=whitened, returns=returns)
 

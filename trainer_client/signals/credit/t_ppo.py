@@ -34,12 +34,12 @@ def t_ppo(batch: SignalBatch, *, gamma: float = 1.0, lam: float = 1.0) -> Signal
     mask = batch.mask & batch.valid[:, None]
     finished = batch["finished"]
     raw = truncated_advantages(batch.token_rewards, batch["values"], mask, finished, gamma=gamma, lam=lam)
-    here = mask & (np.arange(mask.shape[1]) >= batch["window_starts"][:, None])
+    in_window = mask & (np.arange(mask.shape[1]) >= batch["window_starts"][:, None])
     full = truncated_advantages(batch.token_rewards, batch["values"], mask, finished, gamma=gamma, lam=1.0)
     targets = np.where(mask & finished[:, None], full + batch["values"], 0.0)
     return batch.signal(
-        token_advantages=np.where(here, raw, 0.0),
-        token_weights=here.astype(np.float64),
+        token_advantages=np.where(in_window, raw, 0.0),
+        token_weights=in_window.astype(np.float64),
         returns=targets,
         report={"t_ppo/pending": int((batch.valid & ~finished).sum())},
     )

@@ -54,9 +54,9 @@ def coipo(batch: SignalBatch) -> Signal:
     """
     valid, groups = batch.taken()
     rows, noisy = np.flatnonzero(valid), batch["noisy"][valid]
-    several = np.flatnonzero(groups.sum(~noisy) > 1)
-    if several.size:
-        label = groups.labels.tolist()[int(several[0])]
+    plural_groups = np.flatnonzero(groups.sum(~noisy) > 1)
+    if plural_groups.size:
+        label = groups.labels.tolist()[int(plural_groups[0])]
         raise InputError(f"noisy: prompt {label!r} has more than one clean row; mark the perturbed ones")
     pairs = []
     for members in groups.members():

@@ -115,18 +115,18 @@ def group_similarity(
 
     Source: PS-GRPO (arXiv 2510.04392).
     """
-    drawn = np.random.default_rng(0) if rng is None else rng
+    generator = np.random.default_rng(0) if rng is None else rng
     wording = questions.cross(variants)
     result = np.zeros(questions.rows)
     for members in questions.members():
         own = wording.index[members]
         differs = own[:, None] != own[None, :]
         if wordings is not None or rollouts is not None:
-            differs &= _drawn(own, wordings, rollouts, drawn)
+            differs &= _drawn(own, wordings, rollouts, generator)
         block = similarity[np.ix_(members, members)]
         result[members] = np.where(differs, block, 0.0).sum(1) / np.maximum(differs.sum(1), 1)
-    several = _several(questions, variants)
-    return np.where(several, result, 0.0), several
+    is_plural = _several(questions, variants)
+    return np.where(is_plural, result, 0.0), is_plural
 
 
 def set_overlap(sets: Sequence[Collection[Hashable]]) -> float:
@@ -142,9 +142,9 @@ def set_overlap(sets: Sequence[Collection[Hashable]]) -> float:
     if len(sets) < 2:
         raise InputError(f"sets: {len(sets)} given; overlap needs two")
     overlaps = []
-    for first, other in combinations([set(members) for members in sets], 2):
-        union = first | other
-        overlaps.append(len(first & other) / len(union) if union else 1.0)
+    for first, second in combinations([set(members) for members in sets], 2):
+        union = first | second
+        overlaps.append(len(first & second) / len(union) if union else 1.0)
     return sum(overlaps) / len(overlaps)
 
 
@@ -161,8 +161,8 @@ def _drawn(own: IntArray, wordings: int | None, rollouts: int | None, rng: Gener
     names, inverse = np.unique(own, return_inverse=True)
     chosen = np.zeros((own.size, own.size), np.bool_)
     for row in range(own.size):
-        rest = np.flatnonzero(names != own[row])
-        for name in rng.permutation(rest)[: rest.size if wordings is None else wordings]:
+        others = np.flatnonzero(names != own[row])
+        for name in rng.permutation(others)[: others.size if wordings is None else wordings]:
             columns = np.flatnonzero(inverse == name)
             chosen[row, rng.permutation(columns)[: columns.size if rollouts is None else rollouts]] = True
     return chosen

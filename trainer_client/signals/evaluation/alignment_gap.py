@@ -47,14 +47,14 @@ def alignment_gap_report(batch: SignalBatch) -> Signal:
     accuracy = implicit_accuracy(ratios[chosen], ratios[rejected])
     rows = zip(batch.objects("comparisons"), batch.valid, strict=True) if "comparisons" in batch else ()
     rate = win_rate(np.array([outcome for row, live in rows if live for outcome in row], dtype=np.float64))
-    seen = ratios[batch.valid]
+    valid_ratios = ratios[batch.valid]
     return batch.signal(
         report={
             "alignment/accuracy": accuracy.mean,
             "alignment/accuracy_error": accuracy.error,
             "alignment/win_rate": rate.mean,
             "alignment/win_rate_error": rate.error,
-            "alignment/log_ratio": mean_or_none(seen),
+            "alignment/log_ratio": mean_or_none(valid_ratios),
         }
     )
 
@@ -101,8 +101,8 @@ def alignment_gap(
     """
     order = np.argsort(np.asarray(divergences), kind="stable").tolist()
     curve = [(float(max(divergences[k], 0.0)) ** 0.5, float(win_rates[k])) for k in order]
-    several = len(accuracies) > 1
-    diverging = accuracies[-1] > accuracies[0] and win_rates[-1] < win_rates[0] if several else None
+    is_plural = len(accuracies) > 1
+    diverging = accuracies[-1] > accuracies[0] and win_rates[-1] < win_rates[0] if is_plural else None
     return {"curve": curve, "peak": int(np.argmax(win_rates)) if len(win_rates) else None, "diverging": diverging}
 
 

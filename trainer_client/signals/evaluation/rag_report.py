@@ -34,12 +34,12 @@ def rag_report(batch: SignalBatch, *, tau: float = 0.5) -> Signal:
     """
     valid, claims = batch.valid, batch["claims"]
     share = batch["supported_claims"] / np.maximum(claims, 1)
-    stated = valid & batch["attempted"] & (claims > 0)
+    has_claims = valid & batch["attempted"] & (claims > 0)
     answerable = batch["answerable"]
-    confident = (stated & (share < tau))[valid & ~answerable].astype(np.float64)
+    confident = (has_claims & (share < tau))[valid & ~answerable].astype(np.float64)
     report = {
-        "rag/faithfulness_answerable": mean_or_none(share[stated & answerable]),
-        "rag/faithfulness_unanswerable": mean_or_none(share[stated & ~answerable]),
+        "rag/faithfulness_answerable": mean_or_none(share[has_claims & answerable]),
+        "rag/faithfulness_unanswerable": mean_or_none(share[has_claims & ~answerable]),
         "rag/confident_unsupported": mean_or_none(confident),
         "rag/attempted": mean_or_none(batch["attempted"][valid].astype(np.float64)),
     }
@@ -52,16 +52,16 @@ def retrieval_metrics(ranking: Sequence[Hashable], relevant: Iterable[Hashable],
     Raises:
         InputError: nothing is relevant, which leaves recall undefined, or ``k`` is below 1.
     """
-    wanted = set(relevant)
-    if not wanted or k < 1:
-        raise InputError(f"relevant: {len(wanted)} documents and k = {k}; both have to be at least 1")
-    hit = np.array([document in wanted for document in ranking[:k]], dtype=np.float64)
+    relevant_set = set(relevant)
+    if not relevant_set or k < 1:
+        raise InputError(f"relevant: {len(relevant_set)} documents and k = {k}; both have to be at least 1")
+    hit = np.array([document in relevant_set for document in ranking[:k]], dtype=np.float64)
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     first = np.flatnonzero(hit)
     return {
-        "recall": float(len(wanted.intersection(ranking[:k]))) / len(wanted),
+        "recall": float(len(relevant_set.intersection(ranking[:k]))) / len(relevant_set),
         "mrr": 1.0 / (1 + int(first[0])) if first.size else 0.0,
-        "ndcg": float((hit * discount[: hit.size]).sum() / discount[: min(k, len(wanted))].sum()),
+        "ndcg": float((hit * discount[: hit.size]).sum() / discount[: min(k, len(relevant_set))].sum()),
     }
 
 

@@ -73,8 +73,8 @@ def search_metrics(sufficient: BoolArray, attempted: BoolArray, correct: BoolArr
     refusal = _f1(int((refused & ~sufficient).sum()), int(refused.sum()), int((~sufficient).sum()))
     use = _f1(int(used.sum()), int(attempted.sum()), int(sufficient.sum()))
     knowledge = float(sufficient.mean())
-    whole = None if refusal is None or use is None else (refusal + use) / 2 * knowledge
-    return SearchMetrics(knowledge, refusal, use, whole)
+    overall = None if refusal is None or use is None else (refusal + use) / 2 * knowledge
+    return SearchMetrics(knowledge, refusal, use, overall)
 
 
 def _f1(hits: int, named: int, true: int) -> float | None:

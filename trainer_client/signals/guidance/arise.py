@@ -252,9 +252,9 @@ class SkillLibrary(Tracker):
         ranked = sorted(self.reservoir.values())
         cut = ranked[max(0, int(len(ranked) * self.percentile) - 1)]
         deleted = [name for name, value in self.reservoir.items() if value < cut and not self._uses[name]]
-        kept = {name: value for name, value in self.reservoir.items() if name not in deleted}
-        over = max(len(kept) - self.reservoir_capacity, 0)
-        deleted += sorted(kept, key=kept.__getitem__)[:over]
+        remaining = {name: value for name, value in self.reservoir.items() if name not in deleted}
+        over = max(len(remaining) - self.reservoir_capacity, 0)
+        deleted += sorted(remaining, key=remaining.__getitem__)[:over]
         for name in deleted:
             del self.reservoir[name], self._uses[name]
         return tuple(deleted)

@@ -73,13 +73,13 @@ def expo(
     if anneal_steps > 0 and batch.step is not None:
         factor *= max(0.0, 1.0 - batch.step / anneal_steps)
     relative = group_normalise(batch.rewards, batch.groups, own, eps=eps)
-    asked = unsolved & ~batch.groups.any(best)
+    needs_explanation = unsolved & ~batch.groups.any(best)
     return batch.signal(
         keep=own | best,
         advantages=np.where(best, 1.0, relative),
         weights=np.where(best, factor, 1.0),
         pairs=_explanation_pairs(batch.groups, best, own & ~right),
-        requests=[Request(row, "explain") for row in first_rows(batch.groups, own, asked)],
+        requests=[Request(row, "explain") for row in first_rows(batch.groups, own, needs_explanation)],
         report={"expo/beta": factor},
     )
 

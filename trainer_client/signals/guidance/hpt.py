@@ -65,18 +65,20 @@ def hpt(
     has = np.ones(len(groups), np.bool_)
     if "demonstrated" in batch:
         has = groups.any(batch["demonstrated"][valid])
-    shown = np.array([mode != "rl" for mode in modes], np.bool_) & has
+    demonstrated = np.array([mode != "rl" for mode in modes], np.bool_) & has
     keep = np.ones(batch.rows, np.bool_)
     if not keep_rollouts:
-        keep[valid] = groups.spread(~shown)
+        keep[valid] = groups.spread(~demonstrated)
     firsts = rows[groups.first(np.arange(groups.rows))] if len(groups) else rows
-    requests = [Request(int(firsts[q]), "demonstration", {"loss": modes[q]}) for q in np.flatnonzero(shown).tolist()]
-    wanting = sum(mode != "rl" for mode in modes) - int(shown.sum())
+    requests = [
+        Request(int(firsts[q]), "demonstration", {"loss": modes[q]}) for q in np.flatnonzero(demonstrated).tolist()
+    ]
+    wanting = sum(mode != "rl" for mode in modes) - int(demonstrated.sum())
     return batch.signal(
         advantages=group_normalise(batch.rewards, batch.groups, batch.valid, scale="none"),
         keep=keep,
         requests=sorted(requests, key=lambda request: request.row),
-        report={"hpt/demonstrations": int(shown.sum()), "hpt/without_demonstration": wanting},
+        report={"hpt/demonstrations": int(demonstrated.sum()), "hpt/without_demonstration": wanting},
     )
 
 

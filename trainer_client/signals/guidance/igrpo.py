@@ -40,8 +40,8 @@ def igrpo_drafts(
     rows = first_row(batch.groups, top)
     if ties == "shortest":
         rows = extreme_row(batch.groups, batch.lengths, top, lowest=True)
-    wanted = (rows >= 0) & (~(best == 0) | (not skip_if_all_zero))
-    requests = [Request(row, "refine", {"reward": float(batch.rewards[row])}) for row in rows[wanted].tolist()]
+    is_refined = (rows >= 0) & (~(best == 0) | (not skip_if_all_zero))
+    requests = [Request(row, "refine", {"reward": float(batch.rewards[row])}) for row in rows[is_refined].tolist()]
     return batch.signal(keep=~batch.valid, requests=requests)
 
 

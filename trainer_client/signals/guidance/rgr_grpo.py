@@ -36,9 +36,9 @@ def rgr_grpo_revision(batch: SignalBatch, *, met: float = 1.0, perfect: float = 
     Requests are of kind ``revise``: the row of the answer, and ``unmet``, columns of its rubric whose verdict is below
     ``met``. ``rewards`` come from ``rubric_reward``; a criterion of weight 0 (``criterion_weights``) is none.
     """
-    shown = batch.components_given
+    has_verdict = batch.components_given
     weights = batch["criterion_weights"] if "criterion_weights" in batch else np.ones(batch["components"].shape)
-    failed = shown & (((weights > 0) & (batch["components"] < met)) | ((weights < 0) & (batch["components"] > 0)))
+    failed = has_verdict & (((weights > 0) & (batch["components"] < met)) | ((weights < 0) & (batch["components"] > 0)))
     requests = []
     for row in extreme_row(batch.groups, batch.rewards, batch.valid).tolist():
         if row >= 0 and batch.rewards[row] < perfect:
@@ -66,12 +66,12 @@ def rgr_grpo(batch: SignalBatch, *, ddof: int = 1, eps: float = 1e-6) -> Signal:
     best, worst = (extreme_row(batch.groups, batch.rewards, own, lowest=low) for low in (False, True))
     revision = extreme_row(batch.groups, batch.rewards, batch.valid & batch["helped"])
     accepted = _better(batch.rewards, revision, best)
-    taken: BoolArray = own.copy()
-    taken[worst[accepted]], taken[revision[accepted]] = False, True
-    advantages = group_normalise(batch.rewards, batch.groups, taken, ddof=ddof, eps=eps)
+    counts_row: BoolArray = own.copy()
+    counts_row[worst[accepted]], counts_row[revision[accepted]] = False, True
+    advantages = group_normalise(batch.rewards, batch.groups, counts_row, ddof=ddof, eps=eps)
     pairs = zip(revision[accepted].tolist(), worst[accepted].tolist(), strict=True)
     return batch.signal(
-        keep=taken | ~batch.valid,
+        keep=counts_row | ~batch.valid,
         advantages=advantages,
         requests=[Request(row, "replace", {"replaces": replaced}) for row, replaced in pairs],
         report={"rgr_grpo/accepted": float(accepted.mean()) if accepted.size else 0.0},
@@ -80,7 +80,7 @@ def rgr_grpo(batch: SignalBatch, *, ddof: int = 1, eps: float = 1e-6) -> Signal:
 
 def _better(rewards: FloatArray, rows: IntArray, than: IntArray) -> BoolArray:
     """``[Q]`` where both rows exist and the first has the higher reward."""
-    there = (rows >= 0) & (than >= 0)
-    better: BoolArray = there.copy()
-    better[there] = rewards[rows[there]] > rewards[than[there]]
+    has_both = (rows >= 0) & (than >= 0)
+    better: BoolArray = has_both.copy()
+    better[has_both] = rewards[rows[has_both]] > rewards[than[has_both]]
     return better

@@ -45,8 +45,8 @@ def thinktuning_feedback(batch: SignalBatch, *, gamma: float = 0.25, correct: fl
     draws = uniforms(batch.groups, seed=seed, step=batch.step, stream="thinktuning")
     valid, groups = batch.taken()
     order = groups.rank((batch.rewards[valid] >= correct) + draws[valid])
-    wanted = np.ceil(gamma * groups.sizes - 1e-9)
-    rows = np.flatnonzero(valid)[order < groups.spread(wanted)]
+    quotas = np.ceil(gamma * groups.sizes - 1e-9)
+    rows = np.flatnonzero(valid)[order < groups.spread(quotas)]
     return batch.signal(requests=[Request(row, "feedback") for row in rows.tolist()])
 
 

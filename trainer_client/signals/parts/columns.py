@@ -38,9 +38,9 @@ def one_each(*options: str) -> Fit:
         options: their names.
     """
 
-    def fit(given: Mapping[str, Any], number: int) -> str:
-        wrong = [name for name in options if given[name] and len(given[name]) != number]
-        return f"{len(given[wrong[0]])} {wrong[0]} for {number} columns; give one for each" if wrong else ""
+    def fit(arguments: Mapping[str, Any], number: int) -> str:
+        wrong = [name for name in options if arguments[name] and len(arguments[name]) != number]
+        return f"{len(arguments[wrong[0]])} {wrong[0]} for {number} columns; give one for each" if wrong else ""
 
     return fit
 

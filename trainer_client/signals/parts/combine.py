@@ -169,12 +169,12 @@ class _Table:
             raise InputError(f"scores: {table.shape[1]} columns for {len(terms)} terms; one term per column is needed")
         all_true = np.ones(table.shape, np.bool_)
         present = all_true if valid is None else as_bools("valid", valid, 2)
-        wanted = all_true if asked is None else as_bools("asked", asked, 2)
+        is_asked = all_true if asked is None else as_bools("asked", asked, 2)
         reasons = None if codes is None else np.asarray(codes)
-        for name, array in (("valid", present), ("asked", wanted), ("codes", reasons)):
+        for name, array in (("valid", present), ("asked", is_asked), ("codes", reasons)):
             if array is not None and array.shape != table.shape:
                 raise InputError(f"{name}: shape {array.shape} differs from the scores' {table.shape}")
-        present = present & wanted
+        present = present & is_asked
         require_finite("scores", table, present, [term.name for term in terms])
         partition = None
         if groups is not None:
@@ -188,7 +188,7 @@ class _Table:
         elif any("drop_group" in term.on_missing.values() for term in terms):
             raise OptionError("on_missing: drop_group needs the groups of the rows; pass groups=")
         names = dict(code_names) if isinstance(code_names, Mapping) else dict(enumerate(code_names or ()))
-        return cls(terms, np.where(present, table, 0.0), present, present.copy(), wanted, reasons, names, partition)
+        return cls(terms, np.where(present, table, 0.0), present, present.copy(), is_asked, reasons, names, partition)
 
     def name_of(self, code: object) -> str:
         if isinstance(code, (int, np.integer)):
@@ -239,11 +239,11 @@ def _walk_gates(table: _Table) -> _Gates:
     for column, term in enumerate(table.terms):
         if term.gate is None:
             continue
-        known = table.present[:, column]
-        closes = undecided & known & ~term.gate.is_open(table.scores[:, column])
+        has_score = table.present[:, column]
+        closes = undecided & has_score & ~term.gate.is_open(table.scores[:, column])
         closed_by[closes] = column
         closed_value[closes] = term.gate.closed
-        undecided &= (known | ~table.asked[:, column]) & ~closes
+        undecided &= (has_score | ~table.asked[:, column]) & ~closes
         behind = ~is_gate | (np.arange(is_gate.size) > column)
         reached[np.ix_(closes, behind)] = False
     return _Gates(reached, closed_by, closed_value)
@@ -313,8 +313,8 @@ def _contributions(
     if optional == "renormalise":
         size = np.abs(weights)
         present = (counts * size).sum(1)
-        whole = ((counts | absent) * size).sum(1)
-        parts *= np.divide(whole, present, out=np.ones(table.rows), where=present > 0)[:, None]
+        full_weight = ((counts | absent) * size).sum(1)
+        parts *= np.divide(full_weight, present, out=np.ones(table.rows), where=present > 0)[:, None]
         return parts
     groups = table.groups if table.groups is not None else Groups.of(np.zeros(table.rows, np.int64))
     for column in np.flatnonzero(absent.any(0)):

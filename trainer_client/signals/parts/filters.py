@@ -15,11 +15,11 @@ def varied_groups(metric: FloatArray, groups: Groups, valid: BoolArray, *, keep_
     valid row is dropped.
     """
     live = groups.take(valid)
-    kept = ~live.constant(metric[valid])
+    is_kept = ~live.constant(metric[valid])
     if keep_singletons:
-        kept |= live.sizes == 1
+        is_kept |= live.sizes == 1
     # Rows without a verdict go with their group.
     alive = np.zeros(groups.rows)
-    alive[valid] = live.spread(kept)
+    alive[valid] = live.spread(is_kept)
     result: BoolArray = groups.spread(groups.any(alive > 0))
     return result

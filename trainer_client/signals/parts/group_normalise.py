@@ -185,13 +185,13 @@ def _spread_of_group(x: FloatArray, g: Groups, squares: FloatArray, scale: Scale
 def _check_options(
     centre: str, scale: str, ddof: int, eps: float, singleton: str, values: FloatArray | BoolArray | None
 ) -> None:
-    for name, choice, known in (
+    for name, choice, choices in (
         ("centre", centre, get_args(Centre)),
         ("scale", scale, get_args(Scale)),
         ("singleton", singleton, get_args(Singleton)),
     ):
-        if choice not in known:
-            raise OptionError(f"{name}: {choice!r} is not one of {', '.join(known)}")
+        if choice not in choices:
+            raise OptionError(f"{name}: {choice!r} is not one of {', '.join(choices)}")
     if ddof not in (0, 1):
         raise OptionError(f"ddof: {ddof} is neither 0 (population) nor 1 (sample)")
     if not eps >= 0:

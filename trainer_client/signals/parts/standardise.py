@@ -38,13 +38,13 @@ def batch_moments(
     Returns:
         ``(n, mean, sum of (x - mean)^2)``; ``(0, 0, 0)`` when nothing takes part.
     """
-    taken = values[where]
-    often = np.ones(taken.size) if weights is None else weights[where]
-    n, total = (float(x) for x in batch_sum(np.array([often.sum(), (often * taken).sum()]), reduce))
+    selected = values[where]
+    often = np.ones(selected.size) if weights is None else weights[where]
+    n, total = (float(x) for x in batch_sum(np.array([often.sum(), (often * selected).sum()]), reduce))
     if n == 0:
         return 0.0, 0.0, 0.0
     mean = total / n
-    squares = batch_sum(np.array([(often * (taken - mean) ** 2).sum()]), reduce)
+    squares = batch_sum(np.array([(often * (selected - mean) ** 2).sum()]), reduce)
     return n, mean, float(squares[0])
 
 

@@ -42,10 +42,10 @@ class Tracker:
         Raises:
             StateMismatchError: the state is of another kind or version, or lacks a part.
         """
-        found = (state.get("kind"), state.get("version"))
-        if found != (self.kind, self.version):
+        header = (state.get("kind"), state.get("version"))
+        if header != (self.kind, self.version):
             raise StateMismatchError(
-                f"{self.kind}: the state is of {found[0]!r}, version {found[1]}; version {self.version} is read here"
+                f"{self.kind}: the state is of {header[0]!r}, version {header[1]}; version {self.version} is read here"
             )
         try:
             self._restore(state)
