@@ -84,7 +84,8 @@ test-kubernetes: install
 # into RAY, a folder that is kept.
 RAY :=
 test-ray: install
-	folder=$(or $(RAY),$$(mktemp -d)) && $(if $(RAY),,trap 'rm -rf "$$folder"' EXIT &&) python3 -m venv "$$folder" && \
+	folder=$(or $(RAY),$$(mktemp -d)) && $(if $(RAY),,trap 'rm -rf "$$folder"' EXIT &&) \
+	{ [ -x "$$folder/bin/pip" ] || python3 -m venv "$$folder"; } && \
 	"$$folder/bin/pip" install -q '.[ray]' psutil pytest pytest-asyncio pytest-timeout pyyaml && \
 	"$$folder/bin/python" -m pytest -W ignore --timeout 1800 tests/deploy/test_ray.py
 
