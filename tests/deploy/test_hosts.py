@@ -1,14 +1,16 @@
-"""Three hosts without an engine: a slow wire, a lossy one, a partition, and a host that is gone."""
+"""Three hosts without an engine, behind one name: a slow wire, a lossy one, a partition, and a host that is gone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -16,9 +18,10 @@ from tests.deploy.docker import wait_for
 from tests.deploy.wire import Wire, address_of, on, wire
 from trainer_client import AsyncRewardClient, Recipe, Retries, Reward, Rollout, Server, describe_server
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1200)
 HOSTS = (1, 2, 3)
 PORT = 50051
+NAME = "servers.test"
 RECIPE = Recipe((Reward("r", "exact"),), servers=(Server("s", ("exact",)),))
 
 
@@ -54,14 +57,28 @@ def rollouts(count: int) -> list[Rollout]:
     ]
 
 
-async def test_what_a_wire_does_costs_no_item_and_changes_no_verdict(hosts: Wire) -> None:
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address whose name the resolver of this process knows: it has the addresses of all hosts."""
+    real = socket.getaddrinfo
+
+    def answer(host: Any, port: Any, *more: Any, **options: Any) -> Any:
+        if host != NAME:
+            return real(host, port, *more, **options)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address_of(one), port)) for one in HOSTS]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    return f"dns:///{NAME}:{PORT}"
+
+
+async def test_what_a_wire_does_costs_no_item_and_changes_no_verdict(hosts: Wire, named: str) -> None:
     addresses = [f"{address_of(host)}:{PORT}" for host in HOSTS]
-    retries = Retries(unavailable_timeout_s=60.0, heartbeat_timeout_s=3.0)
+    retries = Retries(unavailable_timeout_s=240.0, heartbeat_timeout_s=3.0)
     expected = [1.0 if n % 3 == 0 else 0.0 for n in range(600)]
     with serving(1), serving(2), serving(3) as third:
         for address in addresses:
             wait_for(partial(_answers, address), address)
-        async with AsyncRewardClient(RECIPE, {"s": addresses}, retries=retries) as client:
+        async with AsyncRewardClient(RECIPE, {"s": named}, retries=retries) as client:
 
             async def check(what: str) -> None:
                 table = await client.score(rollouts(600))
@@ -69,6 +86,9 @@ async def test_what_a_wire_does_costs_no_item_and_changes_no_verdict(hosts: Wire
                 assert table.scores[:, 0].tolist() == expected, what
 
             await check("a good wire")
+            # All hosts of the name took part.
+            for address in addresses:
+                assert any(one.verdicts for one in describe_server(address, with_activity=True).activity), address
             hosts.delay, hosts.jitter = 0.05, 0.03
             await check("a slow wire")
             hosts.loss = 0.05
