@@ -21,7 +21,7 @@ _ROUNDS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Pems:
+class PemFiles:
     """What the files hold, found usable.
 
     Attributes:
@@ -107,8 +107,8 @@ class FollowedCertificates:
 
 
 def read_usable(
-    ca: Path | None, certificate: Path | None, key: Path | None, *, is_server: bool, last: Pems | None = None
-) -> Pems:
+    ca: Path | None, certificate: Path | None, key: Path | None, *, is_server: bool, last: PemFiles | None = None
+) -> PemFiles:
     """Read files of certificates, and try what they hold.
 
     Args:
@@ -135,7 +135,7 @@ def read_usable(
     ends = _try(certificate, key, is_server=is_server) if certificate and key else float("inf")
     if _content(ca, certificate, key) != content:
         raise RecipeError("the files are being written", "tls")
-    return Pems(*content, ends)
+    return PemFiles(*content, ends)
 
 
 def _content(ca: Path | None, certificate: Path | None, key: Path | None) -> _Content:

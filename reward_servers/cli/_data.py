@@ -66,7 +66,7 @@ def _read(chosen: DataStep, text: str | None) -> StepOptions:
 
 
 def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int:
-    from reward_servers.preparing import Refused, prepared
+    from reward_servers.preparing import RejectedRow, prepared
 
     problems: list[str] = []
     count = 0
@@ -74,7 +74,7 @@ def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int
         refuse_overwriting("--out", out, {"the input": source})
     with contextlib.nullcontext(sys.stdout) if out == STDOUT else whole_file(out) as file:
         for row in prepared(chosen, _rows(source, problems), options):
-            if isinstance(row, Refused):
+            if isinstance(row, RejectedRow):
                 problems.append(f"row {row.number}: {row.reason}")
                 continue
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -14,7 +14,7 @@ from trainer_client import TLS, RecipeError, RequestRejectedError, ServerInfo, S
 
 
 @dataclass(frozen=True)
-class Seen:
+class ServerView:
     """What one server says of itself.
 
     Attributes:
@@ -49,7 +49,7 @@ def addresses_of(endpoints: Sequence[str], file: Path | None) -> list[str]:
     return list(dict.fromkeys(listed))
 
 
-def look(addresses: Sequence[str], tls: TLS | None, token: str | None, timeout: float) -> list[Seen]:
+def look(addresses: Sequence[str], tls: TLS | None, token: str | None, timeout: float) -> list[ServerView]:
     """Ask all servers at once.
 
     Args:
@@ -62,15 +62,15 @@ def look(addresses: Sequence[str], tls: TLS | None, token: str | None, timeout: 
         return list(pool.map(lambda address: _look_at(address, tls, token, timeout), addresses))
 
 
-def _look_at(address: str, tls: TLS | None, token: str | None, timeout: float) -> Seen:
+def _look_at(address: str, tls: TLS | None, token: str | None, timeout: float) -> ServerView:
     try:
         info = describe_server(address, tls=tls, token=token, with_activity=True, timeout_s=timeout)
     except ServerUnavailableError as error:
-        return Seen(address, "unavailable", reason_of(error))
+        return ServerView(address, "unavailable", reason_of(error))
     except RequestRejectedError as error:
-        return Seen(address, error.code, reason_of(error))
+        return ServerView(address, error.code, reason_of(error))
     except RecipeError as error:
-        return Seen(address, "not asked", reason_of(error))
+        return ServerView(address, "not asked", reason_of(error))
     if info.draining:
-        return Seen(address, "draining", "it finishes what it has, and takes no more work", info)
-    return Seen(address, "serving", info=info)
+        return ServerView(address, "draining", "it finishes what it has, and takes no more work", info)
+    return ServerView(address, "serving", info=info)

@@ -25,7 +25,7 @@ _PROBLEMS_SHOWN = 20
 _PROBLEMS_KEPT = 1000
 
 
-class Placed(NamedTuple):
+class PlacedRollout(NamedTuple):
     """A rollout and its place among those of the file, from 0."""
 
     place: int
@@ -176,7 +176,7 @@ class Intake:
         if self.left_out > _PROBLEMS_SHOWN:
             print_note(f"{source}: {self.left_out - _PROBLEMS_SHOWN} more lines cannot be used")
 
-    def groups(self) -> Iterator[list[Placed]]:
+    def groups(self) -> Iterator[list[PlacedRollout]]:
         """The groups, each whole, in the order in which they are complete.
 
         Raises:
@@ -199,20 +199,20 @@ class Intake:
         except RolloutError as error:
             raise self._named(error) from None
 
-    def _placed(self, rollouts: Iterable[Rollout]) -> Iterator[Placed]:
+    def _placed(self, rollouts: Iterable[Rollout]) -> Iterator[PlacedRollout]:
         from trainer_client import Rollout
 
         for place, rollout in enumerate(rollouts):
             if rollout.expected is not None:
                 label = Rollout(rollout.rollout_id, "", "", task=rollout.task, expected=rollout.expected)
                 self.found.rollouts.append(label)
-            yield Placed(place, rollout)
+            yield PlacedRollout(place, rollout)
 
-    def _in_sequence(self, rollouts: Iterator[Placed]) -> Iterator[list[Placed]]:
+    def _in_sequence(self, rollouts: Iterator[PlacedRollout]) -> Iterator[list[PlacedRollout]]:
         """Groups that stand together as they end, the others when as many have come as were counted."""
-        waiting: dict[str, list[Placed]] = {}
+        waiting: dict[str, list[PlacedRollout]] = {}
         closed: set[str] = set()
-        group: list[Placed] = []
+        group: list[PlacedRollout] = []
         for placed in rollouts:
             name = placed.rollout.group_id
             if name in self._scattered:
@@ -232,7 +232,7 @@ class Intake:
         # The file may have changed since it was counted.
         yield from waiting.values()
 
-    def _refuse_return(self, placed: Placed, closed: set[str]) -> None:
+    def _refuse_return(self, placed: PlacedRollout, closed: set[str]) -> None:
         name = placed.rollout.group_id
         if name in closed:
             raise UserError(
@@ -242,8 +242,8 @@ class Intake:
             )
 
 
-def _gathered(rollouts: Iterable[Placed]) -> Iterator[list[Placed]]:
-    groups: dict[str, list[Placed]] = {}
+def _gathered(rollouts: Iterable[PlacedRollout]) -> Iterator[list[PlacedRollout]]:
+    groups: dict[str, list[PlacedRollout]] = {}
     for placed in rollouts:
         groups.setdefault(placed.rollout.group_id, []).append(placed)
     yield from groups.values()

@@ -37,7 +37,7 @@ def check_label(label: str | None, recipe: Recipe) -> None:
         raise UserError(f"--label {label}: the recipe has no such reward; it has {', '.join(recipe.columns)}")
 
 
-class Compared(NamedTuple):
+class LabelComparison(NamedTuple):
     """What came of it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Compared(NamedTuple):
     notes: list[str]
 
 
-def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelling: Labelling) -> Compared:
+def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelling: Labelling) -> LabelComparison:
     """Compare the scores of each reward with its labels."""
     row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
     is_asked = table.asked
@@ -76,7 +76,9 @@ def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelli
             f"expected.score is compared with {', '.join(unnamed)}: the first reward that is asked of a rollout; "
             "--label REWARD names another, and expected.scores labels each by name"
         )
-    return Compared(by_reward, [problem for labels in labels_by_reward.values() for problem in labels.problems], notes)
+    return LabelComparison(
+        by_reward, [problem for labels in labels_by_reward.values() for problem in labels.problems], notes
+    )
 
 
 def _compare(

@@ -35,9 +35,9 @@ def recipe(
     """
     from reward_servers.cli._fleet import endpoints_of
     from reward_servers.fleet import addresses_elsewhere
-    from reward_servers.recipes import Asked, Offers, find_modules_in, layout_of, problems_of
+    from reward_servers.recipes import Offers, RequiredVerifier, find_modules_in, layout_of, problems_of
     from trainer_client import Recipe, RecipeError
-    from trainer_client.recipe.asking import Asking
+    from trainer_client.recipe.client_options import ClientOptions
     from trainer_client.recipe.file import RecipeText
 
     find_modules_in(path.parent)
@@ -51,11 +51,11 @@ def recipe(
             problems = error.all
     servers: tuple[Server, ...] = loaded.all_servers if loaded is not None else text.fields.get("servers", ())
     endpoints = endpoints_of(servers, endpoints_file, endpoint)
-    asking = text.fields.get("client") or Asking()
-    tls = tls_of(ca, cert, key) or asking.tls
-    offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or asking.token, folder=path.parent)
+    client_options = text.fields.get("client") or ClientOptions()
+    tls = tls_of(ca, cert, key) or client_options.tls
+    offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or client_options.token, folder=path.parent)
     servers_named = text.fields.get("servers", ())
-    request = Asked(text.fields.get("rewards", ()), servers_named, loaded)
+    request = RequiredVerifier(text.fields.get("rewards", ()), servers_named, loaded)
     problems += text.located(problems_of(request, offers, path.parent))
     problems.sort(key=lambda problem: problem.line or 0)
     if as_json:

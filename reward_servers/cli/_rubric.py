@@ -11,7 +11,7 @@ import typer
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
-    from reward_servers.rubrics import Made, MeteredModel, Versions
+    from reward_servers.rubrics import MeteredModel, RubricResult, Versions
     from reward_servers.verifiers._judge_settings import JudgeSettings
     from reward_servers.verifiers._rubric_model import PromptCriteria, RubricFile
 
@@ -176,7 +176,7 @@ async def _made(
     settings: JudgeSettings,
     options: dict[str, Any],
     seed: int,
-) -> tuple[Made, MeteredModel]:
+) -> tuple[RubricResult, MeteredModel]:
     from reward_servers.rubrics import MeteredModel, autorule, cdrrm, mpo
     from reward_servers.verifiers._judge_settings import open_models
 
@@ -205,7 +205,7 @@ async def _say(metered: MeteredModel) -> None:
         print_note(f"{metered.calls} replies so far, {metered.input_tokens + metered.output_tokens} tokens")
 
 
-def _tell(result: Made, metered: MeteredModel) -> None:
+def _tell(result: RubricResult, metered: MeteredModel) -> None:
     from reward_servers.cli._console import print_note, print_table
 
     if result.criteria:

@@ -19,12 +19,12 @@ import numpy as np
 
 from reward_servers.cli._console import Progress, progress
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._intake import Intake, Placed
+from reward_servers.cli._intake import Intake, PlacedRollout
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._outputs import TrainingSignal, signal_fields, training_signal_of
 from reward_servers.cli._resume import Partial, ResumingClient
 from reward_servers.cli._scoring import Session, score_groups
-from reward_servers.cli._signal_files import Parts, Said
+from reward_servers.cli._signal_files import Parts, RolloutFacts
 from reward_servers.cli._spool import Line, Spool
 from reward_servers.cli._whole_file import ROLLOUTS, STDOUT, whole_file
 from reward_servers.cli._writers import Lines, Writer, writing_to
@@ -32,7 +32,7 @@ from trainer_client import AsyncRewardClient, Recipe, Rollout, ScoreTable, Summa
 from trainer_client.result.rows import verdict_row
 
 
-class Done(NamedTuple):
+class RunOutcome(NamedTuple):
     """What a run has found.
 
     Attributes:
@@ -46,7 +46,7 @@ class Done(NamedTuple):
     summary: Summary
 
 
-class Writing(NamedTuple):
+class Output(NamedTuple):
     """What is written, and where.
 
     Attributes:
@@ -104,7 +104,7 @@ class Run:
         self,
         intake: Intake,
         recipe: Recipe,
-        writing: Writing,
+        writing: Output,
         state: KeptState,
         labels: Labels,
         step_rollouts: int | None,
@@ -136,7 +136,7 @@ class Run:
         for line in self._page:
             yield json.loads(line)
 
-    def score(self, session: Session) -> Done:
+    def score(self, session: Session) -> RunOutcome:
         """Score everything, and write it.
 
         Args:
@@ -160,7 +160,7 @@ class Run:
             self._partial.close(remove=True)
         table = steps[0].table if len(steps) == 1 else ScoreTable.concat([step.table for step in steps])
         signal = TrainingSignal.joined([step.signal for step in steps], [len(step.table) for step in steps])
-        return Done(table, signal, replace(table.summary(), seconds=seconds))
+        return RunOutcome(table, signal, replace(table.summary(), seconds=seconds))
 
     def _spool_folder(self) -> Path | None:
         """Beside the results: the usual place for temporary files may be memory."""
@@ -195,7 +195,7 @@ class Run:
     async def _score_step(
         self,
         client: AsyncRewardClient | ResumingClient,
-        groups: Iterator[list[Placed]],
+        groups: Iterator[list[PlacedRollout]],
         spool: Spool,
         advance: Progress,
         labels: Labels,
@@ -235,7 +235,7 @@ class Run:
             spool.add(place, line, rollout, details, text if self._folder is not None else None)
 
 
-def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[list[Placed]]:
+def _taken(groups: Iterator[list[PlacedRollout]], rollouts: int | None) -> Iterator[list[PlacedRollout]]:
     """Groups until that many rollouts are in them."""
     count = 0
     for group in groups:
@@ -248,7 +248,7 @@ def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[lis
 class _Output:
     """What is written, opened when there is something."""
 
-    def __init__(self, stack: ExitStack, writing: Writing, folder: Path | None, page: IO[str] | None) -> None:
+    def __init__(self, stack: ExitStack, writing: Output, folder: Path | None, page: IO[str] | None) -> None:
         self._stack = stack
         self._place = writing.place
         self._keep = writing.keep
@@ -279,7 +279,7 @@ class _Output:
                 feedback: dict[str, Any] = json.loads(spool.read(step.places[row]).told or "{}")
                 return feedback
 
-            self._parts.write(step.signal.made, step.table, Said(fields, feedback))
+            self._parts.write(step.signal.made, step.table, RolloutFacts(fields, feedback))
 
     def finish(self) -> None:
         """Say that all steps are written."""

@@ -70,7 +70,7 @@ def score(
     from reward_servers.cli._labelling import Labelling
     from reward_servers.cli._outputs import describe_run
     from reward_servers.cli._resume import partial_of
-    from reward_servers.cli._run import Run, Writing
+    from reward_servers.cli._run import Output, Run
     from reward_servers.cli._scoring import session_of
 
     where = (endpoints_file, endpoint)
@@ -78,7 +78,7 @@ def score(
     place = output_place(out, _read(source, join, recipe, config, endpoints_file), report, as_json=as_json)
     intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
     session = session_of(loaded, recipe, where, (tls_of(ca, cert, key), token), workers, verbose=verbose)
-    writing, partial = Writing(place, keep, evidence, feedback, report is not None), partial_of(place, loaded, resume)
+    writing, partial = Output(place, keep, evidence, feedback, report is not None), partial_of(place, loaded, resume)
     with Run(intake, loaded, writing, KeptState(state), Labels(run, step or 0), step_rollouts, partial) as work:
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake, Labelling(label, tolerance))

@@ -32,7 +32,7 @@ from trainer_client import (
     Rollout,
     ScoreTable,
 )
-from trainer_client.recipe.asking import Asking
+from trainer_client.recipe.client_options import ClientOptions
 from trainer_client.recipe.rewards import Server
 
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ _GRACE = 10.0
 _LOOK, _SILENT = 1.0, 3.0
 
 
-class Done(Protocol):
+class WindowCallback(Protocol):
     """Told of a window that is done."""
 
     def __call__(self, place: int, window: Sequence[Rollout], table: ScoreTable) -> None:
@@ -115,7 +115,7 @@ class Session:
             recipe: What it asks.
             logs_waits: Whether it logs long waits; a command with a line of progress says them there.
         """
-        retries = (recipe.client or Asking()).retries or Retries()
+        retries = (recipe.client or ClientOptions()).retries or Retries()
         client = AsyncRewardClient(
             replace(recipe, record=None),
             self._endpoints,
@@ -170,8 +170,8 @@ def session_of(
     """
     servers = recipe.all_servers
     elsewhere = addresses_elsewhere(servers, endpoints_of(servers, *where))
-    asking = recipe.client or Asking()
-    tls, token = access[0] or asking.tls, access[1] or asking.token
+    client_options = recipe.client or ClientOptions()
+    tls, token = access[0] or client_options.tls, access[1] or client_options.token
     folder = path.parent if path is not None else Path()
     try:
         settings = "a file (--config)" if path is None else ""
@@ -216,7 +216,7 @@ async def score_groups(
     groups: Iterator[list[Rollout]],
     advance: Progress,
     labels: Labels,
-    done: Done | None = None,
+    done: WindowCallback | None = None,
 ) -> ScoreTable:
     """Score groups.
 

@@ -49,7 +49,7 @@ def describe_signal(steps: Sequence[Signal]) -> dict[str, Any]:
     }
 
 
-class Said(NamedTuple):
+class RolloutFacts(NamedTuple):
     """What is known of a row's rollout besides its scores.
 
     Attributes:
@@ -74,7 +74,7 @@ class Parts:
         self._folder = folder
         self._files: dict[str, IO[str]] = {}
 
-    def write(self, signal: Signal | None, table: ScoreTable, texts: Said) -> None:
+    def write(self, signal: Signal | None, table: ScoreTable, texts: RolloutFacts) -> None:
         """Write what a method gave in a step.
 
         Args:

@@ -13,7 +13,7 @@ import typer
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 
 if TYPE_CHECKING:
-    from reward_servers.cli._fleet_view import Seen
+    from reward_servers.cli._fleet_view import ServerView
 
 _COLUMNS = (
     *("server", "state", "in flight", "verifier", "items/s", "verdicts", "faults", "skips", "cached"),
@@ -73,7 +73,7 @@ def top(
         time.sleep(interval_s)
 
 
-def _counts(replicas: Sequence[Seen]) -> dict[tuple[str, str], int]:
+def _counts(replicas: Sequence[ServerView]) -> dict[tuple[str, str], int]:
     return {
         (replica.address, row.verifier): row.verdicts + row.faults + row.skips
         for replica in replicas
@@ -82,7 +82,7 @@ def _counts(replicas: Sequence[Seen]) -> dict[tuple[str, str], int]:
     }
 
 
-def _rows(replicas: Sequence[Seen], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
+def _rows(replicas: Sequence[ServerView], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
     rows: list[list[str]] = []
     for replica in replicas:
         if replica.info is None:
@@ -108,7 +108,7 @@ def _rows(replicas: Sequence[Seen], counts: Counts, before: Counts, seconds: flo
     return rows
 
 
-def _asking(replicas: Sequence[Seen]) -> list[list[str]]:
+def _asking(replicas: Sequence[ServerView]) -> list[list[str]]:
     """Who asks, over all servers, most items first."""
     clients: dict[str, list[int]] = {}
     for client in (client for replica in replicas if replica.info is not None for client in replica.info.clients):
@@ -119,7 +119,7 @@ def _asking(replicas: Sequence[Seen]) -> list[list[str]]:
     return [[name, *map(str, counted)] for name, counted in ordered[:_MOST_CLIENTS]]
 
 
-def _slow_rows(replicas: Sequence[Seen]) -> list[list[str]]:
+def _slow_rows(replicas: Sequence[ServerView]) -> list[list[str]]:
     items = [
         (replica.address, item) for replica in replicas if replica.info is not None for item in replica.info.slow_items
     ]

@@ -24,7 +24,7 @@ from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
 from reward_servers.core._stats import SlowItem, Stats
-from reward_servers.core._stretch import Listed, Stretch
+from reward_servers.core._stretch import ListSource, Stretch
 from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Source, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
@@ -217,7 +217,7 @@ class Scorer:
         if self._may_be_too_long(call, job):
             rollouts, positions = self._without_too_long(call, job, rollouts, positions)
         if rollouts:
-            executor.judge_in_turn(Stretch(job, call, Listed(rollouts), positions))
+            executor.judge_in_turn(Stretch(job, call, ListSource(rollouts), positions))
 
     @staticmethod
     def _may_be_too_long(call: Call, job: Job) -> bool:

@@ -13,7 +13,7 @@ from reward_servers.core._model import Rollout
 from reward_servers.core._work import Job, PlainVerdicts, Source, Unit
 
 
-class Listed:
+class ListSource:
     """Rollouts of this process: a source for what is judged here."""
 
     reader = ""

@@ -16,7 +16,7 @@ from reward_servers.gateway.body import read, read_as, sample_of
 from reward_servers.gateway.errors import invalid
 from reward_servers.gateway.json_codec import reply
 from reward_servers.gateway.openapi import described
-from reward_servers.gateway.scoring import Judged, Scoring
+from reward_servers.gateway.scoring import ScoredRollout, Scoring
 from trainer_client import Rollout
 
 _REFERENCES = ("reference_answer", "ground_truth", "reference", "answer", "label")
@@ -130,7 +130,7 @@ def _rollout(messages: Any, label: Any, field: str, metadata: Any) -> Rollout:
     return sample_of(prompt, response, label, metadata, field=field)
 
 
-def _aws_score(name: str, judged: Judged) -> dict[str, Any]:
+def _aws_score(name: str, judged: ScoredRollout) -> dict[str, Any]:
     """A score that is missing is no metric; whether the whole is one is."""
     metrics = [
         {"name": reward, "value": score, "type": "Reward"}

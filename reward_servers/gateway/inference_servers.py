@@ -17,7 +17,7 @@ from reward_servers.gateway.body import read_as, read_object
 from reward_servers.gateway.errors import HttpError, invalid
 from reward_servers.gateway.json_codec import reply
 from reward_servers.gateway.openapi import described
-from reward_servers.gateway.scoring import Judged, Scoring
+from reward_servers.gateway.scoring import ScoredRollout, Scoring
 from trainer_client import Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
 
@@ -211,7 +211,7 @@ def _rollout(prompt: str | _Chat, response: str | _Chat) -> Rollout:
         raise invalid(error.reason, error.field) from None
 
 
-def _listed(model: str | None, data: list[dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
+def _listed(model: str | None, data: list[dict[str, Any]], judged: Sequence[ScoredRollout]) -> dict[str, Any]:
     for entry, result in zip(data, judged, strict=True):
         entry["valid"] = result.valid
     return {

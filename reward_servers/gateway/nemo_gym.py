@@ -14,7 +14,7 @@ from reward_servers.gateway.body import read_as, read_object
 from reward_servers.gateway.errors import invalid
 from reward_servers.gateway.json_codec import reply
 from reward_servers.gateway.openapi import described
-from reward_servers.gateway.scoring import Judged, Scoring
+from reward_servers.gateway.scoring import ScoredRollout, Scoring
 from trainer_client import Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
 
@@ -159,7 +159,7 @@ def _prompt_of(prompt: Any) -> Any:
     return messages
 
 
-def _verified(scoring: Scoring, judged: Judged) -> dict[str, Any]:
+def _verified(scoring: Scoring, judged: ScoredRollout) -> dict[str, Any]:
     recipe = scoring.client.recipe
     scores = judged.result.scores
     answer: dict[str, Any] = {

@@ -29,7 +29,7 @@ _UNWATCHED = 0.05
 """Seconds in which work that is quick ends without a task that watches its caller."""
 
 
-class Judged(NamedTuple):
+class ScoredRollout(NamedTuple):
     """A rollout as the routes of single rollouts answer it.
 
     Attributes:
@@ -101,7 +101,7 @@ class Scoring:
         finally:
             self._under_way -= count
 
-    async def one(self, request: Request, rollout: Rollout, *, details: bool = True) -> Judged:
+    async def one(self, request: Request, rollout: Rollout, *, details: bool = True) -> ScoredRollout:
         """Judge one rollout, and apply the rule where it has no reward.
 
         Args:
@@ -117,7 +117,7 @@ class Scoring:
             raise judged
         return judged
 
-    async def all(self, request: Request, rollouts: Sequence[Rollout], *, details: bool = True) -> list[Judged]:
+    async def all(self, request: Request, rollouts: Sequence[Rollout], *, details: bool = True) -> list[ScoredRollout]:
         """Judge rollouts that are answered together: see `one`.
 
         Raises:
@@ -132,13 +132,13 @@ class Scoring:
 
     async def each(
         self, request: Request, rollouts: Sequence[Rollout], *, details: bool = True
-    ) -> list[Judged | HttpError]:
+    ) -> list[ScoredRollout | HttpError]:
         """Judge rollouts each on its own, and apply the rule; an error of one costs no other anything: see `one`.
 
         Raises:
             HttpError: there is no room, or the recipe cannot be used for single rollouts.
         """
-        answers: list[Judged | HttpError] = []
+        answers: list[ScoredRollout | HttpError] = []
         for result in await self.results(request, rollouts, details=details):
             try:
                 answers.append(result if isinstance(result, HttpError) else self._judged(result))
@@ -178,10 +178,10 @@ class Scoring:
                 answers.append(result)
         return answers
 
-    def _judged(self, result: RolloutResult) -> Judged:
+    def _judged(self, result: RolloutResult) -> ScoredRollout:
         missing = result.reward is None
         self._breaker.count(missing, "; ".join(reasons_of(result).values()) if missing else "")
-        return Judged(reward_or_rule(result, self._rule), not missing, result)
+        return ScoredRollout(reward_or_rule(result, self._rule), not missing, result)
 
     async def _check_singles(self) -> None:
         """Refuse what needs siblings: a single rollout has none here."""

@@ -12,7 +12,7 @@ from reward_servers.gateway.body import read_object, sample_of
 from reward_servers.gateway.errors import HttpError, invalid
 from reward_servers.gateway.json_codec import reply
 from reward_servers.gateway.openapi import described
-from reward_servers.gateway.scoring import Judged, Scoring
+from reward_servers.gateway.scoring import ScoredRollout, Scoring
 from trainer_client import Rollout
 from trainer_client.adapters.fields import response_of
 from trainer_client.adapters.numbers import numbers_of
@@ -120,7 +120,7 @@ def _of_slime(body: dict[str, Any]) -> Rollout:
     return sample_of(body["prompt"], body["response"], body.get("label"), body.get("metadata"))
 
 
-def _logs(judged: list[Judged]) -> dict[str, list[float]]:
+def _logs(judged: list[ScoredRollout]) -> dict[str, list[float]]:
     """Columns of one set of keys, as the adapter gives them: see `numbers_of`."""
     rows = [numbers_of(single.valid, single.result.scores, {}, {}) for single in judged]
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}

@@ -15,9 +15,9 @@ from reward_servers.preparing import (
     _replay,
     _swapped,
 )
-from reward_servers.preparing._step import STEPS, DataStep, Refused, RowError, StepOptions, prepared
+from reward_servers.preparing._step import STEPS, DataStep, RejectedRow, RowError, StepOptions, prepared
 
 # Imported for what they register.
 _FILES = (_comparisons, _exits, _fused, _instructions, _mutants, _noise, _reasoning, _replay, _swapped)
 
-__all__ = ["STEPS", "DataStep", "Refused", "RowError", "StepOptions", "prepared"]
+__all__ = ["STEPS", "DataStep", "RejectedRow", "RowError", "StepOptions", "prepared"]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from reward_servers.engines.published import read_dimensions, read_verdict
-from reward_servers.preparing._step import Refused, RowError, StepOptions, Table, step, text_of
+from reward_servers.preparing._step import RejectedRow, RowError, StepOptions, Table, step, text_of
 
 
 class ComparisonOptions(StepOptions):
@@ -20,7 +20,9 @@ class ComparisonOptions(StepOptions):
 
 
 @step("comparisons", ComparisonOptions, gathered=True)
-def comparisons(rows: Sequence[tuple[int, Table]], options: ComparisonOptions) -> Iterator[dict[str, Any] | Refused]:
+def comparisons(
+    rows: Sequence[tuple[int, Table]], options: ComparisonOptions
+) -> Iterator[dict[str, Any] | RejectedRow]:
     """What each response won, out of rows with `first` and `second` (their ids) and the judge's `reply`.
 
     A reply is a verdict in `<answer>`, or an object with `winner` and `categories`. A row of the result has
@@ -32,13 +34,13 @@ def comparisons(rows: Sequence[tuple[int, Table]], options: ComparisonOptions) -
         try:
             first, two, reply = (text_of(row, column) for column in ("first", "second", "reply"))
         except RowError as error:
-            yield Refused(number, str(error))
+            yield RejectedRow(number, str(error))
             continue
         rated = read_dimensions(reply)
         verdict = read_verdict(reply, first=options.first, second=options.second, strict=options.strict)
         overall = rated.overall if rated is not None else verdict
         if overall is None:
-            yield Refused(number, "reply: names no winner")
+            yield RejectedRow(number, "reply: names no winner")
             continue
         by_name = rated.by_name if rated is not None else {}
         _add(won, first, overall, by_name)

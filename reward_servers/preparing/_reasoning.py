@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from reward_servers.engines.text import TAG_NAME, tagged
-from reward_servers.preparing._step import Refused, RowError, StepOptions, Table, named, step, text_of
+from reward_servers.preparing._step import RejectedRow, RowError, StepOptions, Table, named, step, text_of
 
 _KINDS = {
     "optimised": "Improve the reasoning below in this respect and in no other: {respect}.",
@@ -50,7 +50,7 @@ def rewrites(row: Table, options: RewriteOptions, _: np.random.Generator) -> Ite
 
 
 @step("reasoning-pairs", StepOptions, gathered=True)
-def reasoning_pairs(rows: Sequence[tuple[int, Table]], _: StepOptions) -> Iterator[dict[str, Any] | Refused]:
+def reasoning_pairs(rows: Sequence[tuple[int, Table]], _: StepOptions) -> Iterator[dict[str, Any] | RejectedRow]:
     """Pairs for `assay train preference` out of answered `rewrites`: better above base, base above worse.
 
     The better version stands above the worse one, too. A version that says the same as another makes no pair with it.
@@ -67,7 +67,7 @@ def reasoning_pairs(rows: Sequence[tuple[int, Table]], _: StepOptions) -> Iterat
             if not text:
                 raise RowError("response: is blank")
         except RowError as error:
-            yield Refused(number, str(error))
+            yield RejectedRow(number, str(error))
             continue
         questions[of, respect] = question
         versions.setdefault((of, respect), {"base": base.strip()})[about["kind"]] = text

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from reward_servers.preparing._step import Refused, StepOptions, Table, step
+from reward_servers.preparing._step import RejectedRow, StepOptions, Table, step
 from trainer_client.signals.preference.on_policy_pairs import replay_quotas
 
 
@@ -20,7 +20,7 @@ class ReplayOptions(StepOptions):
 
 
 @step("replay", ReplayOptions, gathered=True)
-def replay(rows: Sequence[tuple[int, Table]], options: ReplayOptions) -> Iterator[dict[str, Any] | Refused]:
+def replay(rows: Sequence[tuple[int, Table]], options: ReplayOptions) -> Iterator[dict[str, Any] | RejectedRow]:
     """The rows of the last `iteration` (a whole number), and some of those before it, drawn anew by `seed`.
 
     Of an iteration at most `share * decay^age` of its own rows are drawn; the last one is kept whole.
@@ -29,7 +29,7 @@ def replay(rows: Sequence[tuple[int, Table]], options: ReplayOptions) -> Iterato
     for number, row in rows:
         iteration = row.get("iteration")
         if not isinstance(iteration, int) or isinstance(iteration, bool):
-            yield Refused(number, f"iteration: expected a whole number, found {iteration!r}"[:200])
+            yield RejectedRow(number, f"iteration: expected a whole number, found {iteration!r}"[:200])
         else:
             by_iteration.setdefault(iteration, []).append(row)
     last, *earlier = sorted(by_iteration, reverse=True) or [0]

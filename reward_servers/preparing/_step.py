@@ -26,7 +26,7 @@ class StepOptions(Options):
     seed: int = Field(0, description="Of what is drawn; a row's own draws follow from it and from the row.")
 
 
-class Refused(NamedTuple):
+class RejectedRow(NamedTuple):
     """A row that was left out.
 
     Attributes:
@@ -38,7 +38,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-Function: TypeAlias = Callable[..., Iterable[dict[str, Any] | Refused]]
+Function: TypeAlias = Callable[..., Iterable[dict[str, Any] | RejectedRow]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def step(name: str, options: type[StepOptions], *, gathered: bool = False) -> Ca
 
 def prepared(
     chosen: DataStep, rows: Iterable[tuple[int, Table]], options: StepOptions
-) -> Iterator[dict[str, Any] | Refused]:
+) -> Iterator[dict[str, Any] | RejectedRow]:
     """The rows that a step makes, and those of the input that it cannot use.
 
     Args:
@@ -94,7 +94,7 @@ def prepared(
         try:
             new_rows = list(chosen.function(row, options, _draws(row, options.seed)))
         except RowError as error:
-            yield Refused(number, str(error))
+            yield RejectedRow(number, str(error))
         else:
             yield from new_rows
 

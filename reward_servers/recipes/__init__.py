@@ -5,8 +5,17 @@ reward will get. `problems_of` lists what of a recipe cannot work with them, `ch
 `layout_of` says what one means.
 """
 
-from reward_servers.recipes.check import Asked, check_recipe, problems_of
+from reward_servers.recipes.check import RequiredVerifier, check_recipe, problems_of
 from reward_servers.recipes.layout import layout_of
 from reward_servers.recipes.offers import NotOfferedError, Offer, Offers, find_modules_in
 
-__all__ = ["Asked", "NotOfferedError", "Offer", "Offers", "check_recipe", "find_modules_in", "layout_of", "problems_of"]
+__all__ = [
+    "NotOfferedError",
+    "Offer",
+    "Offers",
+    "RequiredVerifier",
+    "check_recipe",
+    "find_modules_in",
+    "layout_of",
+    "problems_of",
+]

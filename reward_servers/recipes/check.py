@@ -31,7 +31,7 @@ _CODES = (
 """Codes of missing scores that every user meets."""
 
 
-class Asked(NamedTuple):
+class RequiredVerifier(NamedTuple):
     """What is known of a recipe, or of as much of one as can be read.
 
     Attributes:
@@ -52,7 +52,7 @@ class Asked(NamedTuple):
         return next(hosts, Server(verifier, (verifier,)))
 
 
-def problems_of(request: Asked, offers: Offers, folder: Path) -> list[RecipeError]:
+def problems_of(request: RequiredVerifier, offers: Offers, folder: Path) -> list[RecipeError]:
     """What cannot work, without lines.
 
     Args:
@@ -151,7 +151,7 @@ def check_recipe(recipe: Recipe, path: Path | None, offers: Offers, settings: st
         RecipeError: Everything that is wrong, with lines.
     """
     folder = path.parent if path is not None else Path()
-    request = Asked(recipe.rewards, recipe.servers, recipe)
+    request = RequiredVerifier(recipe.rewards, recipe.servers, recipe)
     problems = problems_of(request._replace(settings=settings) if settings else request, offers, folder)
     if problems:
         raise RecipeError.of_all(RecipeText.of_file(path).located(problems) if path is not None else problems)
@@ -175,7 +175,7 @@ def _of_server(server: Server, offers: Offers, folder: Path) -> Iterator[RecipeE
         yield RecipeError(problem, f"servers.{server.name}.config")
 
 
-def _of_own_server(reward: Reward, request: Asked, offers: Offers) -> Iterator[RecipeError]:
+def _of_own_server(reward: Reward, request: RequiredVerifier, offers: Offers) -> Iterator[RecipeError]:
     """What a verifier lacks whose server no table names, and so has no settings."""
     server = request.server_of(reward.verifier_name)
     if server in request.servers or offers.runs_elsewhere(server):

@@ -12,7 +12,7 @@ import grpc
 from reward_servers.config import TlsConfig
 from reward_servers.core import SettingsError
 from trainer_client import RecipeError
-from trainer_client._certificates import FollowedCertificates, Pems
+from trainer_client._certificates import FollowedCertificates, PemFiles
 
 _log = logging.getLogger("assay.server")
 _INTERVAL = 2.0
@@ -95,5 +95,5 @@ class ServerCertificates:
         return _configuration(self._followed.pems)
 
 
-def _configuration(pems: Pems) -> grpc.ServerCertificateConfiguration:
+def _configuration(pems: PemFiles) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(pems.key or b"", pems.certificate or b"")], pems.ca)

@@ -11,16 +11,16 @@ from reward_servers.rubrics._cdrrm import cdrrm
 from reward_servers.rubrics._file import RubricFileError, Versions
 from reward_servers.rubrics._metered import MeteredModel, ModelUnavailableError
 from reward_servers.rubrics._mpo import mpo
-from reward_servers.rubrics._result import Made
+from reward_servers.rubrics._result import RubricResult
 
 __all__ = [
     "Case",
     "CasesError",
-    "Made",
     "MeteredModel",
     "ModelUnavailableError",
     "Pair",
     "RubricFileError",
+    "RubricResult",
     "Versions",
     "autorule",
     "cdrrm",

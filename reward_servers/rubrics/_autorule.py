@@ -13,7 +13,7 @@ from reward_servers.rubrics._cases import Pair
 from reward_servers.rubrics._checking import tally_of
 from reward_servers.rubrics._merging import merged
 from reward_servers.rubrics._metered import MeteredModel
-from reward_servers.rubrics._result import Made, criteria_of
+from reward_servers.rubrics._result import RubricResult, criteria_of
 
 _WHY = (
     "Someone who knows the subject prefers response {better} to response {worse}. Reason step by step about what makes "
@@ -28,7 +28,7 @@ _RULES = (
 
 async def autorule(
     pairs: Sequence[Pair], metered: MeteredModel, *, min_prompts: int = 2, check: int = 8, max_criteria: int = 30
-) -> Made:
+) -> RubricResult:
     """Extract rules.
 
     Args:
@@ -43,7 +43,7 @@ async def autorule(
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    result = Made()
+    result = RubricResult()
     groups = await asyncio.gather(
         *(_candidates(pair, place, metered, result.dropped) for place, pair in enumerate(pairs))
     )
@@ -76,7 +76,7 @@ async def _candidates(pair: Pair, place: int, metered: MeteredModel, dropped: Co
 
 
 async def _checked(
-    rule: Candidate, pairs: Sequence[Pair], metered: MeteredModel, min_prompts: int, check: int, result: Made
+    rule: Candidate, pairs: Sequence[Pair], metered: MeteredModel, min_prompts: int, check: int, result: RubricResult
 ) -> str | None:
     """What is known of a rule; None where the pairs speak against it."""
     support = f"from {len(rule.prompts)} prompts"

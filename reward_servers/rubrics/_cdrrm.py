@@ -17,7 +17,7 @@ from reward_servers.rubrics._candidates import fault_of, words_of
 from reward_servers.rubrics._cases import Pair
 from reward_servers.rubrics._checking import points_of
 from reward_servers.rubrics._metered import MeteredModel
-from reward_servers.rubrics._result import Made
+from reward_servers.rubrics._result import RubricResult
 
 _DIAGNOSE = (
     "Diagnose the response alone. For each thing that the prompt asks for, expressly or by its nature, one finding: "
@@ -40,7 +40,7 @@ _PRINCIPLE = 0.01
 _MOST_RULES, _MOST_PRINCIPLES = 12, 6
 
 
-async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> Made:
+async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> RubricResult:
     """Write a rubric for each prompt.
 
     A rubric that does not put the better response of its pair first, a tie included, takes all pairs of its prompt
@@ -49,7 +49,7 @@ async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> Made:
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    result = Made()
+    result = RubricResult()
     drafts = await asyncio.gather(*(_rubric(pair, metered, result) for pair in pairs))
     by_prompt: dict[str, list[list[dict[str, Any]] | None]] = {}
     for pair, criteria in zip(pairs, drafts, strict=True):
@@ -64,7 +64,7 @@ async def cdrrm(pairs: Sequence[Pair], metered: MeteredModel) -> Made:
     return result
 
 
-async def _rubric(pair: Pair, metered: MeteredModel, result: Made) -> list[dict[str, Any]] | None:
+async def _rubric(pair: Pair, metered: MeteredModel, result: RubricResult) -> list[dict[str, Any]] | None:
     """The rubric of one pair; None where there is none, or it does not find the better response."""
     diagnoses = await asyncio.gather(
         *(_diagnosis(pair.prompt, response, metered) for response in (pair.chosen, pair.rejected))
@@ -102,7 +102,7 @@ async def _diagnosis(prompt: str, response: str, metered: MeteredModel) -> list[
     return findings_kept[:20]
 
 
-def _criteria(reply: dict[str, Any], pair: Pair, result: Made) -> list[dict[str, Any]]:
+def _criteria(reply: dict[str, Any], pair: Pair, result: RubricResult) -> list[dict[str, Any]]:
     sources = (pair.chosen, pair.rejected)
     criteria: list[dict[str, Any]] = []
     rules = reply["hard_rules"] if isinstance(reply["hard_rules"], list) else []

@@ -18,7 +18,7 @@ from reward_servers.rubrics._cases import Case, Pair
 from reward_servers.rubrics._checking import agreement_of
 from reward_servers.rubrics._merging import merged
 from reward_servers.rubrics._metered import MeteredModel
-from reward_servers.rubrics._result import Made, criteria_of
+from reward_servers.rubrics._result import RubricResult, criteria_of
 
 _REFINE = (
     "A judge scored the response by the rubric in the material, whose items are listed there, and gave {score}. Scores "
@@ -39,7 +39,7 @@ async def mpo(
     min_prompts: int = 2,
     max_criteria: int = 30,
     frozen: Sequence[Pair] = (),
-) -> Made:
+) -> RubricResult:
     """Refine a rubric.
 
     Args:
@@ -54,7 +54,7 @@ async def mpo(
     Raises:
         ModelUnavailableError: The model cannot be asked any further.
     """
-    result = Made()
+    result = RubricResult()
     chosen = sampled(cases, each, metered)
     scores = [case.score for case in cases]
     bounds = {"{low}": f"{min(scores):.4g}", "{high}": f"{max(scores):.4g}"}

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(slots=True)
-class Made:
+class RubricResult:
     """A rubric, and how it came about.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any
 
 from reward_servers import Context, StartupError, UpstreamError
 from reward_servers.engines import text
-from reward_servers.engines.judging import Asked, Backend, ChatRejectedError, ChatUnavailableError
+from reward_servers.engines.judging import Backend, ChatRejectedError, ChatUnavailableError, CompletionRequest
 from reward_servers.styles._grader_spec import ScoreModel
 from reward_servers.styles._grader_text import fill
 from reward_servers.verifiers._judge_settings import JudgeSettings, open_models
@@ -75,7 +75,9 @@ class ModelGrader:
         messages.append({"role": "user", "content": self._told})
         answer_text = ""
         for attempt in range(_ASKS):
-            request = Asked(messages, seed=(context.seed + attempt) % (1 << 31), sample=attempt, schema=_SCHEMA)
+            request = CompletionRequest(
+                messages, seed=(context.seed + attempt) % (1 << 31), sample=attempt, schema=_SCHEMA
+            )
             left = context.remaining()
             context.usage.upstream_calls += 1
             try:

@@ -42,14 +42,14 @@ def fit_head(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str,
     return denoised.report if denoised is not None else {}
 
 
-class Treated(NamedTuple):
+class DenoisedPairs(NamedTuple):
     """Pairs after the opinion of an ensemble, and what was done to them."""
 
     rows: Rows
     report: dict[str, float]
 
 
-def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
+def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> DenoisedPairs:
     """Ask an ensemble of heads which pairs speak against their labels, and treats these.
 
     A member is two heads, each trained on half of the pairs and asked about the other half: a head that has seen a
@@ -92,7 +92,7 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         "disagreement": float(deviation.mean()),
         "kept_pairs": float(len(kept_rows)),
     }
-    return Treated(rows._replace(points=turned, labels=labels).at(kept_rows), report)
+    return DenoisedPairs(rows._replace(points=turned, labels=labels).at(kept_rows), report)
 
 
 def _only_pairs(rows: Rows) -> None:

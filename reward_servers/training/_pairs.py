@@ -19,7 +19,7 @@ Turns = tuple[tuple[str, str], ...]
 _MOST_LISTED = 256
 
 
-class Prompted(Protocol):
+class HasPrompt(Protocol):
     """A row with a prompt."""
 
     @property
@@ -28,7 +28,7 @@ class Prompted(Protocol):
         ...
 
 
-R = TypeVar("R", bound=Prompted)
+R = TypeVar("R", bound=HasPrompt)
 
 
 @dataclass(frozen=True, slots=True)

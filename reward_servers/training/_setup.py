@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from reward_servers.core import Message, Part, render
 from reward_servers.engines.models import Loaded, load_base, quietly
-from reward_servers.training._pairs import Prompted, Turns, split_by_prompt
+from reward_servers.training._pairs import HasPrompt, Turns, split_by_prompt
 from reward_servers.training._settings import Run, TrainingError
 
-R = TypeVar("R", bound=Prompted)
+R = TypeVar("R", bound=HasPrompt)
 
 
 def parted(rows: Sequence[R], run: Run, held_out: Sequence[R] | None) -> tuple[list[R], list[R]]:

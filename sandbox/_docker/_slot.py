@@ -36,7 +36,7 @@ _TRIES = 3  # of a run: two, and the probes
 
 
 @dataclasses.dataclass(slots=True)
-class _Made:
+class _PreparedProgram:
     """What is kept of a prepared program: containers come and go."""
 
     program: Program
@@ -59,7 +59,7 @@ class DockerSandbox:
         self._engine = Engine(config)
         self._interpreter = locate(config)
         self._containers: dict[Size, Container] = {}
-        self._made: dict[int, _Made] = {}
+        self._made: dict[int, _PreparedProgram] = {}
         self._next_key = 0
         self._lock = threading.Lock()
         self._closed = False
@@ -91,7 +91,7 @@ class DockerSandbox:
             if "failure" in answer:
                 return _plain.failure_of(answer["failure"])
             self._next_key += 1
-            self._made[self._next_key] = _Made(program, answer["made"], runs, {container: answer["key"]})
+            self._made[self._next_key] = _PreparedProgram(program, answer["made"], runs, {container: answer["key"]})
             return Prepared(program, self._next_key)
 
     def run(
@@ -182,7 +182,7 @@ class DockerSandbox:
                 raise RuntimeError("a session is open in this sandbox; finish it first")
             yield
 
-    def _of(self, prepared: Prepared) -> _Made:
+    def _of(self, prepared: Prepared) -> _PreparedProgram:
         program = self._made.get(prepared.key)
         if program is None or program.program is not prepared.program:
             raise ValueError("the program was not prepared by this sandbox, or was discarded")
@@ -236,7 +236,7 @@ class DockerSandbox:
     def _run(
         self,
         container: Container,
-        made: _Made,
+        made: _PreparedProgram,
         limits: Limits,
         action: str,
         fields: dict[str, Any],

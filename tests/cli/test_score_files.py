@@ -145,7 +145,7 @@ def rows(*groups: str) -> str:
     )
 
 
-def names(groups: Iterator[list[_intake.Placed]]) -> list[str]:
+def names(groups: Iterator[list[_intake.PlacedRollout]]) -> list[str]:
     return ["".join(placed.rollout.rollout_id for placed in group) for group in groups]
 
 

@@ -22,7 +22,7 @@ from reward_servers.core import ItemLimits, Scorer, bind
 from reward_servers.core.executors import _orphans
 from reward_servers.core.executors._frames import MessageError
 from reward_servers.core.executors._messages import read_message
-from reward_servers.core.executors._watchdog import Watchdog, _Seen
+from reward_servers.core.executors._watchdog import Watchdog, _SlowItem
 from reward_servers.core.executors._worker import KillReason
 from tests.core.helpers import PATIENCE, as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import gated, pid, unruly, waiting_at
@@ -248,7 +248,7 @@ def test_nothing_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
 def test_a_worker_that_has_ended_is_not_taken_for_one_that_waits() -> None:
     """What the kernel counted for it is gone by then: no time may be added to its item's for that."""
     watchdog = Watchdog([], lambda units: None)
-    seen = _Seen(pid=1 << 22, delay=30.0, cpu={}, looked=10.0)
+    seen = _SlowItem(pid=1 << 22, delay=30.0, cpu={}, looked=10.0)
     assert watchdog._excuse(seen, 1 << 22, 10.05, 0.0) == 0.0
     assert seen.excused == 0.0
     killed: list[KillReason] = []

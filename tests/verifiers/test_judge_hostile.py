@@ -11,11 +11,11 @@ import pytest
 
 from reward_servers.core import Fault
 from reward_servers.engines.judging import (
-    Asked,
     ChatClient,
     ChatRejectedError,
     ChatUnavailableError,
     Completion,
+    CompletionRequest,
     Controls,
     Exchange,
     Protocol,
@@ -175,7 +175,7 @@ async def test_budgets_hold_when_questions_are_cancelled_on_their_way() -> None:
         client.open()
 
         def asked(number: int) -> asyncio.Task[Completion]:
-            said = Asked([{"role": "user", "content": f"{number}: " + "x" * 300}])
+            said = CompletionRequest([{"role": "user", "content": f"{number}: " + "x" * 300}])
             return asyncio.ensure_future(client.ask(said, budget=30, jitter=Random(number)))
 
         cut = [asked(number) for number in range(5)]

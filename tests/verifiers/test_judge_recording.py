@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Fault, Outcome, StartupError, Verdict, bind
-from reward_servers.engines.judging import Asked, ChatUnavailableError, Completion, SharedBackend
+from reward_servers.engines.judging import ChatUnavailableError, Completion, CompletionRequest, SharedBackend
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
 from tests.engines.models.causal import causal
@@ -159,7 +159,7 @@ class _Slow:
     def facts(self) -> dict[str, str]:
         return {}
 
-    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, asked: CompletionRequest, *, budget: float, jitter: Random) -> Completion:
         self.asked += 1
         self.budgets.append(budget)
         try:
@@ -182,11 +182,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
-QUESTION = Asked([{"role": "user", "content": "?"}])
+QUESTION = CompletionRequest([{"role": "user", "content": "?"}])
 
 
 def ask(shared: SharedBackend, budget: float = 30.0, sample: int = 0) -> asyncio.Task[Completion]:
-    asked = Asked(QUESTION.messages, sample=sample)
+    asked = CompletionRequest(QUESTION.messages, sample=sample)
     return asyncio.ensure_future(shared.ask(asked, budget=budget, jitter=Random(0)))
 
 

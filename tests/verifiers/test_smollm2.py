@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Verdict, bind
-from reward_servers.engines.judging import Asked, EmbeddedModel, Spelling
+from reward_servers.engines.judging import CompletionRequest, EmbeddedModel, Spelling
 from reward_servers.engines.judging._asks import Slot
 from reward_servers.verifiers.best_of import best_of
 from reward_servers.verifiers.judge import Judge
@@ -45,7 +45,7 @@ def model(file: Path) -> EmbeddedModel:
 async def answer(model: EmbeddedModel, *messages: dict[str, Any], spelling: Spelling | None = None) -> Any:
     from random import Random
 
-    return await model.ask(Asked(list(messages), spelling), budget=300.0, jitter=Random(0))
+    return await model.ask(CompletionRequest(list(messages), spelling), budget=300.0, jitter=Random(0))
 
 
 async def test_its_template_and_tokenizer_are_those_of_the_file(model: EmbeddedModel) -> None:

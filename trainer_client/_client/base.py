@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings, token_source
-from trainer_client.recipe.asking import Asking
+from trainer_client.recipe.client_options import ClientOptions
 from trainer_client.recipe.recipe import Recipe, as_recipe
 from trainer_client.recipe.state import load, save
 from trainer_client.result.batch import Labels
 from trainer_client.result.missing import MissingWindow
-from trainer_client.result.table import Kept, ScoreTable
+from trainer_client.result.table import CarriedState, ScoreTable
 from trainer_client.rollout.types import Rollout, not_a_rollout
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class BaseClient:
 
             endpoints = None
             local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
-        asking = self._recipe.client or Asking()
+        asking = self._recipe.client or ClientOptions()
         settings = Settings.make(
             endpoints,
             pin=(asking.pin is not False) if pin is None else pin,
@@ -121,8 +121,8 @@ class BaseClient:
             weakref.finalize(self, self._recorder.close)
 
     @property
-    def _kept(self) -> Kept:
-        return Kept(self._method, self._missing)
+    def _kept(self) -> CarriedState:
+        return CarriedState(self._method, self._missing)
 
     @property
     def _taking(self) -> Take | None:

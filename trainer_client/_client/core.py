@@ -21,7 +21,7 @@ from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Batch, Labels
 from trainer_client.result.inputs import values_of
 from trainer_client.result.outcomes import OutcomeStore
-from trainer_client.result.table import Kept, ScoreTable
+from trainer_client.result.table import CarriedState, ScoreTable
 from trainer_client.result.verifiers import VerifierInfo, Wait
 from trainer_client.rollout.types import Rollout
 
@@ -129,7 +129,7 @@ class Core:
     # Batches
 
     def score(
-        self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels, kept: Kept
+        self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels, kept: CarriedState
     ) -> concurrent.futures.Future[ScoreTable]:
         """Score a batch in which every group is complete."""
         runtime = self._handle.runtime()
@@ -141,7 +141,7 @@ class Core:
         rollouts: Sequence[Rollout],
         recipe: Recipe,
         labels: Labels,
-        kept: Kept,
+        kept: CarriedState,
     ) -> ScoreTable:
         # Before a server is asked: a batch that the recipe's method could not use is refused before it costs anything.
         inputs = values_of(recipe.plan, rollouts)

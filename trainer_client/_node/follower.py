@@ -13,7 +13,7 @@ from trainer_client.result.batch import Labels
 from trainer_client.rollout.types import Rollout
 
 
-class Asked:
+class PendingRequest:
     """A rollout that is waited for.
 
     Attributes:
@@ -32,9 +32,9 @@ class Asked:
         self.lost = 0
 
 
-def by_labels(rollouts_asked: Iterable[Asked]) -> dict[Labels, list[Asked]]:
+def by_labels(rollouts_asked: Iterable[PendingRequest]) -> dict[Labels, list[PendingRequest]]:
     """Work by what its requests are labelled with."""
-    by_labels: dict[Labels, list[Asked]] = {}
+    by_labels: dict[Labels, list[PendingRequest]] = {}
     for pending in rollouts_asked:
         by_labels.setdefault(pending.labels, []).append(pending)
     return by_labels
@@ -50,11 +50,11 @@ class Listeners(NamedTuple):
     """
 
     heard: Callable[[Frame], None]
-    lost: Callable[[Followed], None]
-    unreadable: Callable[[Followed, str], None]
+    lost: Callable[[LeaderConnection], None]
+    unreadable: Callable[[LeaderConnection, str], None]
 
 
-class Followed(asyncio.Protocol):
+class LeaderConnection(asyncio.Protocol):
     """The connection to the leader."""
 
     def __init__(self, listeners: Listeners, connection: socket.socket) -> None:

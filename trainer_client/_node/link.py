@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from trainer_client._client.core import Core
 from trainer_client._errors import ClientClosedError, RewardError
-from trainer_client._node.follower import Asked, Followed, Listeners, by_labels
+from trainer_client._node.follower import LeaderConnection, Listeners, PendingRequest, by_labels
 from trainer_client._node.frames import (
     Frame,
     Token,
@@ -70,12 +70,12 @@ class Link:
         runtime = core.runtime
         self._loop = runtime.loop
         self._lock = threading.Lock()
-        self._incoming: list[Asked] = []
-        self._open: dict[Token, Asked] = {}
+        self._incoming: list[PendingRequest] = []
+        self._open: dict[Token, PendingRequest] = {}
         self._facts: dict[Token, asyncio.Future[dict[str, VerifierInfo]]] = {}
         self._next = 0
         self._leader: Leader | None = None
-        self._followed: Followed | None = None
+        self._followed: LeaderConnection | None = None
         self._meeting: asyncio.Task[None] | None = None
         self._alone_until = 0.0
         self._beats = 0
@@ -103,7 +103,7 @@ class Link:
                 core.submit(ScoringJob(self._recipe, labels), (rollout,), (future,), _THREADS)
                 return
         with self._lock:
-            self._incoming.append(Asked(labels, rollout, future))
+            self._incoming.append(PendingRequest(labels, rollout, future))
             first = len(self._incoming) == 1
         if first:
             self._loop.call_soon_threadsafe(self._flush)
@@ -136,7 +136,7 @@ class Link:
             for start in range(0, len(items), _FRAME_ITEMS):
                 self._send(followed, labels, items[start : start + _FRAME_ITEMS])
 
-    def _send(self, followed: Followed, labels: Labels, items: Sequence[Asked]) -> None:
+    def _send(self, followed: LeaderConnection, labels: Labels, items: Sequence[PendingRequest]) -> None:
         tokens: list[Token] = []
         encoded: list[bytes] = []
         for pending in items:
@@ -158,7 +158,7 @@ class Link:
         if tokens:
             followed.send(pack_score(labels, tokens, encoded))
 
-    def _ask_oneself(self, incoming: Iterable[Asked]) -> None:
+    def _ask_oneself(self, incoming: Iterable[PendingRequest]) -> None:
         core = self._core()
         for labels, items in by_labels(incoming).items():
             futures = [pending.future for pending in items]
@@ -196,7 +196,7 @@ class Link:
         self._work_alone("the one that leads lets no one in")
 
     async def _follow(self, connection: socket.socket) -> bool:
-        followed = Followed(Listeners(self._heard, self._lost, self._leave), connection)
+        followed = LeaderConnection(Listeners(self._heard, self._lost, self._leave), connection)
         await self._loop.create_unix_connection(lambda: followed, sock=connection)
         if followed.is_open:
             self._followed, self._beats = followed, 0
@@ -212,7 +212,7 @@ class Link:
         )
         self._alone_until = self._loop.time() + _ALONE_S
 
-    def _beat(self, followed: Followed) -> None:
+    def _beat(self, followed: LeaderConnection) -> None:
         if self._followed is not followed:
             return
         self._beats = self._beats + 1 if self._open or self._facts else 0
@@ -303,11 +303,11 @@ class Link:
         self._closed(open_items)
         _THREADS.deliver(futures, results)
 
-    def _closed(self, tokens: Iterable[Token]) -> list[Asked]:
+    def _closed(self, tokens: Iterable[Token]) -> list[PendingRequest]:
         """Take work out of what is open; what is not there any more was given up."""
         return [self._open.pop(token) for token in list(tokens) if token in self._open]
 
-    def _lost(self, followed: Followed) -> None:
+    def _lost(self, followed: LeaderConnection) -> None:
         """The leader has gone: meet again, and ask again what it left open."""
         if self._followed is not followed:
             return
@@ -325,7 +325,7 @@ class Link:
             logger.info("the process that led has gone; %d rollouts are asked again", len(left))
         self._flush()
 
-    def _leave(self, followed: Followed, reason: str) -> None:
+    def _leave(self, followed: LeaderConnection, reason: str) -> None:
         """Stop following, for a while: the leader does not do what it should."""
         self._work_alone(reason)
         self._lost(followed)

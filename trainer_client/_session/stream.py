@@ -15,7 +15,7 @@ from trainer_client._errors import RolloutError
 from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult, table_of
-from trainer_client.result.table import Kept, ScoreTable
+from trainer_client.result.table import CarriedState, ScoreTable
 from trainer_client.rollout.types import Rollout, as_rollouts, not_a_rollout
 
 Submit: TypeAlias = Callable[[ScoringJob, Sequence[Rollout], Sequence[Any], ResultSink, int], None]
@@ -66,7 +66,7 @@ class GroupStream:
         submit: Submit,
         given_up: Callable[[], None],
         order: ScoringJob,
-        kept: Kept,
+        kept: CarriedState,
         group_size: int | None,
         whole_groups: bool,
         emit: Callable[[ScoreTable | BaseException], None],

@@ -27,7 +27,7 @@ Send: TypeAlias = Callable[[Chunk, Collection[str]], None]
 """Sends work, avoiding some replicas."""
 
 
-class _Again(NamedTuple):
+class _Retry(NamedTuple):
     """How to try an item again: its tries so far, and the replicas to avoid."""
 
     tries: int
@@ -114,11 +114,11 @@ class SecondTries:
         if full:
             self._pool.overloaded(replica, replica.outstanding - full)
 
-    def _again(self, chunk: Chunk, result: ScorelessResult, replica: Replica, doubtful: bool) -> _Again | None:
+    def _again(self, chunk: Chunk, result: ScorelessResult, replica: Replica, doubtful: bool) -> _Retry | None:
         cell, ending = (result.row, result.column), result.ending
         this_address = frozenset((replica.address,))
         if ending is Ending.OVERLOADED:
-            return _Again(chunk.tries, ())
+            return _Retry(chunk.tries, ())
         if ending in (Ending.UNUSABLE, Ending.REFUSED):
             refused_at = self._opinions.add(cell, replica.address)
             is_other_left = has_other(self._fleet.replicas, chunk.needs, refused_at)
@@ -126,11 +126,11 @@ class SecondTries:
                 # Two say the same: it is the item, and not the replicas.
                 self._fleet.trust_all(refused_at)
                 return None
-            return _Again(chunk.tries, frozenset(refused_at))
+            return _Retry(chunk.tries, frozenset(refused_at))
         if doubtful and cell not in self._doubted:
             self._doubted.add(cell)
             self._fleet.distrust(replica, f"gives mostly faults and skips, such as {result.outcome.code}")
-            return _Again(chunk.tries, this_address)
+            return _Retry(chunk.tries, this_address)
         if ending is Ending.FINAL:
             return None
         if ending is Ending.WRONG_VERSION:
@@ -138,7 +138,7 @@ class SecondTries:
         tries = chunk.tries + 1
         if tries >= self._retries.max_attempts or not self._budget.spend(1):
             return None
-        return _Again(tries, this_address)
+        return _Retry(tries, this_address)
 
     def _settle(self, result: ScorelessResult, replica: Replica) -> None:
         reward, outcome = self._batch.recipe.rewards[result.column], result.outcome

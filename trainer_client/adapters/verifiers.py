@@ -34,7 +34,7 @@ from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of
 from trainer_client.adapters.tables import PartsOnce, numbers_of_row, reason_of, tolerant
 
 
-class _Lone:
+class _SiblingRefusal:
     """Refuses, once, a recipe that reads siblings, where a rollout is scored without them.
 
     Args:
@@ -82,7 +82,7 @@ def rubric(
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
     scoring = tolerant(client)
     declared = PartsOnce(scoring)
-    lone = _Lone(scoring)
+    lone = _SiblingRefusal(scoring)
     rule, breaker = check_on_missing(on_missing), Breaker(max_missing)
 
     class AssayRubric(vf.Rubric):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trainer_client._errors import RecipeError
-from trainer_client.recipe.asking import read_asking, read_tls
+from trainer_client.recipe.client_options import read_client_options, read_tls
 from trainer_client.recipe.reader import Reader, flag_of, kind_of, number_of, table_of, text_of, texts_of, whole_of
 from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import DEFAULT_DEADLINE, Reward, Server
@@ -105,7 +105,7 @@ def _fields(top: Reader) -> dict[str, Any]:
     follow_upgrades = top.take("follow_upgrades", False, flag_of)
     details = top.take("details", True, flag_of)
     record = top.take("record", None, _record)
-    asking = top.take("client", None, read_asking)
+    client_options = top.take("client", None, read_client_options)
     top.finish(elsewhere=dict.fromkeys(("tls", "token", "pin", "retries", "batching"), _ASKED))
     return {
         "name": name,
@@ -115,7 +115,7 @@ def _fields(top: Reader) -> dict[str, Any]:
         "inputs": inputs,
         "file_columns": columns,
         "record": record,
-        "client": asking,
+        "client": client_options,
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
         "follow_upgrades": follow_upgrades,

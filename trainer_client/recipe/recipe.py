@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import field_mistake
-from trainer_client.recipe.asking import Asking
+from trainer_client.recipe.client_options import ClientOptions
 from trainer_client.recipe.file import RecipeText
 from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
 from trainer_client.recipe.record import Record
@@ -61,7 +61,7 @@ class Recipe:
     inputs: Mapping[str, InputSetting] = field(default_factory=dict)
     file_columns: Mapping[str, str] = field(default_factory=dict)
     record: Record | None = None
-    client: Asking | None = None
+    client: ClientOptions | None = None
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     follow_upgrades: bool = False

@@ -14,7 +14,7 @@ from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.details import result_at
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Party
-from trainer_client.result.table import Kept, ScoreTable
+from trainer_client.result.table import CarriedState, ScoreTable
 from trainer_client.result.verifiers import VerifierId
 from trainer_client.rollout.types import Rollout
 
@@ -50,7 +50,7 @@ def take_rows(table: ScoreTable, rows: Sequence[int]) -> ScoreTable:
         table._store.take(rows),
         floors=table._floors,
         seconds=table.seconds,
-        kept=Kept(table._estimator, table._window),
+        kept=CarriedState(table._estimator, table._window),
         step=table._step,
         partial=table._partial,
         inputs={name: [values[row] for row in rows] for name, values in table._inputs.items()},
@@ -79,7 +79,7 @@ def restore_rows(
         ValueError: that is not what it holds.
     """
     store = _unpack(saved, len(rollouts), len(recipe.columns))
-    return ScoreTable.of(rollouts, recipe, store, floors=floors, seconds=0.0, kept=Kept(estimator), step=step)
+    return ScoreTable.of(rollouts, recipe, store, floors=floors, seconds=0.0, kept=CarriedState(estimator), step=step)
 
 
 def _unpack(saved: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:

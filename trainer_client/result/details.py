@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client.contract.aspect_names import name_of
-from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Spent
+from trainer_client.result.outcomes import ClientOutcome, ModelUsage, Outcome, OutcomeStore
 
 if TYPE_CHECKING:
     from trainer_client.contract.v1 import reward_service_pb2 as service
@@ -125,7 +125,7 @@ def seconds(microseconds: array[int]) -> NDArray[np.float64]:
     return np.asarray(microseconds).astype(np.float64) * 1e-6
 
 
-def read_spent(sources: Sequence[Any]) -> Spent:
+def read_spent(sources: Sequence[Any]) -> ModelUsage:
     """What the models that settled cells asked have cost together, faults and verdicts of a cache among them."""
     from trainer_client.contract.v1 import reward_service_pb2 as service
     from trainer_client.contract.v1 import types_pb2 as types
@@ -144,7 +144,7 @@ def read_spent(sources: Sequence[Any]) -> Spent:
                 tokens_out + usage.output_tokens,
             )
             cost += usage.cost
-    return Spent(calls, tokens_in, tokens_out, cost)
+    return ModelUsage(calls, tokens_in, tokens_out, cost)
 
 
 def read_aspects(sources: Sequence[Any], names: Sequence[str], labels: Sequence[str]) -> dict[str, array[float]]:

@@ -23,7 +23,7 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 
-class Rewarded(Protocol):
+class RewardSource(Protocol):
     """What a signal is made of: see `ScoreTable`."""
 
     recipe: Recipe
@@ -68,7 +68,7 @@ class Rewarded(Protocol):
 
 
 def signal_of(
-    table: Rewarded,
+    table: RewardSource,
     kept: Estimator | Pipeline | None,
     values: Mapping[str, list[Any]],
     passed: Mapping[str, Any],
@@ -121,7 +121,7 @@ def signal_of(
     return estimator(SignalBatch(valid=table.mask & arrays.known, step=step, sharded=partial, **batch))
 
 
-def evidence_of(table: Rewarded, read_columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+def evidence_of(table: RewardSource, read_columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """What the evidence of verdicts holds of the inputs of a recipe's method, by source; None where it holds nothing.
 
     Args:
@@ -141,14 +141,14 @@ def _of_evidence(plan: Plan | None) -> list[Source]:
     return [source for sources in all_sources for source in sources if source.kind == "evidence"]
 
 
-def _apart(table: Rewarded, names: Sequence[str]) -> FloatArray:
+def _apart(table: RewardSource, names: Sequence[str]) -> FloatArray:
     """``[N]`` weighted sum of some of the rewards."""
     columns = [table.column(name) for name in names]
     weights = np.array([table.recipe_now.rewards[column].weight for column in columns])
     return np.where(table.mask, _components(table)[:, columns] @ weights, np.nan)
 
 
-def _column(table: Rewarded, source: Source) -> FloatArray:
+def _column(table: RewardSource, source: Source) -> FloatArray:
     """``[N]`` scores of a reward, with a floor where one replaces it, or an aspect; NaN where there is none."""
     column = table.column(source.name)
     if source.kind == "reward":
@@ -168,7 +168,7 @@ def _column(table: Rewarded, source: Source) -> FloatArray:
     return values
 
 
-def _components(table: Rewarded) -> FloatArray:
+def _components(table: RewardSource) -> FloatArray:
     """``[N, R]`` scores as the sum reads them: see `signals.Combined`.
 
     Raises:

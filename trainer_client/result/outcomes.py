@@ -44,7 +44,7 @@ class Party(enum.IntEnum):
     CALLER = 4
 
 
-class Spent(NamedTuple):
+class ModelUsage(NamedTuple):
     """What models did for some cells: calls, tokens read and written, and the price by the servers' operators."""
 
     upstream_calls: int

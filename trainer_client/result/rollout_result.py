@@ -10,7 +10,7 @@ import numpy as np
 
 from trainer_client.result.details import Cell, read_details
 from trainer_client.result.outcomes import Outcome, OutcomeStore
-from trainer_client.result.table import NOTHING_KEPT, Kept, ScoreTable
+from trainer_client.result.table import NOTHING_KEPT, CarriedState, ScoreTable
 
 if TYPE_CHECKING:
     from trainer_client.result.batch import Batch
@@ -73,7 +73,7 @@ class RolloutResult:
         return table_of([self]).cell(0, reward)
 
 
-def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0, *, kept: Kept = NOTHING_KEPT) -> ScoreTable:
+def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0, *, kept: CarriedState = NOTHING_KEPT) -> ScoreTable:
     """A table of rollouts that may come from several batches of one recipe."""
     batch = scored[0]._batch
     return ScoreTable.of(

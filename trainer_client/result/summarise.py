@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.rewards import Reward
 from trainer_client.result.figures import figures_of
-from trainer_client.result.outcomes import Outcome, Spent
+from trainer_client.result.outcomes import ModelUsage, Outcome
 from trainer_client.result.summary import RewardSummary, Summary
 from trainer_client.result.verifiers import VerifierId
 from trainer_client.signals import Groups
@@ -59,7 +59,7 @@ class Scores(Protocol):
     def cached(self) -> NDArray[np.bool_]:
         """Whether each verdict came from a cache."""
 
-    def spent(self, reward: int) -> Spent:
+    def spent(self, reward: int) -> ModelUsage:
         """What models did for a reward."""
 
     def aspects(self, reward: int) -> Mapping[str, NDArray[np.float64]]:

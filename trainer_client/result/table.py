@@ -19,7 +19,7 @@ from trainer_client.result.details import PARTIES, Cell, Times, read_aspects, re
 from trainer_client.result.estimating import evidence_of, signal_of
 from trainer_client.result.inputs import POLICY_STEPS, joined, values_of
 from trainer_client.result.missing import MissingWindow
-from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
+from trainer_client.result.outcomes import ModelUsage, Outcome, OutcomeStore
 from trainer_client.result.verifiers import VerifierId
 from trainer_client.rollout.types import Rollout
 
@@ -34,7 +34,7 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int32]
 
 
-class Kept(NamedTuple):
+class CarriedState(NamedTuple):
     """What a client keeps from batch to batch.
 
     Attributes:
@@ -46,7 +46,7 @@ class Kept(NamedTuple):
     window: MissingWindow | None = None
 
 
-NOTHING_KEPT = Kept()
+NOTHING_KEPT = CarriedState()
 
 
 class IncompleteBatchError(RewardError):
@@ -92,7 +92,7 @@ class ScoreTable:
         *,
         floors: Mapping[int, float],
         seconds: float,
-        kept: Kept = NOTHING_KEPT,
+        kept: CarriedState = NOTHING_KEPT,
         step: int | None = None,
         partial: bool = False,
         inputs: Mapping[str, list[Any]] | None = None,
@@ -229,7 +229,7 @@ class ScoreTable:
         """``[N]`` step of the policy that wrote each rollout, ``extra["policy_step"]``, the oldest; NaN if not said."""
         return np.array(self._inputs.get(POLICY_STEPS, [None] * len(self)), np.float64)
 
-    def spent(self, reward: str | int) -> Spent:
+    def spent(self, reward: str | int) -> ModelUsage:
         """Calls, tokens and price of the models that a reward's items asked, those of its faults among them.
 
         Args:
@@ -394,7 +394,7 @@ class ScoreTable:
             OutcomeStore.joined([table._store for table in tables]),
             floors={column: floor for table in tables for column, floor in table._floors.items()},
             seconds=max(table.seconds for table in tables),
-            kept=Kept(first._estimator),
+            kept=CarriedState(first._estimator),
             step=first._step,
             inputs=joined([table._inputs for table in tables], [len(table) for table in tables]),
         )

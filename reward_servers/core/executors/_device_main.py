@@ -25,7 +25,7 @@ from reward_servers.core._outcomes import Fault, Outcome, Score, Skip, SkipReaso
 from reward_servers.core._verifier import Item
 from reward_servers.core.executors._frames import FrameReader
 from reward_servers.core.executors._messages import ResultsWriter
-from reward_servers.core.executors._orders import Asked, read_order
+from reward_servers.core.executors._orders import ChunkItem, read_order
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
 
@@ -98,7 +98,7 @@ class DeviceWorker:
         finally:
             self._ready.put(None)
 
-    def _prepared(self, number: int, instance: Instance, subjects: Sequence[Asked]) -> _Batch:
+    def _prepared(self, number: int, instance: Instance, subjects: Sequence[ChunkItem]) -> _Batch:
         batch = _Batch(number, instance, [], [])
         for place, subject_asked in enumerate(subjects):
             rollout = subject_asked.subject

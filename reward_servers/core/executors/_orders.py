@@ -108,7 +108,7 @@ def _encode_units(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ChunkItem:
     """An item of a chunk.
 
     Attributes:
@@ -140,7 +140,7 @@ class Order:
     number: int
     last: int | None = None
     hosting: int = 0
-    items: Callable[[], list[Asked]] = list
+    items: Callable[[], list[ChunkItem]] = list
 
 
 def drop_after(number: int, place: int) -> bytes:
@@ -166,20 +166,20 @@ def _reader(path: str) -> Callable[[bytes], list[Rollout]]:
     return reader
 
 
-def _read_stretch(payload: bytes, question: _AskedTuple, reader: str, lengths: Sequence[int]) -> list[Asked]:
+def _read_stretch(payload: bytes, question: _AskedTuple, reader: str, lengths: Sequence[int]) -> list[ChunkItem]:
     reader_function, start = _reader(reader), len(payload) - sum(lengths)
-    items: list[Asked] = []
+    items: list[ChunkItem] = []
     for length in lengths:
-        items += [Asked(rollout, *question) for rollout in reader_function(payload[start : start + length])]
+        items += [ChunkItem(rollout, *question) for rollout in reader_function(payload[start : start + length])]
         start += length
     return items
 
 
 def _decode_units(
     questions: Sequence[_AskedTuple], shared: Sequence[_ContextTuple], items: Sequence[tuple[Any, ...]]
-) -> list[Asked]:
+) -> list[ChunkItem]:
     contexts = [PromptContext(*values) for values in shared]
-    decoded: list[Asked] = []
+    decoded: list[ChunkItem] = []
     for place, payload, position in items:
         context = contexts[place]
         subject: Rollout | Group
@@ -187,5 +187,5 @@ def _decode_units(
             subject = Group(context, [Rollout(values[0], context, *values[1:]) for values in payload])
         else:
             subject = Rollout(payload[0], context, *payload[1:])
-        decoded.append(Asked(subject, *questions[position]))
+        decoded.append(ChunkItem(subject, *questions[position]))
     return decoded

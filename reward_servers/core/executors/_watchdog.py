@@ -32,7 +32,7 @@ _PAUSE = 0.5
 
 
 @dataclass(slots=True)
-class _Seen:
+class _SlowItem:
     """What is known of an item that takes long.
 
     Attributes:
@@ -67,7 +67,7 @@ class Watchdog:
     def __init__(self, workers: Collection[WorkerProcess], take_back: Callable[[Sequence[Unit]], None]) -> None:
         self._workers = workers
         self._take_back = take_back
-        self._seen: dict[Unit, _Seen] = {}
+        self._seen: dict[Unit, _SlowItem] = {}
         self._idle_memory: dict[int, int] = {}
         self._looked = time.perf_counter()
         self._timer: asyncio.TimerHandle | None = None
@@ -124,7 +124,7 @@ class Watchdog:
         tree, delay = _tree(pid), _delay(pid)
         sight = self._seen.get(unit)
         if sight is None or sight.pid != pid:
-            sight = self._seen[unit] = _Seen(pid, delay, tree.cpu, now)
+            sight = self._seen[unit] = _SlowItem(pid, delay, tree.cpu, now)
         stopped = self._excuse(sight, pid, now, delay)
         age = now - worker.last_progress
         begun = next((chunk for chunk in worker.chunks if chunk.place(unit) >= 0), None)
@@ -149,7 +149,7 @@ class Watchdog:
             self._take_back(worker.recall())
 
     @staticmethod
-    def _excuse(sight: _Seen, pid: int, now: float, delay: float) -> float:
+    def _excuse(sight: _SlowItem, pid: int, now: float, delay: float) -> float:
         """Note the time since the last look that is not the item's.
 
         A worker that can run and does not is short of a processor, also where the kernel counts no delay: in a group

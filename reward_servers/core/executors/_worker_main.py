@@ -33,7 +33,7 @@ from reward_servers.core.executors._device_main import DeviceWorker
 from reward_servers.core.executors._frames import FrameReader
 from reward_servers.core.executors._leftovers import Leftovers
 from reward_servers.core.executors._messages import ResultsWriter, hello
-from reward_servers.core.executors._orders import Asked, Order, WorkerSpec, read_order
+from reward_servers.core.executors._orders import ChunkItem, Order, WorkerSpec, read_order
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
@@ -240,7 +240,7 @@ class _Worker:
                 os._exit(LEFT_RUNNING)
             self._looked_at = time.perf_counter()
 
-    def _items(self, order: Order) -> list[Asked]:
+    def _items(self, order: Order) -> list[ChunkItem]:
         """The items of a chunk."""
         try:
             return order.items()
@@ -273,7 +273,7 @@ class _Worker:
         for timer in self._timers:
             signal.setitimer(timer, 0)
 
-    def _run_item(self, number: int, place: int, instance: Instance, item: Asked) -> None:
+    def _run_item(self, number: int, place: int, instance: Instance, item: ChunkItem) -> None:
         subject, max_cpu_s = item.subject, item.max_cpu_s
         self._arm_timer(max_cpu_s)
         context = instance.context(subject, item.seed, item.deadline)

@@ -52,7 +52,7 @@ def _normal(text: str) -> str:
     return " ".join(composed("NFKC", text.translate(_SIGNS)).translate(_SIGNS).split())
 
 
-class Grounds:
+class QuotedDocuments:
     """The documents, in the form in which quotations are looked for."""
 
     def __init__(self, documents: Mapping[str, str]) -> None:
@@ -85,7 +85,9 @@ def quotes_words(prose: str, text: str, least: int = 2) -> bool:
     return False
 
 
-def find_quotes(text: str, start: int, end: int, markers: Sequence[Marker], grounds: Grounds) -> Iterator[Quote]:
+def find_quotes(
+    text: str, start: int, end: int, markers: Sequence[Marker], grounds: QuotedDocuments
+) -> Iterator[Quote]:
     """The quotations of a statement that are followed by a marker which resolves.
 
     Args:

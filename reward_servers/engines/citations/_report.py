@@ -14,7 +14,7 @@ from reward_servers.engines.citations._assertions import code_line_states, entry
 from reward_servers.engines.citations._context import Context
 from reward_servers.engines.citations._layout import Layout, lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
-from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes, holds_quotes
+from reward_servers.engines.citations._quotes import Quote, QuotedDocuments, find_quotes, holds_quotes
 from reward_servers.engines.citations._sources import Index, Source
 from reward_servers.engines.citations._statements import needs_citation, split_statements
 from reward_servers.engines.citations._urls import URL
@@ -122,7 +122,7 @@ def check_citations(
     index = Index(sources, by_position=by_position)
     index.use_list(layout.references)
     markers = find_markers(layout.text, index)
-    grounds = Grounds({source.id: source.text for source in sources})
+    grounds = QuotedDocuments({source.id: source.text for source in sources})
     starts = [marker.start for marker in markers]
     statements: list[Statement] = []
     quotes: list[Quote] = []

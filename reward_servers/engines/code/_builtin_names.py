@@ -14,7 +14,7 @@ import ast
 import builtins
 from collections.abc import Iterable, Sequence
 
-from reward_servers.engines.code._collect import Found
+from reward_servers.engines.code._collect import CollectedTest
 from reward_servers.engines.code._names import bindings
 
 _CALLABLE = frozenset(name for name in dir(builtins) if callable(getattr(builtins, name)) and name[0] != "_")
@@ -23,7 +23,7 @@ _EXCEPTIONS = frozenset(name for name in _TYPES if issubclass(getattr(builtins, 
 _SUBJECTS = _CALLABLE - _EXCEPTIONS
 
 
-def subjects(module: ast.Module, tests: Sequence[Found], program: frozenset[str]) -> list[frozenset[str]]:
+def subjects(module: ast.Module, tests: Sequence[CollectedTest], program: frozenset[str]) -> list[frozenset[str]]:
     """Names of built-ins that each test asks of the program; empty for a test that asks it for something else.
 
     Args:
@@ -46,7 +46,7 @@ def subjects(module: ast.Module, tests: Sequence[Found], program: frozenset[str]
     return [frozenset() if nodes is None else inner & _called(nodes, bound) for nodes in silent]
 
 
-def _reached(test: Found, module: ast.Module, bound: dict[str, list[ast.stmt]]) -> list[ast.AST]:
+def _reached(test: CollectedTest, module: ast.Module, bound: dict[str, list[ast.stmt]]) -> list[ast.AST]:
     """The statements of a test and all that they refer to at the top, test classes as a whole."""
     owner = test.selection.owner
     reached: list[ast.AST] = [*test.body]

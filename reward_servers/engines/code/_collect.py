@@ -42,7 +42,7 @@ class Selection:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
+class CollectedTest:
     """One test of the code.
 
     Attributes:
@@ -65,7 +65,7 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Collected:
+class CollectedTests:
     """The tests of some code, and the names they expect of the program.
 
     Attributes:
@@ -74,12 +74,12 @@ class Collected:
         free: Names that the code uses and nothing in it defines.
     """
 
-    tests: tuple[Found, ...]
+    tests: tuple[CollectedTest, ...]
     code: str
     free: frozenset[str]
 
 
-def collect(tests: CodeTests) -> Collected:
+def collect(tests: CodeTests) -> CollectedTests:
     """Find the tests in test code.
 
     Raises:
@@ -105,7 +105,7 @@ def collect(tests: CodeTests) -> Collected:
         # The entry may carry the name of a built-in; unless the test code defines it, the program does.
         head = tests.entry.partition(".")[0]
         free |= {head} - _defined(module)
-    return Collected(tuple(_distinct(found_tests)), code, free)
+    return CollectedTests(tuple(_distinct(found_tests)), code, free)
 
 
 def _defined(module: ast.Module) -> set[str]:
@@ -120,7 +120,7 @@ def _parse(code: str) -> ast.Module:
         raise BadReferenceError("tests.code", f"does not compile: {error}", "Give valid Python") from None
 
 
-def _distinct(tests: list[Found]) -> Iterator[Found]:
+def _distinct(tests: list[CollectedTest]) -> Iterator[CollectedTest]:
     """The same tests under names of which none occurs twice."""
     counts: dict[str, int] = {}
     for test in tests:
@@ -131,8 +131,8 @@ def _distinct(tests: list[Found]) -> Iterator[Found]:
 # Assert style
 
 
-def _assert_style(module: ast.Module, functions: dict[str, ast.FunctionDef]) -> list[Found]:
-    collected: list[Found] = []
+def _assert_style(module: ast.Module, functions: dict[str, ast.FunctionDef]) -> list[CollectedTest]:
+    collected: list[CollectedTest] = []
     setup: list[int] = []
     history = History(module)
     for index, statement in enumerate(module.body):
@@ -143,7 +143,7 @@ def _assert_style(module: ast.Module, functions: dict[str, ast.FunctionDef]) -> 
             continue
         keep = sorted({*setup, *history.needed_by(index)})
         before = tuple(module.body[number] for number in keep)
-        collected.append(Found(name, Selection((*keep, index)), before, (statement,)))
+        collected.append(CollectedTest(name, Selection((*keep, index)), before, (statement,)))
     return collected
 
 
@@ -193,8 +193,8 @@ def _runs_all(statement: ast.stmt, *, guarded: bool = False) -> bool:
 # Unittest and pytest style
 
 
-def _unittest_style(module: ast.Module) -> list[Found]:
-    collected: list[Found] = []
+def _unittest_style(module: ast.Module) -> list[CollectedTest]:
+    collected: list[CollectedTest] = []
     keep = tuple(index for index, statement in enumerate(module.body) if not _runs_all(statement, guarded=True))
     setup = tuple(module.body[index] for index in keep)
     classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
@@ -208,19 +208,19 @@ def _unittest_style(module: ast.Module) -> list[Found]:
 
 def _functions(
     node: ast.FunctionDef | ast.AsyncFunctionDef, keep: tuple[int, ...], setup: tuple[ast.stmt, ...]
-) -> Iterator[Found]:
+) -> Iterator[CollectedTest]:
     """A test function, once per set of parameters where these are written out."""
     body = tuple(node.body)
     bare = isinstance(node, ast.FunctionDef) and not node.args.args and not node.decorator_list
     sets = _parameter_sets(node)
     if sets is None:
-        yield Found(node.name, Selection(keep, node.name), setup, body, plain=bare)
+        yield CollectedTest(node.name, Selection(keep, node.name), setup, body, plain=bare)
         return
     names, values = sets
     for number, value in enumerate(values):
         selection = Selection(keep, node.name, parameters=number)
         plain = isinstance(node, ast.FunctionDef) and len(node.args.args) == _count(names)
-        yield Found(f"{node.name}[{number}]", selection, setup, body, ((names, value),), plain=plain)
+        yield CollectedTest(f"{node.name}[{number}]", selection, setup, body, ((names, value),), plain=plain)
 
 
 def _count(names: ast.expr) -> int:
@@ -258,7 +258,7 @@ def _is_test_case(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
 
 def _methods(
     node: ast.ClassDef, classes: dict[str, ast.ClassDef], keep: tuple[int, ...], setup: tuple[ast.stmt, ...]
-) -> Iterator[Found]:
+) -> Iterator[CollectedTest]:
     """The test methods of a class, those of its bases in the same code included."""
     methods: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
     for owner in _line(node, classes):
@@ -269,7 +269,7 @@ def _methods(
     for name, method in methods.items():
         if name.startswith("test"):
             simple = isinstance(method, ast.FunctionDef) and not method.decorator_list and len(method.args.args) == 1
-            yield Found(
+            yield CollectedTest(
                 f"{node.name}.{name}",
                 Selection(keep, name, owner=node.name),
                 setup,

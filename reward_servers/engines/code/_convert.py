@@ -14,7 +14,7 @@ import ast
 import dataclasses
 from collections.abc import Callable
 
-from reward_servers.engines.code._collect import Found
+from reward_servers.engines.code._collect import CollectedTest
 from reward_servers.engines.code._constant_folding import (
     Candidate,
     CandidateCall,
@@ -73,7 +73,7 @@ class Converted:
     expectations: tuple[Expectation, ...]
 
 
-def convert(test: Found, provided: Callable[[str], bool]) -> Converted:
+def convert(test: CollectedTest, provided: Callable[[str], bool]) -> Converted:
     """Turn a test into calls and expectations.
 
     Args:

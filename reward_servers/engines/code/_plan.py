@@ -9,7 +9,7 @@ import functools
 import re
 
 from reward_servers.engines.code._builtin_names import subjects
-from reward_servers.engines.code._collect import Collected, Found, Selection, collect
+from reward_servers.engines.code._collect import CollectedTest, CollectedTests, Selection, collect
 from reward_servers.engines.code._constant_folding import CandidateCall
 from reward_servers.engines.code._constants import NotConvertibleError
 from reward_servers.engines.code._convert import Converted, convert
@@ -124,7 +124,9 @@ def plan_tests(
     )
 
 
-def _planned(test: Found, provided: frozenset[str], shadowed: frozenset[str], *, split: bool) -> list[PlannedTest]:
+def _planned(
+    test: CollectedTest, provided: frozenset[str], shadowed: frozenset[str], *, split: bool
+) -> list[PlannedTest]:
     """One test, or one for each of its assertions."""
     try:
         converted = convert(test, provided.__contains__)
@@ -148,7 +150,7 @@ def _defined_names(setup: str) -> set[str]:
     return names
 
 
-def _split(test: Found, converted: Converted) -> list[PlannedTest]:
+def _split(test: CollectedTest, converted: Converted) -> list[PlannedTest]:
     """One test per assertion, each with the calls that it needs."""
     split = []
     for number, expectation in enumerate(converted.expectations, start=1):
@@ -187,7 +189,7 @@ def _builtin_stubs(prompt: str) -> set[str]:
     }
 
 
-def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[str]) -> tuple[set[str], str]:
+def _helpers(prompt: str, collected: CollectedTests, entry: str | None, defined: set[str]) -> tuple[set[str], str]:
     """Helpers that tests need and the prompt defines, with the source that defines them.
 
     Only a prompt that is Python itself and holds a stub of the function under test counts: in any other, code may be
@@ -217,7 +219,7 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
     return (helpers, source) if not free_names(source) & entries else (set(), "")
 
 
-def _entries(collected: Collected, entry: str | None) -> set[str]:
+def _entries(collected: CollectedTests, entry: str | None) -> set[str]:
     """Name under test: the reference's, and what is handed to `check(...)`."""
     names = {entry.partition(".")[0]} if entry else set()
     for test in collected.tests:

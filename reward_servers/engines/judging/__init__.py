@@ -7,7 +7,7 @@ an *exchange* is the question with its re-asks and replies.
 
 from reward_servers.engines.judging._arguments import SIDES
 from reward_servers.engines.judging._asks import LETTERS, Spelling
-from reward_servers.engines.judging._backend import Asked, Backend
+from reward_servers.engines.judging._backend import Backend, CompletionRequest
 from reward_servers.engines.judging._budget import Prices, Spend
 from reward_servers.engines.judging._chat import ChatClient
 from reward_servers.engines.judging._completion import (
@@ -29,7 +29,7 @@ from reward_servers.engines.judging._recording import Recording, RecordingError
 from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Reply, Status, unit_score
 from reward_servers.engines.judging._shared import SharedBackend
 from reward_servers.engines.judging._template import Template, TemplateError
-from reward_servers.engines.judging._writing import WritingTask, Written, write
+from reward_servers.engines.judging._writing import WritingTask, WrittenText, write
 
 __all__ = [
     "LETTERS",
@@ -37,7 +37,6 @@ __all__ = [
     "REPLY_FORMATS",
     "SIDES",
     "TEMPLATE",
-    "Asked",
     "Backend",
     "Belief",
     "Channel",
@@ -46,6 +45,7 @@ __all__ = [
     "ChatRejectedError",
     "ChatUnavailableError",
     "Completion",
+    "CompletionRequest",
     "Controls",
     "EmbeddedModel",
     "Exchange",
@@ -65,7 +65,7 @@ __all__ = [
     "Token",
     "Vote",
     "WritingTask",
-    "Written",
+    "WrittenText",
     "agreement",
     "combine",
     "decided",

@@ -13,7 +13,7 @@ from reward_servers.engines.judging._completion import Completion, Message
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CompletionRequest:
     """One completion that is asked for.
 
     Attributes:
@@ -40,7 +40,7 @@ class Backend(Interface):
     def identity(self) -> str:
         """What its completions depend on beside what is asked: the model and its parameters."""
 
-    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: CompletionRequest, *, budget: float, jitter: Random) -> Completion:
         """Ask for one completion.
 
         Args:

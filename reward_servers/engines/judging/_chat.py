@@ -17,7 +17,7 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from reward_servers.engines.judging._backend import Asked
+from reward_servers.engines.judging._backend import CompletionRequest
 from reward_servers.engines.judging._body import BodyTooLongError, bounded
 from reward_servers.engines.judging._budget import Spend, SpendExceededError
 from reward_servers.engines.judging._completion import (
@@ -139,7 +139,7 @@ class ChatClient:
         """The model and its parameters."""
         return json.dumps([self.model, dict(self.parameters)], sort_keys=True, default=str)
 
-    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: CompletionRequest, *, budget: float, jitter: Random) -> Completion:
         """Ask for one completion.
 
         Args:
@@ -197,7 +197,7 @@ class ChatClient:
             attempt, failed = attempt + 1, endpoint.url
             await self._pause(endpoint, problem, attempt, ends, jitter)
 
-    async def _paced(self, request: Asked, ends: float) -> float:
+    async def _paced(self, request: CompletionRequest, ends: float) -> float:
         """Wait for the pace that the operator sets, without a place; the tokens that the request counts for.
 
         Raises:
@@ -214,7 +214,7 @@ class ChatClient:
         """Tokens of a reply at most."""
         return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 0)
 
-    def _able(self, request: Asked) -> list[Endpoint]:
+    def _able(self, request: CompletionRequest) -> list[Endpoint]:
         """The endpoints that can do what is asked, as far as that is known.
 
         Raises:
@@ -257,7 +257,7 @@ class ChatClient:
         if delay:
             await asyncio.sleep(delay)
 
-    async def _attempt(self, endpoint: Endpoint, request: Asked, left: float) -> Completion:
+    async def _attempt(self, endpoint: Endpoint, request: CompletionRequest, left: float) -> Completion:
         parameters = dict(self.parameters)
         if request.seed is not None and endpoint.can.seed is not False:
             parameters["seed"] = request.seed
@@ -271,7 +271,12 @@ class ChatClient:
         return replace(without_key(completion, self.api_key), cost=cost)
 
     async def _paid(
-        self, endpoint: Endpoint, request: Asked, left: float, parameters: dict[str, Any], output_tokens: int
+        self,
+        endpoint: Endpoint,
+        request: CompletionRequest,
+        left: float,
+        parameters: dict[str, Any],
+        output_tokens: int,
     ) -> tuple[Any, Completion]:
         """Send one request within what may be spent; the reply as it came, and as a completion.
 
@@ -333,7 +338,7 @@ class ChatClient:
 
     async def _ask_probe(self, endpoint: Endpoint, parameters: Mapping[str, Any]) -> Any:
         """Ask a probe's question; it is paid for and paced like any other."""
-        request = Asked([{"role": "user", "content": QUESTION}])
+        request = CompletionRequest([{"role": "user", "content": QUESTION}])
         limits = [name for name in ("max_tokens", "max_completion_tokens") if name in self.parameters]
         output_tokens = min([_PROBE_TOKENS, *(int(self.parameters[name]) for name in limits)])
         merged = {**self.parameters, **parameters, **dict.fromkeys(limits or ["max_tokens"], output_tokens)}
@@ -342,7 +347,7 @@ class ChatClient:
         return (await self._paid(endpoint, request, self.timeout, merged, all_output_tokens))[0]
 
 
-def _size(request: Asked) -> int:
+def _size(request: CompletionRequest) -> int:
     """Bytes of a question; a picture counts for as much as it may cost in tokens."""
     size = 0
     for message in request.messages:

@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from reward_servers.engines.judging._asks import Spelling
-from reward_servers.engines.judging._backend import Asked
+from reward_servers.engines.judging._backend import CompletionRequest
 from reward_servers.engines.judging._completion import ChatRejectedError, ChatUnavailableError, Completion, Token
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class EmbeddedModel:
         """The model's digest."""
         return f"{self._chooser.fingerprint} {self._max_tokens}"
 
-    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: CompletionRequest, *, budget: float, jitter: Random) -> Completion:
         """Choose a verdict, or write freely.
 
         Raises:
@@ -68,7 +68,7 @@ class EmbeddedModel:
         """End its thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    def _answer(self, request: Asked) -> Completion:
+    def _answer(self, request: CompletionRequest) -> Completion:
         from reward_servers.engines.models import EncodingError, TooLongError
 
         if not all(isinstance(message["content"], str) for message in request.messages):

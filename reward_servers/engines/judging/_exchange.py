@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 from reward_servers.engines.judging._asks import values_of
-from reward_servers.engines.judging._backend import Asked, Backend
+from reward_servers.engines.judging._backend import Backend, CompletionRequest
 from reward_servers.engines.judging._completion import Completion, Message
 from reward_servers.engines.judging._ending import Ending
 from reward_servers.engines.judging._expected import probabilities
@@ -111,7 +111,7 @@ class Exchange:
         for attempt in range(1 + reasks):
             attempt_seed = (seed + attempt) % (1 << 31) if send_seed else None
             self.calls += 1
-            request = Asked(
+            request = CompletionRequest(
                 messages, self.question.spelling, attempt_seed, attempt, self.expected, self.question.schema
             )
             completion = await backend.ask(request, budget=ends - monotonic(), jitter=jitter)

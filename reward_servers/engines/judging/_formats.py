@@ -40,7 +40,7 @@ _MANY = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundVerdict:
     """A verdict in a text: where it is, its value, and whether only a judge writes in this form."""
 
     start: int
@@ -49,7 +49,7 @@ class Found:
     own: bool
 
 
-Finder = Callable[[str, int], Iterator[Found]]
+Finder = Callable[[str, int], Iterator[FoundVerdict]]
 """Finds the verdicts in a text about so many responses."""
 _MOST = 512
 """Verdicts that are read in a text: no judge writes so many."""
@@ -61,20 +61,20 @@ def _matches(pattern: str, values: Mapping[str, Any], *, own: bool = True) -> Fi
     """A finder of a pattern whose group is one of the words; one that another word follows is ambiguous."""
     compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE)
 
-    def find(text: str, responses: int) -> Iterator[Found]:
+    def find(text: str, responses: int) -> Iterator[FoundVerdict]:
         for match in compiled.finditer(text):
             yield _settled(text, match.start(), match.end(), match[1], values, own)
 
     return find
 
 
-def _settled(text: str, start: int, end: int, word: str, values: Mapping[str, Any], own: bool) -> Found:
+def _settled(text: str, start: int, end: int, word: str, values: Mapping[str, Any], own: bool) -> FoundVerdict:
     """The verdict of a word; ambiguous where another word follows it, or where it is taken back."""
     value = values[word.casefold()]
     second = _following(tuple(values)).match(text, end)
     is_ambiguous = second is not None and values[second[1].casefold()] != value
     is_ambiguous = is_ambiguous or takes_back(_rest_of_line(text, end), value)
-    return Found(start, end, AMBIGUOUS if is_ambiguous else value, own)
+    return FoundVerdict(start, end, AMBIGUOUS if is_ambiguous else value, own)
 
 
 @cache
@@ -90,13 +90,13 @@ _RESULT = r"\[RESULT\]\s*+:?\s*+\(?"
 _RESULT_NUMBER = re.compile(_RESULT + r"([1-5])(?:\s*/\s*5\b|\s+out\s+of\s+5\b)?(?![\d/])", re.IGNORECASE)
 
 
-def _result_rating(text: str, responses: int) -> Iterator[Found]:
+def _result_rating(text: str, responses: int) -> Iterator[FoundVerdict]:
     for match in _RESULT_NUMBER.finditer(text):
         end = match.end()
         if ends_number(text, end) and not other_scale(text, end, 5):
             value = float(match[1])
             is_ambiguous = takes_back(_rest_of_line(text, end), value)
-            yield Found(match.start(), end, AMBIGUOUS if is_ambiguous else value, own=True)
+            yield FoundVerdict(match.start(), end, AMBIGUOUS if is_ambiguous else value, own=True)
 
 
 _LONGEST_BOX = 256
@@ -116,21 +116,21 @@ def _boxed(text: str, responses: int) -> Iterator[tuple[int, int, list[float]]]:
             yield start, box.after, ratings
 
 
-def _boxed_rating(text: str, responses: int) -> Iterator[Found]:
+def _boxed_rating(text: str, responses: int) -> Iterator[FoundVerdict]:
     for start, end, ratings in _boxed(text, responses):
-        yield Found(start, end, ratings[0], own=False)
+        yield FoundVerdict(start, end, ratings[0], own=False)
 
 
-def _boxed_pair(text: str, responses: int) -> Iterator[Found]:
+def _boxed_pair(text: str, responses: int) -> Iterator[FoundVerdict]:
     for start, end, (first, second) in _boxed(text, responses):
-        yield Found(start, end, "tie" if first == second else "AB"[first < second], own=False)
+        yield FoundVerdict(start, end, "tie" if first == second else "AB"[first < second], own=False)
 
 
-def _boxed_best(text: str, responses: int) -> Iterator[Found]:
+def _boxed_best(text: str, responses: int) -> Iterator[FoundVerdict]:
     """The response with the highest rating; where several have it none is the best."""
     for start, end, ratings in _boxed(text, responses):
         best = [letter for letter, rating in zip(LETTERS, ratings, strict=False) if rating == max(ratings)]
-        yield Found(start, end, best[0] if len(best) == 1 else AMBIGUOUS, own=False)
+        yield FoundVerdict(start, end, best[0] if len(best) == 1 else AMBIGUOUS, own=False)
 
 
 _JUDGMENT = re.compile(r"(?:^|\n)[^\w\n]*final\s+judge?ment\s*:\s*\Z", re.IGNORECASE)
@@ -138,7 +138,7 @@ _LONGEST_LEAD = 80
 _BOXED_LETTER = re.compile(r"\s*(?:\\text\{\s*)?([ABC])\s*\}?\s*", re.IGNORECASE)
 
 
-def _boxed_letters(text: str, responses: int) -> Iterator[Found]:
+def _boxed_letters(text: str, responses: int) -> Iterator[FoundVerdict]:
     """Boxes with A, B or C; one behind "Final Judgment:" is in a form that only a judge writes."""
     for start, box in every_box(text, _LONGEST_BOX):
         letter = _BOXED_LETTER.fullmatch(text, box.start, box.end)
@@ -150,18 +150,18 @@ def _boxed_letters(text: str, responses: int) -> Iterator[Found]:
 def _ranked(of_ranking: Sequence[str]) -> Finder:
     """A finder of objects that rate both responses and rank them from 1 to 6; one that contradicts itself is none."""
 
-    def find(text: str, responses: int) -> Iterator[Found]:
+    def find(text: str, responses: int) -> Iterator[FoundVerdict]:
         for form in find_forms(text, Protocol.GENRM, ()):
             value: Any = AMBIGUOUS
             if form.value is not AMBIGUOUS and check_comparison(form.value) is Status.OK:
                 value = of_ranking[int(form.value["ranking"]) - 1]
-            yield Found(form.start, form.end, value, own=True)
+            yield FoundVerdict(form.start, form.end, value, own=True)
 
     return find
 
 
 def _each(*finders: Finder) -> Finder:
-    def find(text: str, responses: int) -> Iterator[Found]:
+    def find(text: str, responses: int) -> Iterator[FoundVerdict]:
         for finder in finders:
             yield from finder(text, responses)
 
@@ -270,7 +270,7 @@ def _finder(name: str, protocol: Protocol) -> Finder:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _JudgedForms:
     """What a judged text holds of verdicts.
 
     Attributes:
@@ -288,18 +288,18 @@ class _Held:
         return sum(isinstance(value, float) for value in self.values) >= _MANY
 
 
-def _provoked(parts: Sequence[_Held], ratings: Sequence[Found]) -> tuple[bool, ...]:
+def _provoked(parts: Sequence[_JudgedForms], ratings: Sequence[FoundVerdict]) -> tuple[bool, ...]:
     values = {rating.value for rating in ratings}
     return tuple(not values.isdisjoint(part.values if part.listed else part.own) for part in parts)
 
 
 @lru_cache(maxsize=64)
-def _held(name: str, protocol: Protocol, text: str, responses: int) -> _Held:
+def _held(name: str, protocol: Protocol, text: str, responses: int) -> _JudgedForms:
     """What a judged text holds: in the whole, and in each of its lines."""
     find, plain = _finder(name, protocol), _plain(text)
     ratings = (rating for piece in (plain, *filter(None, plain.split("\n"))) for rating in find(piece, responses))
     first_ratings = list(islice(ratings, _MOST + 1))
-    return _Held(
+    return _JudgedForms(
         frozenset(rating.value for rating in first_ratings),
         frozenset(rating.value for rating in first_ratings if rating.own),
         len(first_ratings) > _MOST,

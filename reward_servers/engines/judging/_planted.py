@@ -102,7 +102,7 @@ def _number(digits: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _VerdictForms:
     """What one judged text holds of verdicts, as names of their values."""
 
     forms: frozenset[str]
@@ -120,7 +120,7 @@ class _Held:
 
 
 @lru_cache(maxsize=256)
-def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _Held:
+def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _VerdictForms:
     normal_text = normal(text[-_LONGEST:])
     forms = {_name(value) for value in _values(normal_text, protocol, keys)}
     looks = {_name(value) for value in _like_values(normal_text, protocol)}
@@ -138,7 +138,7 @@ def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _Held:
         or _TALK_APART.search(letters) is not None
     )
     numbers = normal_text if protocol.rates else ""
-    return _Held(frozenset(forms), frozenset(looks), frozenset(bare), talks, letters, numbers)
+    return _VerdictForms(frozenset(forms), frozenset(looks), frozenset(bare), talks, letters, numbers)
 
 
 def _in_words(number: int) -> str:
@@ -207,7 +207,7 @@ class Planted:
         names.add(_name(whole_text(reply, self._protocol, self._keys)))
         return names - {_name(None)}
 
-    def _gaining(self, value: Any) -> Iterator[_Held]:
+    def _gaining(self, value: Any) -> Iterator[_VerdictForms]:
         return (part for place, part in enumerate(self._held) if not gains_nothing(self._protocol, value, place))
 
 

@@ -68,13 +68,13 @@ class Capabilities:
 UNKNOWN = Capabilities(problem="not asked yet")
 
 
-class Probed(Interface):
+class ProbedInterface(Interface):
     """What is probed."""
 
     can: Capabilities
 
 
-_P = TypeVar("_P", bound=Probed)
+_P = TypeVar("_P", bound=ProbedInterface)
 
 
 class Probes:
@@ -89,7 +89,7 @@ class Probes:
         """Begin, where that has not been done.
 
         Args:
-            endpoints: What is asked; `Probed.can` is set.
+            endpoints: What is asked; `ProbedInterface.can` is set.
             create: Sends the probe's question to an endpoint with some parameters.
         """
         if self._tasks:
@@ -116,7 +116,7 @@ class Probes:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _until_told(self, endpoint: Probed, create: Create, first_asked: asyncio.Event) -> None:
+    async def _until_told(self, endpoint: ProbedInterface, create: Create, first_asked: asyncio.Event) -> None:
         pause = _FIRST_PAUSE
         while True:
             try:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
-from reward_servers.engines.judging._backend import Asked
+from reward_servers.engines.judging._backend import CompletionRequest
 from reward_servers.engines.judging._completion import ChatRejectedError, Completion, Token
 
 Mode = Literal["record", "replay", "cache"]
@@ -26,7 +26,7 @@ class RecordingError(ValueError):
     """The file cannot be read or written; the message names it and the remedy."""
 
 
-def key_of(configured: str, request: Asked) -> str:
+def key_of(configured: str, request: CompletionRequest) -> str:
     """A digest of all that a completion depends on."""
     encoded = json.dumps([configured, asdict(request)], sort_keys=True).encode()
     return blake2b(encoded, digest_size=16).hexdigest()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from random import Random
 from time import monotonic
 
-from reward_servers.engines.judging._backend import Asked, Backend
+from reward_servers.engines.judging._backend import Backend, CompletionRequest
 from reward_servers.engines.judging._completion import ChatRejectedError, ChatUnavailableError, Completion
 from reward_servers.engines.judging._recording import Recording, key_of
 
@@ -35,7 +35,7 @@ class SharedBackend:
         self._under_way: dict[str, asyncio.Task[Completion]] = {}
         self._waiting: dict[str, int] = {}
 
-    async def ask(self, request: Asked, *, budget: float, jitter: Random) -> Completion:
+    async def ask(self, request: CompletionRequest, *, budget: float, jitter: Random) -> Completion:
         """Ask for one completion.
 
         Raises:
@@ -77,7 +77,9 @@ class SharedBackend:
     def _model(self) -> str:
         return "" if self._backend is None else self._backend.identity
 
-    async def _joined(self, key: str, backend: Backend, request: Asked, budget: float, jitter: Random) -> Completion:
+    async def _joined(
+        self, key: str, backend: Backend, request: CompletionRequest, budget: float, jitter: Random
+    ) -> Completion:
         task = self._under_way.get(key)
         if task is None:
             task = asyncio.ensure_future(self._asked(key, backend, request, budget, jitter))
@@ -92,7 +94,9 @@ class SharedBackend:
                 del self._waiting[key], self._under_way[key]
                 task.cancel()
 
-    async def _asked(self, key: str, backend: Backend, request: Asked, budget: float, jitter: Random) -> Completion:
+    async def _asked(
+        self, key: str, backend: Backend, request: CompletionRequest, budget: float, jitter: Random
+    ) -> Completion:
         entry: Completion | ChatRejectedError
         try:
             entry = await backend.ask(request, budget=budget, jitter=jitter)

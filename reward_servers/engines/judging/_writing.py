@@ -9,7 +9,7 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from reward_servers.engines.judging._backend import Asked, Backend
+from reward_servers.engines.judging._backend import Backend, CompletionRequest
 from reward_servers.engines.judging._completion import ChatRejectedError, Completion, Message
 from reward_servers.engines.judging._ending import Ending, read_part
 from reward_servers.engines.judging._json import json_spans, read_json
@@ -79,7 +79,7 @@ class WritingTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenText:
     """What was written, and what was asked for it.
 
     Attributes:
@@ -91,7 +91,9 @@ class Written:
     completions: Sequence[Completion]
 
 
-async def write(task: WritingTask, backend: Backend, *, reasks: int, budget: float, send_seed: bool = True) -> Written:
+async def write(
+    task: WritingTask, backend: Backend, *, reasks: int, budget: float, send_seed: bool = True
+) -> WrittenText:
     """Ask until an object can be read.
 
     Args:
@@ -109,13 +111,13 @@ async def write(task: WritingTask, backend: Backend, *, reasks: int, budget: flo
     messages, completions = opening, []
     for attempt in range(1 + reasks):
         seed = (task.seed + attempt) % (1 << 31) if send_seed else None
-        request = Asked(messages, None, seed, attempt)
+        request = CompletionRequest(messages, None, seed, attempt)
         completion = await backend.ask(request, budget=ends - monotonic(), jitter=jitter)
         completions.append(completion)
         if Ending.of(completion.finish_reason) is Ending.FILTERED:
             raise ChatRejectedError("the model declined to write about the material", "filtered")
         value = task.read(completion.text)
         if value is not None:
-            return Written(value, completions)
+            return WrittenText(value, completions)
         messages = [*opening, {"role": "assistant", "content": completion.text or "(nothing)"}, task.again()]
-    return Written(None, completions)
+    return WrittenText(None, completions)

@@ -62,7 +62,7 @@ class Gold:
 
 
 @dataclass(slots=True)
-class One:
+class SingleGold:
     """One reference answer, parsed."""
 
     source: str
@@ -82,7 +82,7 @@ class CompiledGold:
 
     spec: Gold
     policy: Policy
-    parts: list[One]
+    parts: list[SingleGold]
     form: str
     source: str
     chooses: bool
@@ -142,11 +142,11 @@ def _unwrapped(text: str) -> str:
     return text
 
 
-def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
+def _compile_one(answer: str, spec: Gold, policy: Policy) -> SingleGold:
     if not isinstance(answer, str):
         raise InvalidGoldError(f"a reference answer is {type(answer).__name__}, not text")
     if policy.strings == "only" and answer.strip():
-        return One(answer, Text(string_key(answer)), None, None, string_key(answer))
+        return SingleGold(answer, Text(string_key(answer)), None, None, string_key(answer))
     text = _unwrapped(answer)
     if "####" in text:
         text = text.rpartition("####")[2].strip()
@@ -159,9 +159,9 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
     number = number if letters is None else None
     if number is not None and spec.hint not in ("text", "integer"):
         places = len(text.rstrip(". $").partition(".")[2])
-        return One(text, Num(number, places), number, None, text)
+        return SingleGold(text, Num(number, places), number, None, text)
     if spec.hint == "text":
-        return One(text, Text(text_key(text)), None, None, text_key(text))
+        return SingleGold(text, Text(text_key(text)), None, None, text_key(text))
     try:
         node = read(text, policy.limits, plain_units=True)
     except LimitExceededError as exc:
@@ -169,7 +169,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
     except AnswerSyntaxError as exc:
         key = text_key(text)
         if letters is not None:
-            return One(text, Text(key), None, letters, key)
+            return SingleGold(text, Text(key), None, letters, key)
         if not _WORDY.search(_COMMAND.sub(" ", text)) or text.count("{") != text.count("}"):
             raise InvalidGoldError(f"the reference does not parse: {exc.message}", exc.position) from exc
         node = Text(key)
@@ -177,7 +177,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
     value = node.value if isinstance(node, Num) else None
     if isinstance(node, Text) and len(run := choices.plain(text)) > 1:
         value = roman(run)
-    return One(text, node, value, letters, text_key(text))
+    return SingleGold(text, node, value, letters, text_key(text))
 
 
 def _letters(text: str, spec: Gold, policy: Policy) -> frozenset[str] | None:

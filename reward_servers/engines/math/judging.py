@@ -18,7 +18,7 @@ from reward_servers.engines.math.errors import (
 from reward_servers.engines.math.extraction import sentences
 from reward_servers.engines.math.extraction.answer import extract
 from reward_servers.engines.math.extraction.phrases import last_value
-from reward_servers.engines.math.golds import CompiledGold, Gold, One, compiled_gold, simple_number
+from reward_servers.engines.math.golds import CompiledGold, Gold, SingleGold, compiled_gold, simple_number
 from reward_servers.engines.math.nodes import Head, Node, Text
 from reward_servers.engines.math.normal.conditions import aligned
 from reward_servers.engines.math.normal.form import normal_form
@@ -198,7 +198,7 @@ _RANK = {Outcome.NO_ANSWER: 0, Outcome.INCORRECT: 1, Outcome.LIMIT: 2, Outcome.U
 _EMPTY = " \t\r\n$.{}~\\"
 
 
-def _decide_one(answer: str, part: One, gold: CompiledGold, symbolic: SymbolicPool | None) -> Decision:
+def _decide_one(answer: str, part: SingleGold, gold: CompiledGold, symbolic: SymbolicPool | None) -> Decision:
     policy = gold.policy
     if not answer.strip(_EMPTY) and "\\{" not in answer:
         return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
@@ -226,7 +226,7 @@ def _in_words(node: Node) -> bool:
     return isinstance(node, Text) or inside(node, Head.SPELLED) is not None
 
 
-def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> Decision:
+def _parsed(answer: str, part: SingleGold, policy: Policy, comparison: Comparison) -> Decision:
     if _in_words(part.node) and text_key(answer) == part.key:
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
     if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):

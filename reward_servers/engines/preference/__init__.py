@@ -7,9 +7,16 @@ the output after the normaliser; a *golden score* is one that the model's card o
 from reward_servers.engines.preference._heads import Head, combine, named_heads
 from reward_servers.engines.preference._likelihood import Continuation, LikelihoodModel
 from reward_servers.engines.preference._model import Golden, PreferenceModel
-from reward_servers.engines.preference._pictures import Asked, PictureKind, PictureModel, Seen
-from reward_servers.engines.preference._steps import Kind, Laid, Layout, ProcessModel, Step, split_steps
-from reward_servers.engines.preference._texts import PAIR_LAYOUT, Closest, CrossModel, TextModel, Texts, laid_out
+from reward_servers.engines.preference._pictures import PictureInput, PictureKind, PictureModel, PictureScore
+from reward_servers.engines.preference._steps import Kind, Layout, ProcessModel, Step, TokenisedSteps, split_steps
+from reward_servers.engines.preference._texts import (
+    PAIR_LAYOUT,
+    ClosestReference,
+    CrossModel,
+    TextModel,
+    Texts,
+    laid_out,
+)
 from reward_servers.engines.preference._value import (
     VALUE_FILE,
     ValueModel,
@@ -22,24 +29,24 @@ from reward_servers.engines.preference._value import (
 __all__ = [
     "PAIR_LAYOUT",
     "VALUE_FILE",
-    "Asked",
-    "Closest",
+    "ClosestReference",
     "Continuation",
     "CrossModel",
     "Golden",
     "Head",
     "Kind",
-    "Laid",
     "Layout",
     "LikelihoodModel",
+    "PictureInput",
     "PictureKind",
     "PictureModel",
+    "PictureScore",
     "PreferenceModel",
     "ProcessModel",
-    "Seen",
     "Step",
     "TextModel",
     "Texts",
+    "TokenisedSteps",
     "ValueModel",
     "ValueParameters",
     "combine",

@@ -25,7 +25,7 @@ _PROBES = ("a cat", "two red cars")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PictureInput:
     """A prompt as token ids.
 
     Attributes:
@@ -38,7 +38,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class PictureScore:
     """What a model says of a picture.
 
     Attributes:
@@ -90,7 +90,7 @@ class PictureModel:
         self.fingerprint = f"{loaded.fingerprint} {kind}" + (f" {_digest(head)}" if head is not None else "")
         self._check(path)
 
-    def asked(self, prompt: str) -> Asked:
+    def asked(self, prompt: str) -> PictureInput:
         """A prompt as token ids; control tokens in it are text."""
         if self.kind == "aesthetic":
             prompt = ""
@@ -98,9 +98,9 @@ class PictureModel:
         # The tokenizer keeps its last token, which such models read, when it cuts a text.
         ids: list[int] = self._tokenizer(text, truncation=True, max_length=self._longest)["input_ids"]
         full_ids = ids if len(ids) < self._longest else self._tokenizer(text)["input_ids"]
-        return Asked(tuple(ids), len(full_ids) - len(ids))
+        return PictureInput(tuple(ids), len(full_ids) - len(ids))
 
-    def see(self, prompt: Asked, image: Image) -> Seen:
+    def see(self, prompt: PictureInput, image: Image) -> PictureScore:
         """What the model says of a picture, computed by itself.
 
         Raises:
@@ -113,17 +113,17 @@ class PictureModel:
         read_pair = self._read_jointly if self.kind == "image_reward" else self._read_apart
         return within_memory(lambda: read_pair(ids, pixels), self._device, "a picture")
 
-    def _read_apart(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:
+    def _read_apart(self, ids: torch.Tensor, pixels: torch.Tensor) -> PictureScore:
         output = self._model(input_ids=ids, attention_mask=ids.new_ones(ids.shape), pixel_values=pixels)
         if self.kind == "aesthetic":
-            return Seen(self._through_head(output.image_embeds[0]))
+            return PictureScore(self._through_head(output.image_embeds[0]))
         text, picture = (
             embedding[0].double() / embedding[0].double().norm()
             for embedding in (output.text_embeds, output.image_embeds)
         )
-        return Seen(float(output.logits_per_text[0, 0]), float(text @ picture))
+        return PictureScore(float(output.logits_per_text[0, 0]), float(text @ picture))
 
-    def _read_jointly(self, ids: torch.Tensor, pixels: torch.Tensor) -> Seen:
+    def _read_jointly(self, ids: torch.Tensor, pixels: torch.Tensor) -> PictureScore:
         picture = self._model.vision_model(pixel_values=pixels).last_hidden_state
         output = self._model.text_encoder(
             input_ids=ids,
@@ -131,7 +131,7 @@ class PictureModel:
             encoder_hidden_states=picture,
             encoder_attention_mask=ids.new_ones(picture.shape[:2]),
         )
-        return Seen(self._through_head(output.last_hidden_state[0, 0]))
+        return PictureScore(self._through_head(output.last_hidden_state[0, 0]))
 
     def _through_head(self, vector: torch.Tensor) -> float:
         for weight, bias in self._head:

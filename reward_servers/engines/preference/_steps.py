@@ -32,7 +32,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
+class TokenisedSteps:
     """A conversation as token ids, with the place that each step is read at, and how many of them are the prompt's."""
 
     ids: tuple[int, ...]
@@ -76,7 +76,7 @@ class Layout:
         if not self._separator:
             raise ValueError(f"the separator {separator!r} has no tokens; give the one of its training")
 
-    def lay(self, prompt: str, steps: Sequence[str]) -> Laid:
+    def lay(self, prompt: str, steps: Sequence[str]) -> TokenisedSteps:
         """Encode a conversation; control tokens in its texts are text.
 
         Of one that is too long no more steps are encoded than it takes to see that.
@@ -89,7 +89,7 @@ class Layout:
                 break
             ids += [*self.ids(self._encoder.harmless(step)), *self._separator]
             places.append(len(ids) - 1)
-        return Laid(tuple(ids), tuple(places), prompt_tokens)
+        return TokenisedSteps(tuple(ids), tuple(places), prompt_tokens)
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text by itself."""
@@ -140,11 +140,11 @@ class ProcessModel:
             self._outputs = _labels(path, loaded.model.config, good, bad)
         self.fingerprint = f"{loaded.fingerprint} {kind} {separator!r} {good!r} {bad!r}"
 
-    def lay(self, prompt: str, steps: Sequence[str]) -> Laid:
+    def lay(self, prompt: str, steps: Sequence[str]) -> TokenisedSteps:
         """Encode a conversation; control tokens in its texts are text."""
         return self._layout.lay(prompt, steps)
 
-    def score(self, laid: Laid) -> list[float]:
+    def score(self, laid: TokenisedSteps) -> list[float]:
         """The probability that each step is right; not a number where the model gives none.
 
         Raises:

@@ -37,7 +37,7 @@ def laid_out(layout: str, prompt: str, first: str, second: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Closest:
+class ClosestReference:
     """The reference that a response is closest to.
 
     Attributes:
@@ -90,7 +90,7 @@ class TextModel:
         """The text and then the references as token ids."""
         return [self._texts.one(each_text) for each_text in (text, *references)]
 
-    def closest(self, texts: Sequence[Encoded]) -> Closest:
+    def closest(self, texts: Sequence[Encoded]) -> ClosestReference:
         """Compare the first text with the others.
 
         Raises:
@@ -100,9 +100,11 @@ class TextModel:
         vectors = [self._kept(text) for text in texts[1:]]
         cosines = [float(own @ reference) for reference in vectors]
         if any(map(math.isnan, cosines)):
-            return Closest(0, float("nan"), 0.0, [], [])
+            return ClosestReference(0, float("nan"), 0.0, [], [])
         place = max(range(len(cosines)), key=cosines.__getitem__)
-        return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), own.tolist(), vectors[place].tolist())
+        return ClosestReference(
+            place, cosines[place], min(1.0, max(0.0, cosines[place])), own.tolist(), vectors[place].tolist()
+        )
 
     def vector(self, encoded: Encoded) -> torch.Tensor:
         """``[H]`` vector of length 1.
@@ -184,7 +186,7 @@ class CrossModel:
             raise NoMemoryError(f"the device has no memory for {missing[0]} tokens")
         return outputs
 
-    def closest(self, texts: Sequence[Encoded]) -> Closest:
+    def closest(self, texts: Sequence[Encoded]) -> ClosestReference:
         """The reference that the model likes best; with several outputs the label's share, else squashed.
 
         Raises:
@@ -196,8 +198,8 @@ class CrossModel:
         place = next((rank for rank, value in enumerate(values) if value != value), None)
         if place is None:
             place = max(range(len(values)), key=values.__getitem__)
-            return Closest(place, outputs[place][self._label], values[place], [], [])
-        return Closest(place, float("nan"), 0.0, [], [])
+            return ClosestReference(place, outputs[place][self._label], values[place], [], [])
+        return ClosestReference(place, float("nan"), 0.0, [], [])
 
 
 def _share(outputs: Sequence[float], label: int) -> float:

@@ -60,7 +60,7 @@ class ValueParameters(NamedTuple):
         return torch.exp(2.0 * self.skill) + torch.exp(2.0 * self.own) * near
 
 
-class Known(NamedTuple):
+class EncodedHistory(NamedTuple):
     """A history, ready to be asked.
 
     Attributes:
@@ -76,7 +76,7 @@ class Known(NamedTuple):
     errors: torch.Tensor
 
 
-def take_in(parameters: ValueParameters, vectors: torch.Tensor, outcomes: torch.Tensor) -> Known:
+def take_in(parameters: ValueParameters, vectors: torch.Tensor, outcomes: torch.Tensor) -> EncodedHistory:
     """Take in the outcomes of ``[N, H]`` prompts, each between 0 and 1: find the most probable log-odds."""
     import torch
 
@@ -90,7 +90,7 @@ def take_in(parameters: ValueParameters, vectors: torch.Tensor, outcomes: torch.
     # From where the search ends, one more step carries the gradient of its end.
     abilities, _, _ = _step(prior, likeness, outcomes, abilities)
     _, roots, factor = _step(prior, likeness, outcomes, abilities)
-    return Known(vectors, roots, factor, outcomes - torch.sigmoid(prior + abilities))
+    return EncodedHistory(vectors, roots, factor, outcomes - torch.sigmoid(prior + abilities))
 
 
 def _step(
@@ -109,7 +109,7 @@ def _step(
 
 
 def expect(
-    parameters: ValueParameters, vectors: torch.Tensor, history: Known | None
+    parameters: ValueParameters, vectors: torch.Tensor, history: EncodedHistory | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation of the expected outcome of ``[Q, H]`` prompts, behind a history or without one."""
     import torch
@@ -151,7 +151,7 @@ class ValueModel:
         self.fingerprint = self._encoder.fingerprint
         with named(file, "value model", "train it again"):
             self._parameters = _read(file, self._encoder.width)
-        self._histories: OrderedDict[tuple[tuple[str, ...], tuple[float, ...]], Known] = OrderedDict()
+        self._histories: OrderedDict[tuple[tuple[str, ...], tuple[float, ...]], EncodedHistory] = OrderedDict()
 
     def value(self, prompt: str, history: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
         """Expected outcome of a prompt behind a history, its deviation, and what is expected without the history.
@@ -167,7 +167,7 @@ class ValueModel:
             mean, deviation = expect(self._parameters, vector, self._known(history))
         return float(mean[0]), float(deviation[0]), float(prior[0])
 
-    def _known(self, history: Sequence[tuple[str, float]]) -> Known | None:
+    def _known(self, history: Sequence[tuple[str, float]]) -> EncodedHistory | None:
         """The history taken in: once for all prompts that are asked with it."""
         import torch
 
@@ -181,7 +181,7 @@ class ValueModel:
             if not bool(torch.isfinite(vectors).all()):
                 # Nothing can be factored, and what is expected behind such a history is no number.
                 nan = torch.full((len(vectors),), math.nan, dtype=torch.float64)
-                return Known(vectors, nan, vectors @ vectors.T, nan)
+                return EncodedHistory(vectors, nan, vectors @ vectors.T, nan)
             abilities = take_in(self._parameters, vectors, torch.tensor(outcomes, dtype=torch.float64))
             self._histories[key] = abilities
             if len(self._histories) > _HISTORIES:

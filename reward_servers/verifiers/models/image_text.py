@@ -11,7 +11,7 @@ from pydantic import Field
 
 from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, Options, Score, ServiceError, verifier
 from reward_servers.engines.media import Image, ImageLimits, MediaError, read_image
-from reward_servers.engines.preference import Asked, PictureModel, Seen
+from reward_servers.engines.preference import PictureInput, PictureModel, PictureScore
 from reward_servers.verifiers._shown import picture_of
 from reward_servers.verifiers.models._loading import OneByOne, ScaledSettings, loading
 
@@ -43,7 +43,7 @@ class ImageTextOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    asked: Asked
+    asked: PictureInput
     image: Image
 
 
@@ -107,7 +107,7 @@ class ImageText(OneByOne):
         value = self._value(output, options.scale)
         return Score(value, aspects={"raw": output.raw, "cosine": output.cosine}, evidence=evidence)
 
-    def _value(self, output: Seen, scale: str) -> float:
+    def _value(self, output: PictureScore, scale: str) -> float:
         if output.cosine is not None and scale in ("auto", "cosine"):
             return min(1.0, max(0.0, output.cosine))
         standard = (output.raw - self._settings.mean) / self._settings.std

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from reward_servers import Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
 from reward_servers import Step as StepScore
-from reward_servers.engines.preference import Laid, ProcessModel, Step, split_steps
+from reward_servers.engines.preference import ProcessModel, Step, TokenisedSteps, split_steps
 from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, no_room
 
 
@@ -36,7 +36,7 @@ class ProcessOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    laid: Laid
+    laid: TokenisedSteps
     steps: tuple[Step, ...]
     message: int
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.judging import Asked, Protocol, Question, Spelling, Template
+from reward_servers.engines.judging import CompletionRequest, Protocol, Question, Spelling, Template
 from reward_servers.engines.judging._asks import Slot
 from reward_servers.engines.judging._control import _key
 from reward_servers.engines.judging._recording import key_of
 
-_ASKED = Asked([{"role": "user", "content": "?"}])
+_ASKED = CompletionRequest([{"role": "user", "content": "?"}])
 _OTHER_ASKED: dict[str, Any] = {
     "messages": [{"role": "user", "content": "??"}],
     "spelling": Spelling((Slot("a", ("b",)),), "c"),
@@ -23,7 +23,7 @@ _OTHER_ASKED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", [one.name for one in fields(Asked)])
+@pytest.mark.parametrize("name", [one.name for one in fields(CompletionRequest)])
 def test_whatever_is_asked_otherwise_is_another_question(name: str) -> None:
     assert key_of("m", _ASKED) == key_of("m", replace(_ASKED))
     assert key_of("m", _ASKED) != key_of("m", replace(_ASKED, **{name: _OTHER_ASKED[name]}))

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from reward_servers.engines.judging import Asked, ChatRejectedError, Completion, Recording, SharedBackend
+from reward_servers.engines.judging import ChatRejectedError, Completion, CompletionRequest, Recording, SharedBackend
 
 ROOT = Path(__file__).parents[3]
 
@@ -21,7 +21,7 @@ async def test_what_is_not_recorded_is_said_with_the_models_that_are(tmp_path: P
     Recording(path, "record").put("k", "i", Completion("correct: yes", "stop", "model-one", "", 1, 1))
     backend = SharedBackend(json.dumps(["model-two"]), None, Recording(path, "replay"))
     with pytest.raises(ChatRejectedError, match=r"model-two.*model-one") as raised:
-        await backend.ask(Asked([{"role": "user", "content": "q"}]), budget=1.0, jitter=Random(1))
+        await backend.ask(CompletionRequest([{"role": "user", "content": "q"}]), budget=1.0, jitter=Random(1))
     assert raised.value.reason == "not_recorded"
 
 

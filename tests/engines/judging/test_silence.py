@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 
-from reward_servers.engines.judging import Asked, ChatClient, ChatUnavailableError
+from reward_servers.engines.judging import ChatClient, ChatUnavailableError, CompletionRequest
 
 
 async def test_what_an_endpoint_fails_with_is_logged_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
     client = ChatClient(["http://user:hush@127.0.0.1:9/v1?key=hush"], "m", "k", probed=False)
     client.open()
-    asked = Asked([{"role": "user", "content": "q"}], seed=1)
+    asked = CompletionRequest([{"role": "user", "content": "q"}], seed=1)
     with caplog.at_level(logging.WARNING, "assay.judge"):
         for _ in range(2):
             with pytest.raises(ChatUnavailableError):

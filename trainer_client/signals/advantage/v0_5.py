@@ -107,7 +107,7 @@ def _require_unit(name: str, values: FloatArray) -> None:
         raise InputError(f"{name}: {values[outside[0]]} (valid row {outside[0]}) lies outside [0, 1]")
 
 
-class Shrunk(NamedTuple):
+class ShrunkBaselines(NamedTuple):
     """Baselines of prompts, with their derivation.
 
     Attributes:
@@ -129,7 +129,7 @@ class Shrunk(NamedTuple):
         return np.where(self.bias > 0, self.noise * self.bias / np.where(total > 0, total, 1.0), 0.0)
 
 
-def shrinkage_baseline(mean: FloatArray, prior: FloatArray, counts: IntArray) -> Shrunk:
+def shrinkage_baseline(mean: FloatArray, prior: FloatArray, counts: IntArray) -> ShrunkBaselines:
     """Weigh the mean of ``counts`` success indicators against a prior value, minimising the squared error.
 
     With ``u`` the smoothed success rate, held within [0.01, 0.99], the mean has variance ``u * (1 - u) / k``. The
@@ -147,4 +147,4 @@ def shrinkage_baseline(mean: FloatArray, prior: FloatArray, counts: IntArray) ->
     noise = rate * (1.0 - rate) / counts
     bias = np.maximum((mean - prior) ** 2 - noise, 0.0)
     weight = bias / (bias + noise)
-    return Shrunk(prior + weight * (mean - prior), weight, noise, bias)
+    return ShrunkBaselines(prior + weight * (mean - prior), weight, noise, bias)

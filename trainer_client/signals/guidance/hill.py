@@ -102,7 +102,7 @@ def hill(
     )
 
 
-class _Tried(NamedTuple):
+class _Hints(NamedTuple):
     """The hints of a step: one entry a prompt and hint, in order of appearance."""
 
     of_row: IntArray
@@ -117,7 +117,7 @@ class _Tried(NamedTuple):
     refused: BoolArray
 
 
-def _tried(batch: SignalBatch, valid: BoolArray, groups: Groups, right: BoolArray) -> _Tried:
+def _tried(batch: SignalBatch, valid: BoolArray, groups: Groups, right: BoolArray) -> _Hints:
     rows = np.flatnonzero(batch["helped"][valid])
     among = np.zeros(right.size, np.bool_)
     among[rows] = True
@@ -132,7 +132,7 @@ def _tried(batch: SignalBatch, valid: BoolArray, groups: Groups, right: BoolArra
         total = hints.sum(np.where(right[rows], batch["reliance"][valid][rows], 0.0))
         np.divide(total, wins, out=reliance, where=wins > 0)
     refused = hints.any(batch["refused"][valid][rows]) if "refused" in batch else np.zeros(len(hints), np.bool_)
-    return _Tried(
+    return _Hints(
         of_row=of_row,
         first=np.flatnonzero(valid)[rows[first]],
         prompt=groups.index[rows[first]],
@@ -144,7 +144,7 @@ def _tried(batch: SignalBatch, valid: BoolArray, groups: Groups, right: BoolArra
     )
 
 
-def _adopt(tried: _Tried, hint: int) -> Request:
+def _adopt(tried: _Hints, hint: int) -> Request:
     label: Any = tried.labels[hint]
     return Request(int(tried.first[hint]), "adopt", {"candidate": label.item() if hasattr(label, "item") else label})
 

@@ -74,7 +74,7 @@ class Strength(NamedTuple):
     deviation: FloatArray
 
 
-class Denoised(NamedTuple):
+class DenoisedPairs(NamedTuple):
     """What is left of labelled pairs.
 
     Attributes:
@@ -99,7 +99,7 @@ def preference_strength(chosen: FloatArray, rejected: FloatArray) -> Strength:
     return Strength(gap.mean(1), gap.std(1))
 
 
-def denoise_pairs(strength: FloatArray, action: Denoise = "soft", *, smoothing: float = 0.1) -> Denoised:
+def denoise_pairs(strength: FloatArray, action: Denoise = "soft", *, smoothing: float = 0.1) -> DenoisedPairs:
     """Treat pairs whose mean strength speaks against their label.
 
     ``soft`` smooths their label, ``flip`` turns them round, ``drop`` takes them out.
@@ -120,4 +120,4 @@ def denoise_pairs(strength: FloatArray, action: Denoise = "soft", *, smoothing: 
     flipped = np.where(doubted, 1.0 if action == "flip" else 0.0, 0.0)
     label = np.where(doubted, 1.0 - smoothing if action == "soft" else 1.0, 1.0)
     weight = np.where(doubted, 0.0 if action == "drop" else 1.0, 1.0)
-    return Denoised(flipped, label, weight, np.where(flipped > 0, -strength, strength))
+    return DenoisedPairs(flipped, label, weight, np.where(flipped > 0, -strength, strength))

@@ -30,7 +30,7 @@ _COPIED = 1 << 18
 _MUTABLE = (list, dict, set, bytearray)
 
 
-class _Copied(io.RawIOBase):
+class _TeeOutput(io.RawIOBase):
     """Standard output that keeps a copy of what is written, for test code that looks at it."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class _Session:
     """
 
     def __init__(self) -> None:
-        self._copied = _Copied()
+        self._copied = _TeeOutput()
         buffer = io.BufferedWriter(self._copied)
         self._stdout = sys.stdout = io.TextIOWrapper(buffer, encoding="utf-8", errors="surrogateescape")
         self._objects: list[Any] = []

@@ -127,7 +127,7 @@ _ONE_VALUE = re.compile(
 )
 
 
-class Afterwards(NamedTuple):
+class FollowingText(NamedTuple):
     """What the text says about an answer after it.
 
     Attributes:
@@ -141,7 +141,7 @@ class Afterwards(NamedTuple):
     rival: Extraction | None = None
 
 
-_NOTHING = Afterwards()
+_NOTHING = FollowingText()
 
 
 def is_mentioned_only(text: str, at: int) -> bool:
@@ -171,20 +171,20 @@ def _may_end_mention(words: str) -> bool:
     return last.endswith(_LAST_WORDS) or last_two[0].lower() == "to"
 
 
-def afterwards(text: str, end: int) -> Afterwards:
+def afterwards(text: str, end: int) -> FollowingText:
     """What the text after an answer says about it; `end` is the position after the answer."""
     tail = text[end : end + _REACH]
     if tail.isascii() and not any(map(str.isalpha, tail)):
         return _NOTHING  # every rule below wants a letter or a sign beyond ASCII
     if not _may_doubt(tail):
-        return Afterwards(rival=_stated(text, end))
+        return FollowingText(rival=_stated(text, end))
     corrected = _corrected(text, end)
     if corrected is not None:
-        return Afterwards(corrected=corrected)
+        return FollowingText(corrected=corrected)
     if _CALLED_WRONG.match(text, end, end + _REACH // 2) or _ADMITTED.search(text, end, end + _REACH // 2):
         value = _stated(text, end)
-        return Afterwards(retracted=value is None, corrected=value)
-    return Afterwards(rival=_stated(text, end))
+        return FollowingText(retracted=value is None, corrected=value)
+    return FollowingText(rival=_stated(text, end))
 
 
 def _may_doubt(after: str) -> bool:

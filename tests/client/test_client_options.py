@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainer_client import TLS, Batching, Recipe, RecipeError, Retries, RewardClient, Rollout, ServerUnavailableError
-from trainer_client.recipe.asking import Asking
+from trainer_client.recipe.client_options import ClientOptions
 from trainer_client.testing import FakeServer, Item
 
 REWARD = '[rewards.a]\nverifier = "v"\n'
@@ -113,4 +113,4 @@ def test_mistakes_are_told_with_their_key(text: str, key: str, said: str) -> Non
 
 def test_none_is_said_where_there_is_none() -> None:
     assert Recipe.loads(REWARD).client is None
-    assert Asking() == Asking(pin=None)
+    assert ClientOptions() == ClientOptions(pin=None)

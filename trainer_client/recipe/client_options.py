@@ -1,4 +1,4 @@
-"""`Asking`: how a recipe's servers are asked, where the client is not told otherwise; ``[client]`` in a recipe file."""
+"""`ClientOptions`: how the client of a recipe asks its servers; the table ``[client]`` of a recipe file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """How servers are asked. What a client is given itself goes first.
+class ClientOptions:
+    """How servers are asked. Arguments of the client itself take precedence.
 
     Attributes:
         pin: whether a run keeps the version of each verifier that it began with.
@@ -35,13 +35,13 @@ class Asking:
         if self.token is not None:
             check_token_file(self.token, "client.token")
 
-    def within(self, folder: str) -> Asking:
+    def within(self, folder: str) -> ClientOptions:
         """The same with paths that are relative to a folder."""
         tls = None if self.tls is None else self.tls.within(folder)
-        return Asking(self.pin, self.batching, self.retries, tls, token_within(folder, self.token))
+        return ClientOptions(self.pin, self.batching, self.retries, tls, token_within(folder, self.token))
 
 
-def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
+def read_client_options(outer: Reader, key: str, value: Any) -> ClientOptions | None:
     """Read the table ``[client]``."""
     table = outer.below(key, value)
     settings = {
@@ -52,7 +52,7 @@ def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
         "token": table.take("token", None, text_of),
     }
     table.finish()
-    return table.made(Asking, **settings)
+    return table.made(ClientOptions, **settings)
 
 
 def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None]:
