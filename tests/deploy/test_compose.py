@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy.conftest import Images
 from tests.deploy.docker import Docker, free_port, wait_for
 from tests.deploy.test_images import PROGRAM, TESTS, answers, recipe
 from trainer_client import Retries, RewardClient, RewardError, Rollout, describe_server
@@ -94,8 +95,9 @@ def _prometheus(docker: Docker, folder: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def fleet(docker: Docker, images: dict[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def fleet(docker: Docker, images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The fleet."""
+    images.need("math", "code", "judge", "gateway")
     if shutil.which("docker-compose") is None:
         pytest.fail("not installed: docker-compose")
     if "wrapped" not in docker("info", "--format", "{{json .Runtimes}}"):

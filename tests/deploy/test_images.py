@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.conftest import Images
 from tests.deploy.docker import CONFINED, UNMASKED, Docker, free_port, wait_for
 from trainer_client import Recipe, Reward, RewardClient, Rollout, Server
 
@@ -39,7 +40,8 @@ def answers(count: int) -> list[Rollout]:
     ]
 
 
-def test_the_math_image_is_small_and_scores_confined(docker: Docker, images: dict[str, int]) -> None:
+def test_the_math_image_is_small_and_scores_confined(docker: Docker, images: Images) -> None:
+    images.need("math")
     assert images["assay-math:test"] < 400e6
     with (
         docker.server("assay-math:test", "math", "format") as (name, address),
@@ -52,7 +54,8 @@ def test_the_math_image_is_small_and_scores_confined(docker: Docker, images: dic
         assert "Read-only file system" in docker("exec", name, "sh", "-c", "echo > /opt/assay/x", fine=(1, 2))
 
 
-def test_the_code_image_runs_programs_with_the_two_options(docker: Docker, images: dict[str, int]) -> None:
+def test_the_code_image_runs_programs_with_the_two_options(docker: Docker, images: Images) -> None:
+    images.need("code")
     rollouts = [
         Rollout(rollout_id=f"r{n}", group_id="g", response=PROGRAM, reference=TESTS, prompt="Double it.")
         for n in range(4)
@@ -65,7 +68,8 @@ def test_the_code_image_runs_programs_with_the_two_options(docker: Docker, image
         docker("exec", name, "assay", "doctor", "code")
 
 
-def test_without_the_options_the_code_image_says_which_to_give(docker: Docker, images: dict[str, int]) -> None:
+def test_without_the_options_the_code_image_says_which_to_give(docker: Docker, images: Images) -> None:
+    images.need("code")
     said = docker("run", "--rm", "--network", "host", *CONFINED, "assay-code:test", "doctor", "code", fine=(1,))
     assert "seccomp=unconfined" in " ".join(said.split())
 
@@ -101,7 +105,8 @@ def rewards(port: int) -> list[float]:
     return found
 
 
-def test_the_gateway_image_scores_over_http(docker: Docker, images: dict[str, int], tmp_path: Path) -> None:
+def test_the_gateway_image_scores_over_http(docker: Docker, images: Images, tmp_path: Path) -> None:
+    images.need("math", "gateway")
     with docker.server("assay-math:test", "math") as (_, address):
         (tmp_path / "recipe.toml").write_text(RECIPE.format(address=address))
         tmp_path.chmod(0o755)  # the server's user is not this one
@@ -109,7 +114,8 @@ def test_the_gateway_image_scores_over_http(docker: Docker, images: dict[str, in
             assert rewards(port) == [1.0, 0.0]
 
 
-def test_the_client_image_holds_the_client_alone(docker: Docker, images: dict[str, int]) -> None:
+def test_the_client_image_holds_the_client_alone(docker: Docker, images: Images) -> None:
+    images.need("client")
     probe = (
         "import trainer_client, importlib.util as u; print([u.find_spec(n) for n in ('pydantic', 'torch', 'sympy')])"
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.deploy.conftest import Images
 from tests.deploy.docker import UNMASKED, Docker, wait_for
 from tests.deploy.test_images import PROGRAM, RECIPE, TESTS, answers, gateway, listens, recipe, rewards
 from tests.fakes.chat_server import FakeChatServer
@@ -119,8 +120,9 @@ def stop(docker: Docker, name: str, held: Held) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_server_that_is_stopped_in_a_step_loses_nothing(
-    docker: Docker, images: dict[str, int], name: str, tmp_path: Path
+    docker: Docker, images: Images, name: str, tmp_path: Path
 ) -> None:
+    images.need(name)
     kind, held, image = KINDS[name], Held(), f"assay-{name}:test"
     with settings_of(kind, held, tmp_path) as options:
         # Without a cache: nothing is answered from what was judged before.
@@ -150,9 +152,8 @@ def test_a_server_that_is_stopped_in_a_step_loses_nothing(
         assert table.scores[:, 0].tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_gateway_that_is_stopped_answers_what_it_has_taken(
-    docker: Docker, images: dict[str, int], tmp_path: Path
-) -> None:
+def test_a_gateway_that_is_stopped_answers_what_it_has_taken(docker: Docker, images: Images, tmp_path: Path) -> None:
+    images.need("math", "gateway")
     held = Held()
     with docker.server("assay-math:test", "math", "--cache-bytes", "0") as (server, address):
         (tmp_path / "recipe.toml").write_text(RECIPE.format(address=address))

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy.conftest import Images
 from tests.deploy.docker import Docker, free_port, wait_for, wrapped_runtime
 from tests.deploy.test_images import answers, recipe
 from tests.deploy.test_manifests import render
@@ -60,8 +61,9 @@ class Podman:
 
 
 @pytest.fixture
-def podman(docker: Docker, images: dict[str, int], tmp_path: Path) -> Iterator[Podman]:
+def podman(docker: Docker, images: Images, tmp_path: Path) -> Iterator[Podman]:
     """Podman with the math image."""
+    images.need("math")
     missing = [name for name in NEEDED if shutil.which(name) is None]
     if missing:
         pytest.fail(f"not installed: {', '.join(missing)}")

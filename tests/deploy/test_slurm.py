@@ -116,18 +116,6 @@ def test_before_its_time_limit_a_replica_drains_and_is_queued_again(
     slurm("scancel", job)
 
 
-def test_a_lost_node_costs_no_item(slurm: Slurm, registry: str, tmp_path: Path) -> None:
-    jobs = {node: submit(slurm, registry, tmp_path, f"--nodelist={node}", "--no-requeue") for node in ("n1", "n2")}
-    for job in jobs.values():
-        wait_for(serves(tmp_path, job), f"job {job}")
-    with RewardClient(RECIPE, f"registry://{registry}") as client:
-        assert client.score(rollouts()).valid.all()
-        _lose(slurm, "n2")
-        for _ in range(10):
-            assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
-    slurm("scancel", *jobs.values())
-
-
 def test_an_array_keeps_a_file_that_clients_follow(slurm: Slurm, tmp_path: Path) -> None:
     """Two tasks, of which one drains and ends, and the other drains and is queued again."""
     file = tmp_path / "exact.json"
@@ -148,6 +136,19 @@ def test_an_array_keeps_a_file_that_clients_follow(slurm: Slurm, tmp_path: Path)
                 wait_for(partial(lambda old: len(listed() - old) == 1, before), "another address", 600)
             assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
     slurm("scancel", job)
+
+
+def test_a_lost_node_costs_no_item(slurm: Slurm, registry: str, tmp_path: Path) -> None:
+    # The last test: the cluster has one node afterwards.
+    jobs = {node: submit(slurm, registry, tmp_path, f"--nodelist={node}", "--no-requeue") for node in ("n1", "n2")}
+    for job in jobs.values():
+        wait_for(serves(tmp_path, job), f"job {job}")
+    with RewardClient(RECIPE, f"registry://{registry}") as client:
+        assert client.score(rollouts()).valid.all()
+        _lose(slurm, "n2")
+        for _ in range(10):
+            assert client.score(rollouts()).scores[:, 0].tolist() == [1.0, 0.0] * 32
+    slurm("scancel", *jobs.values())
 
 
 def _lose(slurm: Slurm, node: str) -> None:
