@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,26 @@ def rest(rollout: Rollout) -> float:
 """
 
 
+def started(start: Callable[[], Any]) -> Any:
+    """Start a node. Ray gives it 30 s, which is little on a busy host: then again, without what is left of it."""
+    while True:
+        before = set(psutil.Process().children(recursive=True))
+        try:
+            return start()
+        except Exception as error:
+            if "timed out during startup" not in str(error):
+                raise
+        for one in set(psutil.Process().children(recursive=True)) - before:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     # Ray starts what it runs, and so our servers, at a niceness of 15: beside other work they would starve.
     head: dict[str, Any] = {"num_cpus": 4, "include_dashboard": False, "object_store_memory": STORE}
     head["_system_config"] = {"worker_niceness": 0}
-    nodes = Cluster(initialize_head=True, head_node_args=head)
+    nodes = started(lambda: Cluster(initialize_head=True, head_node_args=head))
     ray.init(address=nodes.address, log_to_driver=False)
     yield nodes
     serve.shutdown()
@@ -66,7 +81,7 @@ def wait_for(holds: Callable[[], bool], seconds: float = 240.0) -> None:
 
 
 def test_a_node_is_lost_under_load_and_no_item_with_it(cluster: Any) -> None:
-    node = cluster.add_node(num_cpus=4, object_store_memory=STORE)
+    node = started(lambda: cluster.add_node(num_cpus=4, object_store_memory=STORE))
     with (
         Servers("checks", ["exact"], replicas=2, workers=2) as servers,
         RewardClient(RECIPE, servers.endpoint) as client,
