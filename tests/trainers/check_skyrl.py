@@ -52,9 +52,9 @@ def test_registered_and_stepped(server: str, my_module: Any) -> None:
     assert told["missing"] == pytest.approx(1 - len(kept) / len(EXPECTED))
 
 
-def test_without_a_number_a_step_raises(server: str, my_module: Any) -> None:
-    my_module.Rewards = environment_of(Recipe.loads(recipe()), server, max_missing=1.0)
-    skyrl_gym.register(id="assay-strict", entry_point="my_skyrl:Rewards")
+def test_without_a_number_a_step_raises(server: str) -> None:
+    strict = environment_of(Recipe.loads(recipe()), server, max_missing=1.0)
+    skyrl_gym.register(id="assay-strict", entry_point=strict)
     environment = skyrl_gym.make("assay-strict", env_config={}, extras=EXTRAS)
     environment.init("p")
     with pytest.raises(MissingRewardError):
