@@ -34,20 +34,22 @@ class Equality:
     exact_types: bool = False
 
 
-def same_table(table: Table, right: Table, equality: Equality) -> bool:
+def same_table(left: Table, right: Table, equality: Equality) -> bool:
     """Whether two tables are the same; numbers are compared by ten significant digits.
 
     Sources: execution accuracy of BIRD (arXiv 2305.03111: ``rows='set'``) and of the distilled test suites for Spider
     (arXiv 2010.02840: ``columns='any'``, with order where the reference orders).
     """
-    rows, right_rows = ([tuple(_key(value, equality) for value in row) for row in table] for table in (table, right))
-    if not rows or not right_rows:
-        return not rows and not right_rows
-    if len(rows[0]) != len(right_rows[0]):
+    left_rows, right_rows = (
+        [tuple(_key(value, equality) for value in row) for row in table] for table in (left, right)
+    )
+    if not left_rows or not right_rows:
+        return not left_rows and not right_rows
+    if len(left_rows[0]) != len(right_rows[0]):
         return False
     if equality.columns == "given":
-        return _same(rows, right_rows, equality)
-    return _some_order(rows, right_rows, equality)
+        return _same(left_rows, right_rows, equality)
+    return _some_order(left_rows, right_rows, equality)
 
 
 def is_ordered(query: str) -> bool:
