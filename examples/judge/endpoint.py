@@ -4,8 +4,10 @@ It finds prompt, reference and responses between their fences. A response is rig
 the criteria name in quotation marks; it means the same as a reference whose longer words and numbers it has; of two,
 the one that is right is better, of several the first that is right the best. Without either, a response is a
 statement, and right if the prompt holds its words; of several statements in the criteria each is. Asked for points it
-gives one for each name in quotation marks. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on
-port 8911; put the address of a model's endpoint into
+gives one for each name in quotation marks. Asked how likely several things are, it is as sure as the name of the model
+says where the response holds what a thing names in quotation marks, and as unsure where not. Where it wrote arguments
+first, and the response holds some of the names alone, it follows the argument that stands first. It signs as it was
+told. ``python -m examples.judge.endpoint`` serves it on port 8911; put the address of a model's endpoint into
 ``server.toml`` to ask a model.
 """
 
@@ -19,6 +21,9 @@ from string import ascii_uppercase
 from typing import Any
 
 _RESPONSES = ("RESPONSE", *(f"RESPONSE {letter}" for letter in ascii_uppercase))
+_SURE = {"steady": 0.8, "timid": 0.6, "contrary": 0.1}
+"""How sure a model is of what it finds, by its name."""
+_FAVOUR, _AGAINST = "What speaks for the response: ", "What speaks against the response: "
 
 
 def _fenced(asked: str, name: str) -> tuple[str, str] | None:
@@ -36,15 +41,29 @@ def reply(request: dict[str, Any]) -> str:
     if not shown or not (named or reference or prompt):
         return "I was shown no reference and no response."
     token = shown[0][0]
+    met = [one for one in named if _in(one, shown[0][1])]
+    if "Give no verdict" in asked:
+        against = "that the response does not" in asked
+        argued = [one for one in named if one not in met] if against else met
+        return (_AGAINST if against else _FAVOUR) + (" and ".join(argued) or "nothing that I found")
     listed = re.findall(r"^- (\w+): (.+)$", asked.partition("Criteria: ")[2], re.MULTILINE)
     if listed:
         held = prompt[1] if prompt is not None else ""
+        scale = re.search(r"a whole number from (\d+) \(worst\) to (\d+) \(best\) for each name", asked)
+        if scale is not None:
+            low, high = int(scale[1]), int(scale[2])
+            sure = _SURE.get(request.get("model", ""), 1.0)
+            there = {name: all(_in(one, shown[0][1]) for one in re.findall(r'"(.+?)"', text)) for name, text in listed}
+            rated = {name: round(low + (high - low) * (sure if one else 1.0 - sure)) for name, one in there.items()}
+            return json.dumps({**rated, "signature": token})
         return json.dumps({**{name: _follows(text, held) for name, text in listed}, "signature": token})
     scale = re.search(r"`Score: N .*? from (\d+) \(worst\) to (\d+) \(best\)", asked)
     if scale is not None:
-        met = [one for one in named if _in(one, shown[0][1])]
         points = min(int(scale[1]) + len(met), int(scale[2]))
         return f"I found {' and '.join(met) or 'nothing'}.\nScore: {points} [{token}]"
+    first = _fenced(asked, "ARGUMENT 1")
+    if first is not None and met and len(met) < len(named):
+        return f"The first argument holds.\ncorrect: {'yes' if first[1].startswith(_FAVOUR) else 'no'} [{token}]"
     if named:
         looked_for, right = " and ".join(named), [all(_in(one, text) for one in named) for _, text in shown]
     elif reference is not None:

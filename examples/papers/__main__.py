@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from trainer_client import Recipe
-from trainer_client.recipe.inputs import Source
+from trainer_client.recipe.inputs import Source, sources_of
 from trainer_client.signals import INPUTS, Pipeline
 from trainer_client.signals.authoring import Paper
 from trainer_client.signals.catalogue import implemented, papers
@@ -43,10 +43,8 @@ def _supplied(recipe: Recipe) -> str:
     found = []
     for name in sorted(plan.reads):
         if name in plan.bound:
-            bound = plan.bound[name]
-            sources = bound if isinstance(bound, tuple) else (bound,)
             held = ", where rollouts have it" if name in plan.held and not _is_needed(name, plan.needed) else ""
-            found.append(f"`{name}`: {', '.join(_source(one, recipe) for one in sources)}{held}")
+            found.append(f"`{name}`: {', '.join(_source(one, recipe) for one in sources_of(plan.bound[name]))}{held}")
         elif name in made:
             found.append(f"`{name}`: {made[name]}")
         elif name == "groups":

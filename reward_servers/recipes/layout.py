@@ -8,7 +8,7 @@ from typing import Any
 from reward_servers.recipes.offers import NotOfferedError, Offer, Offers
 from reward_servers.recipes.ranges import reward_range, score_range
 from trainer_client import Recipe, Reward
-from trainer_client.recipe.inputs import Plan
+from trainer_client.recipe.inputs import Plan, written
 from trainer_client.signals import INPUTS, Estimator, Pipeline
 
 _GIVES = {
@@ -107,8 +107,7 @@ def _method(method: Estimator | Pipeline, plan: Plan) -> dict[str, Any]:
     for name in sorted(plan.reads):
         declared = INPUTS[name]
         if name in plan.bound:
-            bound = plan.bound[name]
-            source = ", ".join(map(str, bound)) if isinstance(bound, tuple) else str(bound)
+            source = written(plan.bound[name])
             how = "found where rollouts have it" if name in plan.held else "named by the recipe"
         elif name == "rewards" and plan.apart:
             source, how = f"the weighted sum of {', '.join(plan.apart)}", "without the components"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reward_servers.recipes.offers import Offer
 from trainer_client import Recipe, Reward
-from trainer_client.recipe.inputs import Bound, Source
+from trainer_client.recipe.inputs import Bound, Source, sources_of
 
 
 class Range(NamedTuple):
@@ -89,9 +89,8 @@ def _sum(parts: Iterable[Range]) -> Range:
 
 def source_range(bound: Bound, recipe: Recipe, offers: Mapping[str, Offer | None]) -> Range | None:
     """Range of what an input is bound to; None where it is not known."""
-    sources = bound if isinstance(bound, tuple) else (bound,)
     total: Range | None = None
-    for source in sources:
+    for source in sources_of(bound):
         possible = _of_source(source, recipe, offers)
         if possible is None:
             return None
@@ -107,4 +106,4 @@ def _of_source(source: Source, recipe: Recipe, offers: Mapping[str, Offer | None
     if source.kind != "reward":
         return None
     possible = score_range(offers.get(source.name))
-    return None if possible is None else possible.times(source.times)
+    return None if possible is None else possible.times(source.times).plus(Range(source.plus, source.plus))

@@ -19,7 +19,7 @@ from reward_servers.labels import TOLERANCE
 from reward_servers.testing._cases import Case, read_cases
 from reward_servers.testing._examples import example_cases
 from reward_servers.testing._findings import VerifierCheckError, told
-from reward_servers.testing._served import ServedVerifier, serve
+from reward_servers.testing._served import CheckServer, ServedVerifier, asked
 from trainer_client import Cell, Outcome
 
 _BASES = 3
@@ -134,6 +134,7 @@ def check_hacks(
     beside: Sequence[str] = (),
     excepted: Mapping[str, str] | None = None,
     timeout_s: float = 60.0,
+    server: CheckServer | None = None,
 ) -> HackReport:
     """Try generic attempts to cheat, and honest forms that must score as before.
 
@@ -147,6 +148,7 @@ def check_hacks(
         excepted: Attempts and forms to leave out, by name, each with the reason: a verifier of lengths pays an empty
             response by design.
         timeout_s: Seconds in which an item has to be judged.
+        server: One that hosts the verifier, from ``serve``; None starts one for this check.
 
     Returns:
         What was tried.
@@ -162,7 +164,7 @@ def check_hacks(
             f"excepted: no attempt is called {unknown[0]!r}; there are {', '.join((*HACKS, *HONEST_FORMS))}"
         )
     all_cases = example_cases(verifier) if cases is None else read_cases(cases)
-    with serve(verifier, options=options, config=config, beside=beside, timeout_s=timeout_s) as served:
+    with asked(verifier, options, config, beside, timeout_s, server) as served:
         candidates = [*_attempts(all_cases)]
         if served.info.judges_groups:
             candidates = [

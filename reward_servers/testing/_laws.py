@@ -11,7 +11,7 @@ from reward_servers.core import Verifier
 from reward_servers.labels import TOLERANCE, Match, compare, read_labels
 from reward_servers.testing._cases import Case, read_cases
 from reward_servers.testing._findings import VerifierCheckError, told
-from reward_servers.testing._served import ServedVerifier, serve
+from reward_servers.testing._served import CheckServer, ServedVerifier, asked
 from trainer_client import Cell, Outcome
 
 _MEGABYTE = 1 << 20
@@ -85,6 +85,7 @@ def check_verifier(
     config: str | os.PathLike[str] | None = None,
     beside: Sequence[str] = (),
     timeout_s: float = 60.0,
+    server: CheckServer | None = None,
 ) -> CheckReport:
     """Check that a verifier agrees with labelled rollouts and keeps the laws of all verifiers.
 
@@ -100,6 +101,7 @@ def check_verifier(
         config: Settings file of the server.
         beside: Other verifiers to host, for one that asks them.
         timeout_s: Seconds in which an item has to be judged.
+        server: One that hosts the verifier, from ``serve``; None starts one for this check.
 
     Returns:
         What was checked.
@@ -107,10 +109,10 @@ def check_verifier(
     Raises:
         VerifierCheckError: With everything that was found.
         ServerRefusedError: The verifier cannot be served, with the reason.
-        ValueError: The file holds no rollout that can be used.
+        ValueError: The file holds no rollout that can be used, or the given server does not host the verifier.
     """
     all_cases = read_cases(cases)
-    with serve(verifier, options=options, config=config, beside=beside, timeout_s=timeout_s) as served:
+    with asked(verifier, options, config, beside, timeout_s, server) as served:
         check = _Check(served, all_cases)
         cells = served.ask(all_cases)
         labelled = _compare_with_labels(check, cells)

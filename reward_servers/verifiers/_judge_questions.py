@@ -10,7 +10,16 @@ from statistics import fmean
 from typing import Any
 
 from reward_servers import CallerError, DatasetError, Rollout, Score, Step
-from reward_servers.engines.judging import LETTERS, MARGINS, Exchange, Protocol, Question, Template, unit_score
+from reward_servers.engines.judging import (
+    LETTERS,
+    MARGINS,
+    SIDES,
+    Exchange,
+    Protocol,
+    Question,
+    Template,
+    unit_score,
+)
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
 
@@ -165,7 +174,12 @@ def _score_of(exchange: Exchange, rollout: Rollout, options: JudgeOptions) -> Sc
 
 
 def mean_of(orders: Sequence[Score], arguments: Mapping[str, str]) -> Score:
-    """One score of two that differ in the order of the arguments; a floor of either is the floor."""
+    """One score of two that differ in the order of the arguments; a floor of either is the floor.
+
+    Args:
+        orders: The score with the argument in favour first, and that with the one against first.
+        arguments: The arguments by their names.
+    """
     for order in orders:
         if order.value is None:
             return order
@@ -174,6 +188,7 @@ def mean_of(orders: Sequence[Score], arguments: Mapping[str, str]) -> Score:
     aspects = {
         name: None if None in found else fmean(float(one or 0.0) for one in found) for name, found in both.items()
     }
+    aspects |= {f"{side}_first": order.value for side, order in zip(SIDES, orders, strict=True)}
     records = [dict(one.evidence) for one in orders]
     # Both orders rest on the same two exchanges.
     argued, *_ = [one.pop("argued") for one in records]

@@ -31,7 +31,10 @@ class PatternOptions(Options):
 # In a worker process: a pattern may take exponential time on what a candidate writes.
 @verifier("pattern", version="1", limits=ItemLimits(response_bytes=1 << 20))
 def pattern(rollout: Rollout, options: PatternOptions) -> Score:
-    """Whether a regular expression occurs in the visible response, or does not."""
+    """Whether a regular expression occurs in the visible response, or does not.
+
+    Source: regular expressions as Python's standard library reads them (module `re`).
+    """
     text = visible(rollout.response, rollout.reasoning_marks).text.strip()
     if not text:
         return Score.floor("no_answer", "nothing is visible")

@@ -25,9 +25,9 @@ def assay(*arguments: Any) -> list[str]:
 
 
 @contextmanager
-def endpoint() -> Iterator[str]:
-    """The endpoint of the example, on a free port."""
-    command = [sys.executable, "-m", "examples.judge.endpoint", "0"]
+def endpoint(module: str = "examples.judge.endpoint") -> Iterator[str]:
+    """The endpoint of the example, or of another one, on a free port."""
+    command = [sys.executable, "-m", module, "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None

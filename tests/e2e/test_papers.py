@@ -6,7 +6,8 @@ import json
 import shlex
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,9 @@ FOLDER = ROOT / "examples" / "papers"
 RECIPES = sorted(FOLDER.glob("*.toml"))
 RECIPES.remove(FOLDER / "server.toml")
 ACCURACY = 1.01e-4
+_SHARED = ("server.toml", "reviewer/server.toml", "encoder/server.toml")
+_APART = ("panel/server.toml", "ensemble/server.toml")
+"""Settings of a judge and of a preference model other than the shared ones: they are served by another process."""
 
 
 class Run(NamedTuple):
@@ -39,7 +43,7 @@ def runs_of(recipe: Path) -> list[Run]:
     comment = lines[: next(place for place, line in enumerate(lines) if not line.startswith("#"))]
     stated: list[list[str]] = []
     for line in comment:
-        if line.startswith("#   assay "):
+        if line.startswith("#   assay score "):
             found.append(Run(shlex.split(line[1:])[1:], {}))
             stated.append([])
         elif line.startswith("#> "):
@@ -49,24 +53,34 @@ def runs_of(recipe: Path) -> list[Run]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One server of all that the recipes ask, whose judge is the endpoint of the example; where it is."""
+    """Servers of all that the recipes ask, whose judge is the endpoint of the example: the file of their addresses."""
     folder = tmp_path_factory.mktemp("served")
     recipes = [Recipe.load(path) for path in RECIPES]
-    beside = {name for recipe in recipes for server in recipe.servers for name in server.verifiers}
-    asked = sorted({reward.verifier for recipe in recipes for reward in recipe.rewards} | beside | {"judge"})
-    with endpoint() as url, (folder / "log").open("w") as log:
-        settings = [
-            (FOLDER / name).read_text() for name in ("server.toml", "reviewer/server.toml", "encoder/server.toml")
-        ]
-        text = "\n".join(settings).replace(ENDPOINT, url).replace('"examples/papers/', f'"{FOLDER}/')
-        (folder / "server.toml").write_text(text)
-        command = [*COMMAND, "serve", *asked, "--config", str(folder / "server.toml"), "--workers", "1"]
+    servers = [server for recipe in recipes for server in recipe.servers]
+    beside = {name for server in servers if server.config not in _APART for name in server.verifiers}
+    asked = {reward.verifier for recipe in recipes for reward in recipe.rewards} | beside | {"judge"}
+    with (
+        endpoint() as url,
+        serving(folder / "shared", asked, _SHARED, url) as shared,
+        serving(folder / "apart", {"judge", "preference"}, _APART, url) as other,
+    ):
+        where = {server.name: other if server.config in _APART else shared for server in servers}
+        addresses = {**dict.fromkeys(asked, shared), **where}
+        (folder / "endpoints.json").write_text(json.dumps({name: [one] for name, one in addresses.items()}))
+        yield folder / "endpoints.json"
+
+
+@contextmanager
+def serving(folder: Path, asked: Collection[str], settings: Sequence[str], url: str) -> Iterator[str]:
+    """A server of some verifiers with these settings files of the recipes; where it is."""
+    folder.mkdir()
+    text = "\n".join((FOLDER / name).read_text() for name in settings)
+    (folder / "server.toml").write_text(text.replace(ENDPOINT, url).replace('"examples/papers/', f'"{FOLDER}/'))
+    command = [*COMMAND, "serve", *sorted(asked), "--config", str(folder / "server.toml"), "--workers", "1"]
+    with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            address = read_line(process.stdout).split()[2]
-            names = {server.name for recipe in recipes for server in recipe.servers} | set(asked)
-            (folder / "endpoints.json").write_text(json.dumps({name: [address] for name in sorted(names)}))
-            yield folder / "endpoints.json"
+            yield read_line(process.stdout).split()[2]
         finally:
             process.terminate()
             process.communicate(timeout=PATIENCE)
@@ -88,6 +102,34 @@ def test_a_recipe_gives_what_its_comment_works_out(
         said = capsys.readouterr()
         assert code == 0, f"{said.out}\n{said.err}"
         assert_stated(one.expected, tmp_path / "out")
+
+
+def made_before() -> list[tuple[str, list[str]]]:
+    """The commands in the comments that make data before a training, each with its recipe's name."""
+    return [
+        (recipe.stem, shlex.split(line[1:])[1:])
+        for recipe in RECIPES
+        for line in recipe.read_text().splitlines()
+        if line.startswith("#   assay ") and not line.startswith("#   assay score ")
+    ]
+
+
+@pytest.mark.parametrize("command", [pytest.param(command, id=name) for name, command in made_before()])
+def test_a_command_of_a_comment_makes_what_comes_before_a_training(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    here = [word.replace("out/", f"{tmp_path}/") for word in command]
+    with endpoint("examples.rubrics.endpoint") as url:
+        if "--config" in here:
+            settings = here.index("--config") + 1
+            text = Path(here[settings]).read_text()
+            here[settings] = str(tmp_path / "server.toml")
+            (tmp_path / "server.toml").write_text(text.replace("http://127.0.0.1:8912/v1", url))
+        code = run(here)
+    assert code == 0, capsys.readouterr().err
+    made = next(word for word in here if word.startswith(f"{tmp_path}/") and not word.endswith("server.toml"))
+    assert Path(made).exists()
 
 
 def test_a_number_that_is_no_label_is_refused(served: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from trainer_client.signals.combination.searchllm import softly_gated
 from trainer_client.signals.evaluation.alignment_gap import alignment_gap, implicit_accuracy, win_rate
 from trainer_client.signals.evaluation.rag_report import faithfulness, retrieval_metrics
 from trainer_client.signals.evaluation.webdetective import search_metrics
-from trainer_client.signals.selection.cdrrm import read_winner
+from trainer_client.signals.selection.cdrrm import read_winner, rubric_agrees
 from trainer_client.signals.weights.hypo import coverage_report
 
 
@@ -210,6 +210,12 @@ def test_hpt_modes() -> None:
     assert none.report["hpt/without_demonstration"] == 1
     missing = method("hpt")(SignalBatch([0, 1], [0, 0], [1, 0]))
     assert len(known(missing.requests)) == 1
+
+
+@pytest.mark.parametrize(("said", "winner"), [(1.0, "A"), (0.75, "A"), (0.25, "B"), (0, "B"), (0.5, "tie")])
+def test_a_number_says_how_far_a_rubric_prefers_the_first(said: float, winner: str) -> None:
+    assert [rubric_agrees(side, said) for side in ("A", "chosen", "B")] == [winner == "A", winner == "A", winner == "B"]
+    assert rubric_agrees("", said)
 
 
 def test_rafts_reports_how_far_the_order_matters() -> None:

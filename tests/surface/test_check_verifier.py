@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Verifier
-from reward_servers.testing import VerifierCheckError, check_hacks, check_verifier
+from reward_servers.testing import VerifierCheckError, check_hacks, check_verifier, serve
 from tests.surface import lawless
 
 Write = Callable[..., Path]
@@ -39,6 +39,19 @@ def test_a_lawful_verifier_passes(write: Write) -> None:
     assert len(report.laws) == 8
     assert report.digest.startswith("sha256:")
     assert [cell.score for cell in report.cells.values()] == [1.0, 0.0]
+
+
+def test_one_server_takes_several_checks(write: Write) -> None:
+    with serve(lawless.lawful, lawless.whole) as server:
+        report = check_verifier(lawless.lawful, write(RIGHT, WRONG), server=server)
+        assert check_verifier("test/lawful", write(RIGHT, WRONG), server=server).digest == report.digest
+        reads_all = {"reasoning in front": "it reads the whole text"}
+        hacks = check_hacks(lawless.lawful, write(RIGHT, WRONG), excepted=reads_all, server=server)
+        assert hacks.verifier == report.verifier
+        with pytest.raises(ValueError, match=r"does not host test/random; name it in serve"):
+            check_verifier(lawless.random, write(RIGHT), server=server)
+        with pytest.raises(ValueError, match=r"config, beside: are of a server that is started"):
+            check_hacks(lawless.lawful, write(RIGHT), beside=("exact",), server=server)
 
 
 def test_what_says_that_it_draws_is_not_asked_twice(write: Write) -> None:

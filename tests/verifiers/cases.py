@@ -54,11 +54,14 @@ def subjects_of(verifier: Verifier, rows: Sequence[Mapping[str, Any]] | None = N
     return [_subject(members, verifier) for members in groups.values()]
 
 
-def agrees(verifier: Verifier, subjects: Sequence[Subject]) -> bool:
-    """Whether the bare function gives every case what it expects."""
+def differing(verifier: Verifier, subjects: Sequence[Subject]) -> int | None:
+    """Place of the first case to which the bare function gives something else than it expects; None where none is."""
     instance = Instance(verifier, b"{}")
     try:
-        return all(_same(subject, judged(instance, subject)) for subject in subjects)
+        return next(
+            (place for place, one in enumerate(subjects) if not _same(one, judged(instance, one))),
+            None,
+        )
     finally:
         instance.close()
 

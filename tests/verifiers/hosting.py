@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -27,13 +27,16 @@ class Hosting(NamedTuple):
         """The settings file; None where none is needed."""
         if not self.settings:
             return None
-        model = folder / "model"
+        path = folder / "server.toml"
+        path.write_text(self.text(url, folder / "model"))
+        return path
+
+    def text(self, url: str, model: Path) -> str:
+        """The settings; the model is written into a folder, where there is one."""
         if self.model:
             # What computes with models is loaded by the tests that need one alone.
             getattr(import_module("tests.verifiers.clear_models"), self.model)(model)
-        path = folder / "server.toml"
-        path.write_text(self.settings.replace("{url}", url).replace("{model}", str(model)))
-        return path
+        return self.settings.replace("{url}", url).replace("{model}", str(model))
 
 
 def _of(name: str, model: str, settings: str = "") -> Hosting:
@@ -57,3 +60,12 @@ HOSTED: Mapping[str, Hosting] = {
     "value": _of("value", "sure_value"),
     "image_text": _of("image_text", "even_looks", 'kind = "aesthetic"\nhead = "{model}/head.safetensors"\n'),
 }
+
+
+def all_written(names: Iterable[str], url: str, folder: Path) -> Path:
+    """One settings file for several of them, with their models beside it."""
+    texts = {HOSTED[name].text(url, folder / name): None for name in names if name in HOSTED}
+    folder.mkdir(exist_ok=True)
+    path = folder / "server.toml"
+    path.write_text("\n".join(texts))
+    return path

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from reward_servers.core import Verifier
 from reward_servers.engines.mutation import change
-from tests.verifiers.cases import Subject, agrees
+from tests.verifiers.cases import Subject, differing
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def mutants_of(verifier: Verifier, count: int, seed: int = 0, apart: Collection[
     return made
 
 
-def survives(mutant: Mutant, verifier: Verifier, subjects: Sequence[Subject]) -> bool:
-    """Whether the changed verifier gives every case what it expects."""
+def noticing(mutant: Mutant, verifier: Verifier, subjects: Sequence[Subject]) -> int | None:
+    """Place of the first case that notices the changed verifier; None where it survives."""
     name = verifier.target.__module__
     module = ModuleType(name)
     original = sys.modules[name]
@@ -65,9 +65,9 @@ def survives(mutant: Mutant, verifier: Verifier, subjects: Sequence[Subject]) ->
     try:
         exec(compile(mutant.tree, name, "exec"), module.__dict__)
         changed = next(one for one in vars(module).values() if isinstance(one, Verifier) and one.name == verifier.name)
-        return agrees(changed, subjects)
+        return differing(changed, subjects)
     except Exception:  # noqa: BLE001 - a change that breaks the file is noticed
-        return False
+        return 0
     finally:
         sys.modules[name] = original
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
 from reward_servers.core import Verifier, find, installed
-from reward_servers.testing import HACKS, HONEST_FORMS, check_hacks, check_verifier
+from reward_servers.testing import HACKS, HONEST_FORMS, CheckServer, check_hacks, check_verifier, serve
 from tests.e2e.test_judge_example import endpoint
-from tests.verifiers.cases import FOLDER, agrees, rows_of, subjects_of
-from tests.verifiers.hosting import HOSTED, Hosting
-from tests.verifiers.mutants import mutants_of, survives
+from tests.verifiers.cases import FOLDER, differing, rows_of, subjects_of
+from tests.verifiers.hosting import HOSTED, all_written
+from tests.verifiers.mutants import mutants_of, noticing
 
 NAMES = sorted(file.stem for file in FOLDER.glob("*.jsonl"))
+MODELS = [name for name in NAMES if name in HOSTED and HOSTED[name].model]
 MUTANTS = 24
 PATIENCE_S = 300.0
 """For an item: a judge is asked many times about a megabyte."""
@@ -160,36 +161,61 @@ def test_a_third_of_the_cases_is_hostile(name: str) -> None:
     assert 3 * hostile >= len(rows), 'a third of the cases are attempts to be paid for nothing: "hostile": true'
 
 
+# One server of all verifiers: to start one for each takes longer than its checks. Those with models are apart, since
+# each of them loads torch: who needs none does not wait for it.
 @pytest.fixture(scope="module")
-def judge() -> Iterator[str]:
-    """Where the judge that follows a rule answers."""
-    with endpoint() as url:
-        yield url
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckServer]:
+    """A server of all verifiers without a model."""
+    with serving([name for name in NAMES if name not in MODELS], tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckServer]:
+    """A server of those with one."""
+    with serving(MODELS, tmp_path_factory) as server:
+        yield server
+
+
+@contextmanager
+def serving(names: Sequence[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckServer]:
+    with endpoint() as url, serve(*names, config=all_written(names, url, tmp_path_factory.mktemp("served"))) as server:
+        yield server
+
+
+@pytest.fixture
+def server(name: str, request: pytest.FixtureRequest) -> CheckServer:
+    """The one that hosts the verifier."""
+    server: CheckServer = request.getfixturevalue("models" if name in MODELS else "plain")
+    return server
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_labels_and_laws(name: str, judge: str, tmp_path: Path) -> None:
-    hosting = HOSTED.get(name, Hosting())
-    config = hosting.written(judge, tmp_path)
-    report = check_verifier(name, FOLDER / f"{name}.jsonl", config=config, beside=hosting.beside, timeout_s=PATIENCE_S)
+def test_labels_and_laws(name: str, server: CheckServer) -> None:
+    report = check_verifier(name, FOLDER / f"{name}.jsonl", timeout_s=PATIENCE_S, server=server)
     assert report.labelled >= 20
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_attempts_to_cheat(name: str, judge: str, tmp_path: Path) -> None:
-    hosting = HOSTED.get(name, Hosting())
-    config, excepted = hosting.written(judge, tmp_path), EXCEPTED.get(name)
-    file = FOLDER / f"{name}.jsonl"
-    check_hacks(name, file, config=config, beside=hosting.beside, excepted=excepted, timeout_s=PATIENCE_S)
+def test_attempts_to_cheat(name: str, server: CheckServer) -> None:
+    file, excepted = FOLDER / f"{name}.jsonl", EXCEPTED.get(name)
+    check_hacks(name, file, excepted=excepted, timeout_s=PATIENCE_S, server=server)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in HOSTED])
 def test_cases_notice_a_changed_verifier(name: str) -> None:
     verifier = loaded(name)
     subjects = subjects_of(verifier)
-    assert agrees(verifier, subjects)
+    assert differing(verifier, subjects) is None
     mutants = mutants_of(verifier, MUTANTS, apart=OF_THE_HOST.get(name, ()))
-    surviving = [mutant.place for mutant in mutants if survives(mutant, verifier, subjects)]
+    surviving = []
+    for mutant in mutants:
+        place = noticing(mutant, verifier, subjects)
+        if place is None:
+            surviving.append(mutant.place)
+        else:
+            # What notices one change is likely to notice the next, so it is asked first.
+            subjects.insert(0, subjects.pop(place))
     assert 3 * len(surviving) <= len(mutants), surviving
 
 

@@ -91,6 +91,20 @@ async def test_evidence_has_the_calls_of_the_arguments() -> None:
     assert all("argued" not in order for order in seen["orders"])
 
 
+async def test_the_score_of_each_order_is_an_aspect() -> None:
+    def script(request: dict[str, Any], number: int) -> Said:
+        text = shown(request)
+        if "Give no verdict" in text:
+            return Said("It meets all." if FOR in text else "It lacks much.")
+        first = text.partition(" ARGUMENT 1>>>\n")[2].partition("\n")[0]
+        return Said(f"correct: {'yes' if first == 'It meets all.' else 'no'} [{token_of(request)}]")
+
+    async with judging(served(script)) as running:
+        verdict = await running.verdict("judge", rollout("four"), {"arguments": True})
+    aspects = dict(verdict.aspects)
+    assert (verdict.score, aspects["favour_first"], aspects["against_first"]) == (0.5, 1.0, 0.0)
+
+
 async def test_a_failing_argument_keeps_what_the_other_one_has_cost() -> None:
     answered = threading.Event()
 

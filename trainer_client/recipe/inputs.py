@@ -4,7 +4,7 @@ A source is written as text: a reward (``"math"``), an aspect of its verdict (``
 rollout (``"response"``), a key of its metadata (``"metadata.helped"``) or of its extra fields (``"extra.logprobs"``),
 the rewards of an earlier stage (``"stage.rubric_reward"``), what a verdict's evidence holds
 (``"near.evidence.embedding"``), or ``"call"``, where code passes it to ``table.estimate``. A table adds a comparison or
-a factor; a list makes columns of several sources.
+a factor; a list makes columns of several sources, a list of lists makes rows of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from trainer_client.recipe.rewards import Reward
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline
 
-InputSetting: TypeAlias = str | float | Mapping[str, Any] | Sequence[str | float | Mapping[str, Any]]
+_OneSetting: TypeAlias = str | float | Mapping[str, Any]
+InputSetting: TypeAlias = _OneSetting | Sequence[_OneSetting | Sequence[_OneSetting]]
 Kind: TypeAlias = Literal["reward", "aspect", "field", "metadata", "extra", "stage", "call", "number", "evidence"]
 
 FIELDS = ("prompt", "response", "token_ids", "finish_reason", "task", "group_id", "rollout_id", "reference")
@@ -41,6 +42,7 @@ class Source:
         comparison: makes a truth value of a number: ``at_least``, ``above``, ``at_most`` or ``below``.
         threshold: what is compared with.
         times: factor of a number.
+        plus: what is added to the product.
     """
 
     kind: Kind
@@ -49,6 +51,7 @@ class Source:
     comparison: str = ""
     threshold: float = 0.0
     times: float = 1.0
+    plus: float = 0.0
 
     @property
     def is_of_rollout(self) -> bool:
@@ -68,10 +71,28 @@ class Source:
         if self.kind == "number":
             return f"{self.threshold:g}"
         compared = f" {self.comparison} {self.threshold:g}" if self.comparison else ""
-        return self.base + (f" times {self.times:g}" if self.times != 1.0 else "") + compared
+        times = f" times {self.times:g}" if self.times != 1.0 else ""
+        plus = f" {'plus' if self.plus > 0 else 'less'} {abs(self.plus):g}" if self.plus else ""
+        return f"{self.base}{times}{plus}{compared}"
 
 
-Bound: TypeAlias = Source | tuple[Source, ...]
+Rows: TypeAlias = tuple[tuple[Source, ...], ...]
+Bound: TypeAlias = Source | tuple[Source, ...] | Rows
+
+
+def sources_of(bound: Bound) -> list[Source]:
+    """The sources of an input, row by row."""
+    if isinstance(bound, Source):
+        return [bound]
+    return [source for one in bound for source in ([one] if isinstance(one, Source) else one)]
+
+
+def written(bound: Bound) -> str:
+    """The sources of an input, as a reader sees them; rows stand in brackets."""
+    if isinstance(bound, Source):
+        return str(bound)
+    return ", ".join(str(one) if isinstance(one, Source) else f"[{written(one)}]" for one in bound)
+
 
 _HELD = {
     "texts": Source("field", "response"),
@@ -114,7 +135,7 @@ class Plan:
 
     def sources(self) -> dict[str, list[Source]]:
         """The sources of each bound input."""
-        return {name: list(bound) if isinstance(bound, tuple) else [bound] for name, bound in self.bound.items()}
+        return {name: sources_of(bound) for name, bound in self.bound.items()}
 
 
 def read_inputs(settings: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, Bound]:
@@ -151,6 +172,25 @@ def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound
         raise RecipeError("is one value a rollout, not several; give one source", place)
     if not setting:
         raise RecipeError("is empty; name at least one source, or leave the key out", place)
+    if axes == 3:
+        return _rows(place, setting, rewards)
+    if any(isinstance(one, list | tuple) for one in setting):
+        raise RecipeError("is one list of sources, and not a list of lists", place)
+    return _columns(place, setting, rewards)
+
+
+def _rows(place: str, setting: Sequence[Any], rewards: Sequence[str]) -> Rows:
+    rows = tuple(_columns(place, one, rewards) if isinstance(one, list | tuple) else () for one in setting)
+    if len({len(row) for row in rows}) > 1 or not rows[0]:
+        example = ", ".join(f'["{name}.yes", "{name}.no"]' for name in rewards[:2])
+        raise RecipeError(f"expected a list of lists of as many sources each, such as [{example}]", place)
+    named = [source for row in rows for source in row if source.kind != "number"]
+    if twice := next((source for at, source in enumerate(named) if source in named[:at]), None):
+        raise RecipeError(f"{str(twice)!r} is named twice, and would count twice; leave out one of the two", place)
+    return rows
+
+
+def _columns(place: str, setting: Sequence[Any], rewards: Sequence[str]) -> tuple[Source, ...]:
     sources = tuple(_source(place, source, rewards) for source in setting)
     for at, source in enumerate(sources):
         if source.kind == "stage":
@@ -170,14 +210,16 @@ def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:
     source = _named(place, setting["from"], rewards)
     more = {key: value for key, value in setting.items() if key != "from"}
     for key, value in more.items():
-        if key not in (*COMPARISONS, "times"):
-            raise RecipeError(f"{key!r} is not a key here; known are from, times, {', '.join(COMPARISONS)}", place)
+        if key not in (*COMPARISONS, "times", "plus"):
+            raise RecipeError(
+                f"{key!r} is not a key here; known are from, times, plus, {', '.join(COMPARISONS)}", place
+            )
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise RecipeError(f"{key}: expected a number, found {value!r}", place)
     compared = [key for key in COMPARISONS if key in more]
     if len(compared) > 1:
         raise RecipeError(f"give one of {', '.join(compared)}, not both", place)
-    source = replace(source, times=float(more.get("times", 1.0)))
+    source = replace(source, times=float(more.get("times", 1.0)), plus=float(more.get("plus", 0.0)))
     return replace(source, comparison=compared[0], threshold=float(more[compared[0]])) if compared else source
 
 
@@ -274,7 +316,7 @@ def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Se
     if not method.disjoint or "rewards" in bound:
         return ()
     columns = bound.get("components", ())
-    listed = {column.name for column in columns} if isinstance(columns, tuple) else set()
+    listed = {column.name for column in sources_of(columns)}
     remaining = tuple(name for name in rewards if name not in listed)
     if not listed or not remaining:
         raise RecipeError(

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from trainer_client._errors import RecipeError
 from trainer_client._settings import field_mistake
 from trainer_client.recipe.client_options import ClientOptions
 from trainer_client.recipe.file import RecipeText
-from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
+from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs, sources_of
 from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import AdvantageSetting, Reading, Reward, Server
 
@@ -297,7 +297,7 @@ class Recipe:
                 f"rewards.{name}.weight",
             )
 
-    def _weights(self, columns: tuple[Source, ...]) -> list[float] | None:
+    def _weights(self, columns: Sequence[Source]) -> list[float] | None:
         """A weight for each column of a method that takes the rewards apart; None where the recipe sets none.
 
         Args:
@@ -326,7 +326,7 @@ class Recipe:
         columns = bound.get("components", ())
         if isinstance(columns, Source):
             raise RecipeError("expected a list of sources, one a column", "inputs.components")
-        weights = self._weights(columns)
+        weights = self._weights(sources_of(columns))
         feeds = {
             name: source.name for name, source in bound.items() if isinstance(source, Source) and source.kind == "stage"
         }

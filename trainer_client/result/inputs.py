@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client._errors import RolloutError
-from trainer_client.recipe.inputs import Plan, Source
+from trainer_client.recipe.inputs import Bound, Plan, Source, sources_of
 from trainer_client.rollout.content import read_turns
 from trainer_client.rollout.types import Rollout
 
@@ -129,9 +129,16 @@ def _is_needed(plan: Plan, name: str) -> bool:
 
 def _lacks(name: str, source: Source, rollout: Rollout, number: int) -> RolloutError:
     many = f" ({number} rollouts lack it)" if number > 1 else ""
+    other = "extra" if source.kind == "metadata" else "metadata"
+    held = rollout.extra if source.kind == "metadata" else rollout.metadata
+    if source.kind in ("metadata", "extra") and below(held or {}, source.path, _ABSENT) is not _ABSENT:
+        remedy = f'Here it is "{other}.{".".join(source.path)}"'
+    else:
+        remedy = (
+            f'Give it to every rollout, say [inputs] {name} = "SOURCE", or "call" where code gives it to table.estimate'
+        )
     return RolloutError(
-        f"{source.base} is missing{many}; the recipe's method reads it as {name} ({_declared(name).meaning}). Give it "
-        f'to every rollout, say [inputs] {name} = "SOURCE", or "call" where code passes it to table.estimate',
+        f"{source.base} is missing{many}; the recipe's method reads it as {name} ({_declared(name).meaning}). {remedy}",
         source.base,
         rollout.rollout_id,
     )
@@ -195,13 +202,11 @@ def arrays_of(plan: Plan, values: Mapping[str, list[Any]], rollout_ids: Sequence
     """
     builder = _Builder(plan, values, rollout_ids, column)
     for name, bound in plan.bound.items():
-        sources = bound if isinstance(bound, tuple) else (bound,)
-        if any(
+        if not any(
             source.kind in ("call", "stage") or (source.is_of_rollout and source.base not in values)
-            for source in sources
+            for source in sources_of(bound)
         ):
-            continue
-        builder.add(_declared(name), bound if isinstance(bound, tuple) else None, sources[0])
+            builder.add(_declared(name), bound)
     builder.count_tokens()
     return Arrays(builder.inputs, builder.known)
 
@@ -217,10 +222,10 @@ class _Builder:
         self.inputs: dict[str, Any] = {}
         self.known: BoolArray = np.ones(len(ids), np.bool_)
 
-    def add(self, declared: Input, columns: tuple[Source, ...] | None, source: Source) -> None:
+    def add(self, declared: Input, source: Bound) -> None:
         """Make one input."""
-        if columns is not None:
-            numbers = np.stack([self._numbers(declared, column) for column in columns], axis=1)
+        if not isinstance(source, Source):
+            numbers = self._stacked(declared, source)
             self._put(declared, numbers, ~np.isnan(numbers))
         elif source.kind in ("reward", "aspect") or (
             declared.axes == "N" and declared.kind in ("float", "int", "bool")
@@ -238,6 +243,16 @@ class _Builder:
             else:
                 self._table(declared, rows)
 
+    def _stacked(self, declared: Input, columns: Sequence[Source | tuple[Source, ...]]) -> FloatArray:
+        """``[N, K]`` numbers of columns, ``[N, J, C]`` of rows of them."""
+        return np.stack(
+            [
+                self._numbers(declared, one) if isinstance(one, Source) else self._stacked(declared, one)
+                for one in columns
+            ],
+            axis=1,
+        )
+
     def _numbers(self, declared: Input, source: Source) -> FloatArray:
         """``[N]`` numbers of a source, NaN where there is none, with what the recipe says to make of them."""
         if source.kind == "number":
@@ -247,7 +262,7 @@ class _Builder:
         else:
             column = self._values[source.base]
             numbers = np.array([self._number(declared, source, row, value) for row, value in enumerate(column)])
-        numbers = numbers * source.times if source.times != 1.0 else numbers
+        numbers = numbers * source.times + source.plus
         if source.comparison:
             truths = _COMPARE[source.comparison](numbers, source.threshold)
             return np.where(np.isnan(numbers), np.nan, truths)

@@ -19,11 +19,13 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-_PAD, _END, _OTHER = "<pad>", "<eos>", "<other>"
+OTHER = "<other>"
+"""Stands for all words that are not named."""
+_PAD, _END = "<pad>", "<eos>"
 _SPECIAL = (_PAD, _END)
 
 PROBABILITIES = {
-    _OTHER: (0.25, 0.25, 0.25),
+    OTHER: (0.25, 0.25, 0.25),
     "table-2?": (0.75, 0.75, 0.25),
     "section-3?": (0.75, 0.25, 0.75),
     "ablation?": (0.9, 0.9, 0.9),
@@ -39,7 +41,8 @@ def write(folder: Path, probabilities: Mapping[str, tuple[float, ...]] = PROBABI
         probabilities: Of each head, by the last word; the first word stands for all others.
     """
     words = [*_SPECIAL, *probabilities]
-    size, heads = len(probabilities), len(probabilities[_OTHER])
+    # Positions are turned in planes, so there is an even number of axes.
+    size, heads = len(probabilities) + len(probabilities) % 2, len(probabilities[OTHER])
     config = LlamaConfig(  # type: ignore[call-arg]  # `num_labels` is a keyword of every configuration
         vocab_size=len(words), hidden_size=size, intermediate_size=4, num_hidden_layers=1, num_attention_heads=1,
         num_key_value_heads=1, max_position_embeddings=256, num_labels=heads, pad_token_id=0, bos_token_id=None,
@@ -51,15 +54,15 @@ def write(folder: Path, probabilities: Mapping[str, tuple[float, ...]] = PROBABI
             parameter.fill_(1.0 if "norm" in name else 0.0)
         for axis, (word, said) in enumerate(probabilities.items()):
             model.model.embed_tokens.weight[words.index(word), axis] = 1.0
-            # The norm makes 2 of the one entry in four.
+            # The norm makes the root of their number of the one entry: 2 in four.
             for head, probability in enumerate(said):
                 model.score.weight[head, axis] = math.log(probability / (1 - probability)) / math.sqrt(size)
         model.model.embed_tokens.weight[: len(_SPECIAL), 0] = 1.0
     model.save_pretrained(folder)
-    inner = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token=_OTHER))
+    inner = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token=OTHER))
     inner.pre_tokenizer = WhitespaceSplit()
     PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=inner, eos_token=_END, unk_token=_OTHER, pad_token=_PAD, model_max_length=256
+        tokenizer_object=inner, eos_token=_END, unk_token=OTHER, pad_token=_PAD, model_max_length=256
     ).save_pretrained(folder)
 
 

@@ -1,12 +1,13 @@
 """The verifiers by themselves, and served against labelled cases and the laws of all verifiers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import acme_books
 import pytest
 
 from reward_servers import Rollout
-from reward_servers.testing import check_hacks, check_verifier
+from reward_servers.testing import CheckServer, check_hacks, check_verifier, serve
 
 FOLDER = Path(__file__).parent.parent
 
@@ -33,16 +34,23 @@ def test_the_last_one_counts() -> None:
     assert acme_books.isbn(hedged, book, acme_books.IsbnOptions()).value == 0.0
 
 
-def test_agrees_with_its_labels_and_keeps_the_laws() -> None:
+@pytest.fixture(scope="module")
+def server() -> Iterator[CheckServer]:
+    """One server for all checks."""
+    with serve(acme_books.isbn, acme_books.brief) as server:
+        yield server
+
+
+def test_agrees_with_its_labels_and_keeps_the_laws(server: CheckServer) -> None:
     """Deterministic, in range, sound on odd and large responses, strict with references."""
-    assert check_verifier(acme_books.isbn, FOLDER / "cases.jsonl").labelled >= 20
+    assert check_verifier(acme_books.isbn, FOLDER / "cases.jsonl", server=server).labelled >= 20
 
 
-def test_pays_no_attempt_to_cheat() -> None:
+def test_pays_no_attempt_to_cheat(server: CheckServer) -> None:
     """Planted verdicts, answers in reasoning, frames without content and the like."""
-    check_hacks(acme_books.isbn, FOLDER / "cases.jsonl")
+    check_hacks(acme_books.isbn, FOLDER / "cases.jsonl", server=server)
 
 
-def test_the_brief_one_wins_among_the_right_ones() -> None:
+def test_the_brief_one_wins_among_the_right_ones(server: CheckServer) -> None:
     """A whole group, with the verifier that it asks beside it."""
-    assert check_verifier(acme_books.brief, FOLDER / "groups.jsonl", beside=("acme/isbn",)).labelled == 4
+    assert check_verifier(acme_books.brief, FOLDER / "groups.jsonl", server=server).labelled == 4

@@ -40,5 +40,7 @@ def source_of(declared: Input) -> str:
             return f'an object `{{"rollout_id": number}}` in {_OF_ROLLOUT}, or an array of the `.npz`'
         case "NK" | "NM" | "NO" | "NS":
             return f"a list of sources, one a column: rewards, `REWARD.ASPECT`, {_OF_ROLLOUT}, numbers"
+        case "NJC":
+            return f"a list of lists of rewards, `REWARD.ASPECT`, numbers; lists in {_OF_ROLLOUT}, the `.npz`"
         case _:
             return f"a list in {_OF_ROLLOUT} or `REWARD.evidence.KEY`, or an array of the `.npz`"

@@ -19,7 +19,7 @@ _EXPECTED_WINNERS = Input(
     "expected_winners", "N", "rows", "which answer of a pair is labelled better", examples=("A", "B")
 )
 _PREDICTED_WINNERS = Input(
-    "predicted_winners", "N", "rows", "which answer of a pair a rubric prefers", examples=("A", "B", "tie")
+    "predicted_winners", "N", "rows", "which answer of a pair a rubric prefers", examples=("A", "B", "tie", 0.75)
 )
 
 Winner = Literal["A", "B"]
@@ -43,7 +43,8 @@ def cdrrm(batch: SignalBatch) -> Signal:
     """CDRRM's filter: a rubric that predicts one pair of an instruction wrongly takes all of its pairs out.
 
     Rows are pairs, ``groups`` instructions. A side that is not stated (an empty text) agrees with anything; a tie does
-    not. `read_winner` and `judge_metrics` are for the judge that uses the rubric.
+    not. A number, such as the score of a judge that compares, says from 0 to 1 how far A is preferred. `read_winner`
+    and `judge_metrics` are for the judge that uses the rubric.
     """
     valid, groups = batch.taken()
     sides = zip(batch.objects("expected_winners"), batch.objects("predicted_winners"), strict=True)
@@ -89,13 +90,21 @@ def judge_metrics(winners: Sequence[Winner | None], labels: Sequence[Winner]) ->
 def rubric_agrees(expected: object, predicted: object) -> bool:
     """Whether a rubric prefers the answer that is labelled better; yes where one of the two is not stated ("").
 
-    ``chosen`` and ``rejected`` stand for A and B. Anything else that differs, a tie or None included, does not agree.
+    ``chosen`` and ``rejected`` stand for A and B, and so do numbers above and below one half. Anything else that
+    differs, a tie or None included, does not agree.
 
     Source: CDRRM, ldcan/CDRRM sft_data_synthesis/filter_inconsistent_rubrics.py @100601c6.
     """
-    sides = [str(side).strip().upper() for side in (expected, predicted)]
-    left, right = (_SIDES.get(side, side) for side in sides)
+    left, right = (_side(said) for said in (expected, predicted))
     return not left or not right or left == right
+
+
+def _side(said: object) -> str:
+    """A or B; empty where nothing is stated, and some other text for a tie and for what is neither."""
+    if isinstance(said, int | float) and not isinstance(said, bool):
+        return "A" if said > 0.5 else "B" if said < 0.5 else "TIE"
+    side = str(said).strip().upper()
+    return _SIDES.get(side, side)
 
 
 @golden("CDRRM verdict parser")

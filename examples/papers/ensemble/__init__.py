@@ -1,0 +1,1 @@
+"""The reward models of ``secrets-ii.toml``."""
