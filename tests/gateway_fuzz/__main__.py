@@ -231,9 +231,12 @@ async def _behave(host: str, port: int, until: float) -> int:
             writer.write(b"POST /slime HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
             try:
                 head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
-            except asyncio.IncompleteReadError as error:
-                if text == "3" and not error.partial:
-                    break  # a connection that was idle for too long, since this process had no turn: as clients do
+            except (asyncio.IncompleteReadError, ConnectionResetError) as error:
+                answered = isinstance(error, asyncio.IncompleteReadError) and error.partial
+                if text == "3" and not answered:
+                    # A connection that was idle for too long, since this process had no turn: what was sent into it
+                    # meets its end or a reset, and clients ask again.
+                    break
                 raise
             size = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
             answer = json.loads(await reader.readexactly(size))
