@@ -7,7 +7,8 @@ sequences take turns in every round; printed are medians over the rounds, with t
   sorted by length, and one sequence at a time, as a pipeline of transformers does unless told otherwise.
 * *groups*: 8 responses to one prompt, against 8 whole sequences as one batch and one at a time; and one response alone.
 * *grouped and skewed*: 6 groups of 8 with lognormal lengths, against left-padded batches cut from the request in order,
-  as reward servers of trainers do it, and one sequence at a time.
+  as reward servers of trainers do it, and one sequence at a time. Beside whole sequences the *limit* is told: the ratio
+  of the operations.
 * *start*: processor seconds from loading to ready, beside loading alone.
 """
 
@@ -67,10 +68,15 @@ def sequence(length: int, draw: random.Random, beginning: Sequence[int] = ()) ->
 
 
 class Ways:
-    """Ways of scoring sequences with one model."""
+    """Ways of scoring sequences with one model.
+
+    Attributes:
+        config: Of the model.
+    """
 
     def __init__(self, loaded: Loaded) -> None:
         self._model = loaded.model
+        self.config = loaded.model.config
         self._forward = Forward(loaded, prefix_bytes=1 << 28)
 
     def served(self, sequences: Sequence[Encoded]) -> list[float]:
@@ -102,6 +108,25 @@ class Ways:
         order = sorted(range(len(sequences)), key=lambda place: len(sequences[place].ids))
         scores = dict(zip(order, self.padded([sequences[place] for place in order]), strict=True))
         return [scores[place] for place in range(len(sequences))]
+
+
+def limit(groups: Sequence[Sequence[Encoded]], config: Any) -> float:
+    """Operations of whole sequences by those where the prompt of each group is computed once.
+
+    A token costs 2 operations for each weight of the layers; a token and one that it sees, itself included, cost 4 for
+    each number of the hidden state and layer: in both ways those of the responses see the prompt.
+    """
+    width = config.hidden_size
+    heads = width * config.num_key_value_heads // config.num_attention_heads
+    weights = config.num_hidden_layers * (2 * width**2 + 2 * width * heads + 3 * width * config.intermediate_size)
+
+    def cost(tokens: int, before: int = 0) -> int:
+        pairs = tokens * before + tokens * (tokens + 1) // 2
+        return 2 * weights * tokens + 4 * width * config.num_hidden_layers * pairs
+
+    whole = sum(cost(len(one.ids)) for group in groups for one in group)
+    once = sum(cost(group[0].shared) for group in groups)
+    return whole / (once + sum(cost(len(one.ids) - one.shared, one.shared) for group in groups for one in group))
 
 
 def side_by_side(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
@@ -172,6 +197,7 @@ def main() -> None:
         for prompt, response in SHAPES:
             beginning = sequence(prompt, draw).ids
             group = [sequence(response, draw, beginning) for _ in range(8)]
+            print(f"{prompt}/{response}: the limit is {limit([group], run.config):.2f}")
             for what, some in (("group of 8", group), ("one of them", group[:1])):
                 two: dict[str, Way] = {
                     "served": lambda some=some: run.served(some),  # type: ignore[misc]
@@ -180,11 +206,12 @@ def main() -> None:
                 if len(some) > 1:
                     two["one batch"] = lambda some=some: run.padded(some)  # type: ignore[misc]
                 ratios(f"{prompt}/{response}, {what}", two, given.rounds)
-        grouped = [
-            sequence(length, draw, beginning)
+        groups = [
+            [sequence(length, draw, beginning) for length in lengths(8, draw)]
             for beginning in (sequence(length, draw).ids for length in lengths(6, draw, 400.0))
-            for length in lengths(8, draw)
         ]
+        grouped = [one for group in groups for one in group]
+        print(f"grouped and skewed: the limit beside whole sequences is {limit(groups, run.config):.2f}")
         ratios(
             "grouped and skewed",
             {

@@ -189,7 +189,7 @@ class Preference:
         if encoded.prompt_tokens >= longest and options.truncation == "refuse":
             return no_room(encoded.prompt_tokens, longest)
         if len(encoded.ids) > longest:
-            return Score.floor("limit", f"{encoded.tokens} tokens, of at most {longest}")
+            return Score.floor("limit", f"at least {encoded.tokens} tokens, of at most {longest}")
         return replace(encoded, adapter=options.adapter) if options.adapter else encoded
 
     def _scored(self, encoded: Encoded, outputs: Outputs, options: PreferenceOptions) -> Score | Fault:

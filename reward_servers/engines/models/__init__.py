@@ -41,6 +41,7 @@ from reward_servers.engines.models._loading import (
 )
 from reward_servers.engines.models._memory import is_lost_device
 from reward_servers.engines.models._option_likelihood import Chooser, TooLongError
+from reward_servers.engines.models._shortening import TextShortener
 
 __all__ = [
     "Adapters",
@@ -62,6 +63,7 @@ __all__ = [
     "ResponseRefusedError",
     "Summary",
     "Template",
+    "TextShortener",
     "TooLongError",
     "check_fit",
     "head_of",

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from reward_servers.engines.models._shortening import TextShortener
+
 Truncation = Literal["refuse", "left", "middle"]
 Template = Literal["chat", "pair", "concat"]
 AddEos = Literal["auto", "true", "false"]
@@ -53,7 +55,8 @@ class Encoded:
     Attributes:
         ids: What the model is shown.
         types: Which segment each belongs to, for models of pairs; empty when the tokenizer tells none apart.
-        tokens: Tokens of the whole conversation, or of its prompt where that is refused for its length.
+        tokens: Tokens of the whole conversation, or of its prompt where that is refused for its length; of as much of
+            them as shows that they are refused.
         prompt_tokens: Tokens of the conversation with an empty response.
         shared: How many of the first ids come of the prompt alone. It depends on this conversation only.
         escaped: Control tokens that were broken up.
@@ -121,6 +124,7 @@ class Encoder:
         if template == "chat" and not tokenizer.chat_template:
             raise EncodingError("the tokenizer has no chat template; use template 'pair' or 'concat'")
         self._tokenizer = tokenizer
+        self._shortener = TextShortener(tokenizer, max_length)
         self._template = template
         self.max_length = max_length
         added = getattr(tokenizer, "added_tokens_decoder", {}).values()
@@ -155,7 +159,7 @@ class Encoder:
             conversation: The conversation.
             truncation: ``"left"`` keeps the end of what is too long, ``"middle"`` the beginning and the end;
                 ``"refuse"`` keeps all, and the caller sees that it does not fit. Where the prompt alone does not,
-                that is all that is encoded.
+                that is all that is encoded; of either no more than shows it.
 
         Returns:
             The token ids.
@@ -169,8 +173,9 @@ class Encoder:
         if self._meet(prompt, response):
             response[0] = (response[0][0], f" {response[0][1]}")
             in_response += 1
-        known_prompt = self._known(prompt, tuple(role for role, _ in response))
-        if truncation == "refuse" and len(known_prompt.alone) > self.max_length:
+        refuses = truncation == "refuse"
+        known_prompt = self._known(prompt, tuple(role for role, _ in response), refuses)
+        if refuses and len(known_prompt.alone) > self.max_length:
             return Encoded(
                 tuple(known_prompt.alone),
                 (),
@@ -180,7 +185,7 @@ class Encoder:
                 in_prompt + in_response,
             )
         try:
-            tokens = self._tokens(prompt, response, known_prompt)
+            tokens = self._tokens(prompt, response, known_prompt, refuses)
         except EncodingError as error:
             raise ResponseRefusedError(str(error)) from None
         ids, types = tokens["input_ids"], tokens.get("token_type_ids") or []
@@ -233,13 +238,15 @@ class Encoder:
         ids: list[int] = self._tokenizer(text, add_special_tokens=not (first and text.startswith(first)))["input_ids"]
         return ids
 
-    def _known(self, prompt: Turns, roles: tuple[str, ...]) -> _Prompt:
+    def _known(self, prompt: Turns, roles: tuple[str, ...], refuses: bool) -> _Prompt:
         """What is computed of a prompt once, for the rollouts of its group."""
-        key = (tuple(prompt), roles)
+        key = (tuple(prompt), roles, refuses)
         known_prompt = self._prompts.get(key)
         if known_prompt is None:
             empty = tuple((role, "") for role in roles)
-            known_prompt = self._prompts[key] = _Prompt(array("q", self._tokens(prompt, empty, None)["input_ids"]))
+            known_prompt = self._prompts[key] = _Prompt(
+                array("q", self._tokens(prompt, empty, None, refuses)["input_ids"])
+            )
             if self._template == "chat":
                 known_prompt.text = self._applied((*prompt, *empty))
             self._kept += _size(key, known_prompt)
@@ -298,6 +305,10 @@ class Encoder:
         near = "\n\n".join(text for _, text in prompt)[-longest:] + response[0][1][:longest]
         return self._control.search(near) is not None
 
+    def shorten(self, text: str) -> str:
+        """A text, or as much of its beginning as surely has more tokens than the model takes."""
+        return self._shortener.shorten(text)
+
     def harmless(self, text: str) -> str:
         """A text whose control tokens are broken up, so that it cannot end its turn."""
         return self._harmless((("", text),))[0][0][1]
@@ -311,14 +322,18 @@ class Encoder:
             replaced += count
         return harmless, replaced
 
-    def _tokens(self, prompt: Turns, response: Turns, known_prompt: _Prompt | None) -> dict[str, list[int]]:
+    def _tokens(
+        self, prompt: Turns, response: Turns, known_prompt: _Prompt | None, refuses: bool
+    ) -> dict[str, list[int]]:
+        # What is cut is read whole, since how much was cut is told.
+        shorten = self.shorten if refuses else str
         tokens: dict[str, list[int]]
         if self._template == "chat":
-            tokens = {"input_ids": self._chat_ids(self._applied((*prompt, *response)), known_prompt)}
+            tokens = {"input_ids": self._chat_ids(shorten(self._applied((*prompt, *response))), known_prompt)}
         else:
             before, after = ("\n\n".join(text for _, text in turns) for turns in (prompt, response))
-            pair = self._template == "pair"
-            tokens = dict(self._tokenizer(before, after) if pair else self._tokenizer(before + after))
+            texts = (shorten(before), shorten(after)) if self._template == "pair" else (shorten(before + after),)
+            tokens = dict(self._tokenizer(*texts))
         ids, eos = tokens["input_ids"], self._tokenizer.eos_token_id
         if self.adds_eos and ids[-1:] != [eos]:
             tokens["input_ids"] = [*ids, eos]

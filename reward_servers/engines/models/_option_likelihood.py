@@ -83,10 +83,11 @@ class Chooser:
         Raises:
             TooLongError: The text and a choice are longer than the model takes.
         """
+        text = self._encoder.shorten(text)
         sequences = [self._encoder.ids_of(text + choice) for choice in choices]
         shared = _common(sequences)
         if max(map(len, sequences)) > self.max_length:
-            raise TooLongError(f"{max(map(len, sequences))} tokens, of at most {self.max_length}")
+            raise TooLongError(f"at least {max(map(len, sequences))} tokens, of at most {self.max_length}")
         with self._torch.inference_mode():
             reading = self._read(sequences[0][:shared], None)
             chances = [0.0] * len(choices)
@@ -106,10 +107,10 @@ class Chooser:
         Raises:
             TooLongError: The text leaves no room.
         """
-        ids = self._encoder.ids_of(text)
+        ids = self._encoder.ids_of(self._encoder.shorten(text))
         room = min(most, self.max_length - len(ids))
         if room < 1:
-            raise TooLongError(f"{len(ids)} tokens, of at most {self.max_length}")
+            raise TooLongError(f"at least {len(ids)} tokens, of at most {self.max_length}")
         ends, tokens = self._ends(), list[int]()
         with self._torch.inference_mode():
             reading = self._read(ids, None)

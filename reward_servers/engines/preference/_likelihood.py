@@ -48,7 +48,7 @@ class LikelihoodModel:
         self._reader = Reader(loaded)
 
     def after(self, turns: Sequence[tuple[str, str]], response_before: str, text: str) -> Continuation:
-        """A text after some turns and the beginning of a reply.
+        """A text after some turns and the beginning of a reply; of what is too long, as much as shows that it is.
 
         Args:
             turns: As (role, text).
@@ -58,8 +58,9 @@ class LikelihoodModel:
         Raises:
             EncodingError: The template refuses the turns.
         """
-        before = self._encoder.ids_of(self._encoder.opening(turns) + self._encoder.harmless(response_before))
-        after: list[int] = self._tokenizer(self._encoder.harmless(text), add_special_tokens=False)["input_ids"]
+        harmless, shorten = self._encoder.harmless, self._encoder.shorten
+        before = self._encoder.ids_of(shorten(self._encoder.opening(turns) + harmless(response_before)))
+        after: list[int] = self._tokenizer(harmless(shorten(text)), add_special_tokens=False)["input_ids"]
         return Continuation((*before, *after), len(before))
 
     def log_likelihoods(self, continuation: Continuation) -> list[float]:

@@ -79,17 +79,20 @@ class Layout:
     def lay(self, prompt: str, steps: Sequence[str]) -> TokenisedSteps:
         """Encode a conversation; control tokens in its texts are text.
 
-        Of one that is too long no more steps are encoded than it takes to see that.
+        Of one that is too long no more is encoded than it takes to see that.
         """
         first = self._tokenizer.bos_token_id
-        ids = [*([first] if first is not None else []), *self.ids(self._encoder.harmless(prompt))]
+        ids = [*([first] if first is not None else []), *self._harmless_ids(prompt)]
         prompt_tokens, places = len(ids), []
         for step in steps:
             if len(ids) > self._max_length:
                 break
-            ids += [*self.ids(self._encoder.harmless(step)), *self._separator]
+            ids += [*self._harmless_ids(step), *self._separator]
             places.append(len(ids) - 1)
         return TokenisedSteps(tuple(ids), tuple(places), prompt_tokens)
+
+    def _harmless_ids(self, text: str) -> list[int]:
+        return self.ids(self._encoder.harmless(self._encoder.shorten(text)))
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text by itself."""

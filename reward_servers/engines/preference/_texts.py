@@ -87,8 +87,8 @@ class TextModel:
         self._known: OrderedDict[tuple[int, ...], torch.Tensor] = OrderedDict()
 
     def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
-        """The text and then the references as token ids."""
-        return [self._texts.one(each_text) for each_text in (text, *references)]
+        """The text and then the references as token ids; of one that is too long, as much as shows that it is."""
+        return [self._texts.one(self._texts.shorten(each_text)) for each_text in (text, *references)]
 
     def closest(self, texts: Sequence[Encoded]) -> ClosestReference:
         """Compare the first text with the others.
@@ -165,8 +165,13 @@ class CrossModel:
         self.fingerprint = f"{loaded.fingerprint} cross {label}"
 
     def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
-        """Each reference with the text, as token ids."""
-        return [self._texts.two(reference, text) for reference in references]
+        """Each reference with the text, as token ids; of one that is too long, as much as shows that it is."""
+        shorten = self._texts.shorten
+        return [self._texts.two(shorten(reference), shorten(text)) for reference in references]
+
+    def shorten(self, text: str) -> str:
+        """A text, or as much of its beginning as surely has more tokens than the model takes."""
+        return self._texts.shorten(text)
 
     def single(self, text: str) -> Encoded:
         """A text that holds both as token ids."""
@@ -222,6 +227,10 @@ class Texts:
         """
         self._tokenizer = tokenizer
         self._encoder = Encoder(tokenizer, "pair", max_length, "false")
+
+    def shorten(self, text: str) -> str:
+        """A text, or as much of its beginning as surely has more tokens than the model takes."""
+        return self._encoder.shorten(text)
 
     def one(self, text: str) -> Encoded:
         """A text."""

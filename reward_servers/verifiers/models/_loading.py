@@ -125,8 +125,8 @@ def no_room(tokens: int, most: int) -> Fault:
     """The fault of a prompt that leaves a response no room.
 
     Args:
-        tokens: Of the prompt.
+        tokens: Of as much of the prompt as was read.
         most: That the model takes.
     """
-    message = f"prompt: {tokens} tokens leave no room for a response within {most}"
+    message = f"prompt: at least {tokens} tokens leave no room for a response within {most}"
     return DatasetError(message, code="prompt_too_long").to_fault()

@@ -80,7 +80,7 @@ class Comparison(OneByOne):
         own = seen(item.rollout)
         if isinstance(own, Score):
             return own
-        prompt, opponent = item.rollout.prompt, item.ref.opponent
+        prompt, opponent = self._model.shorten(item.rollout.prompt), item.ref.opponent
         one_way = laid_out(self._layout, prompt, own, opponent)
         other_way = laid_out(self._layout, prompt, opponent, own)
         orders = (self._model.single(one_way), self._model.single(other_way))
@@ -105,7 +105,7 @@ class Comparison(OneByOne):
             counts = f"{count - bare} tokens, beside {own_count - bare} of the response"
             message = f"opponent: {counts}, do not fit within {most}"
             return DatasetError(message, code=OPPONENT_TOO_LONG).to_fault()
-        return Score.floor("limit", f"{longest} tokens, of at most {most}")
+        return Score.floor("limit", f"at least {longest} tokens, of at most {most}")
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared

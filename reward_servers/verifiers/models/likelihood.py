@@ -123,9 +123,9 @@ class Likelihood(OneByOne):
         else:
             without = max(len(self._model.after(prompt, options.lead, answer).ids) for answer in item.ref.answers)
         if without >= most:
-            message = f"{without} tokens without the response leave no room for it within {most}"
+            message = f"at least {without} tokens without the response leave no room for it within {most}"
             return DatasetError(message, code="prompt_too_long").to_fault()
-        return Score.floor("limit", f"{longest} tokens, of at most {most}")
+        return Score.floor("limit", f"at least {longest} tokens, of at most {most}")
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared

@@ -109,14 +109,14 @@ class Similarity(OneByOne):
                 longest if max(longest) <= most else [len(encoded.ids) for encoded in self._model.encoded("", others)]
             )
         if max(alone) > most:
-            message = f"{source} has {max(alone)} tokens, and the model takes {most}"
+            message = f"{source} has at least {max(alone)} tokens, and the model takes {most}"
             return DatasetError(message, code="reference_too_long").to_fault()
         if not min(alone):
             return DatasetError(
                 f"{source}: the model's tokenizer has no token for it", code="unusable_answer"
             ).to_fault()
         if max(longest) > most:
-            return Score.floor("limit", f"{max(longest)} tokens, of at most {most}")
+            return Score.floor("limit", f"at least {max(longest)} tokens, of at most {most}")
         if not longest[0] and not with_vector:
             return nothing_taken(options)
         item.context.usage.input_tokens += sum(longest)
