@@ -253,6 +253,11 @@ class Instance:
         """Tokens of a batch: what ``setup`` chose as ``self.batch_tokens``; 0 when only items are counted."""
         return int(getattr(self._object, "batch_tokens", 0))
 
+    @property
+    def item_tokens(self) -> int:
+        """Tokens of an item that are computed at most: ``self.item_tokens`` of ``setup``; 0 where there is no bound."""
+        return int(getattr(self._object, "item_tokens", 0))
+
     def prepare(self, item: Item) -> Any:
         """What a batching verifier does with an item before the device takes it; None for one that does nothing."""
         return None if self._prepare is None else self._prepare(item)

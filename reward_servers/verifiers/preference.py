@@ -141,6 +141,7 @@ class Preference:
                 std=settings.std,
                 golden=[Golden(pair.prompt, pair.response, pair.logit, pair.tolerance) for pair in settings.golden],
             )
+        self.item_tokens = self._model.max_length
         self._settings = settings
         self._heads = self._model.heads
 

@@ -69,6 +69,20 @@ def test_what_never_comes_to_a_device_says_nothing_of_its_pace() -> None:
     assert pace.refusal(late, 1_000_000) is not None
 
 
+def test_a_text_that_no_device_reads_whole_makes_nobody_wait_for_all_of_it() -> None:
+    pace = Throughput()
+    for unit in _units("a", [100] * 20):
+        pace.note(unit, 0.5, 50)
+    longest = pace.characters(4096)
+    queue = BatchQueue(lambda: 100.0, lambda: 0.0, lambda: longest)
+    queue.extend(_units("a", [900_000], prompt="p" * 9_000_000))
+    assert queue.cost == queue.costs["a"] == 2 * longest == 16384
+    (late,) = _units("a", [900_000], deadline=time.monotonic() + 200.0)
+    assert pace.refusal(late, queue.cost, longest) is None
+    assert pace.refusal(late, queue.cost) is not None
+    assert _drained(queue) == [[900_000]]
+
+
 def test_a_group_stays_together_and_its_prompt_counts_once() -> None:
     queue = _queue(200.0)
     queue.extend(_units("a", [40, 20, 40], prompt="p" * 60))

@@ -71,15 +71,23 @@ class _Bundle:
 class BatchQueue:
     """Units of one device verifier. Settled units are dropped on the way out."""
 
-    def __init__(self, budget: Callable[[], float], risk: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        budget: Callable[[], float],
+        risk: Callable[[], float],
+        longest: Callable[[], float] = lambda: float("inf"),
+    ) -> None:
         """Take what changes while it is used.
 
         Args:
             budget: Characters of a batch.
             risk: The moment on the monotonic clock before which a deadline is at risk.
+            longest: Characters of the longest text that a device reads: a longer one is refused before it or cut, and
+                costs no more.
         """
         self._budget = budget
         self._risk = risk
+        self._longest = longest
         self._bundles: dict[_Key, _Bundle] = {}
         self._by_tag: list[tuple[float, int, _Key]] = []
         self._by_deadline: list[tuple[float, int, _Key]] = []
@@ -115,9 +123,10 @@ class BatchQueue:
 
     def _add(self, key: _Key, unit: Unit, tag: float) -> int:
         bundle = self._bundles.get(key)
-        cost, added = cost_of(unit), 0
+        longest = self._longest()
+        cost, added = int(min(cost_of(unit), longest)), 0
         if bundle is None:
-            added = prompt_cost(unit)
+            added = int(min(prompt_cost(unit), longest))
             bundle = self._bundles[key] = _Bundle(tag=tag, prompt=added)
             heapq.heappush(self._by_tag, (tag, next(self._numbers), key))
         bundle.units.append((unit, cost))

@@ -90,7 +90,9 @@ class ProcessExecutor:
         self._index = {id(bound): place for place, bound in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()
         self._throughput = Throughput()
-        self._queue: FairQueue | BatchQueue = BatchQueue(self._budget, self._risk) if self._device else FairQueue()
+        self._queue: FairQueue | BatchQueue = (
+            BatchQueue(self._budget, self._risk, self._longest) if self._device else FairQueue()
+        )
         self._retries: deque[Unit] = deque()
         self._item_time: dict[int, float] = {}
         self._start_failures = 0
@@ -137,12 +139,14 @@ class ProcessExecutor:
 
     def _submit_in_time(self, queue: BatchQueue, units: Sequence[Unit]) -> None:
         """Queue what a device can judge before its caller stops waiting, and refuse the rest at once."""
-        running = sum(self._throughput.cost(chunk.pending()) for worker in self._workers for chunk in worker.chunks)
+        longest = self._longest()
+        chunks = [chunk for worker in self._workers for chunk in worker.chunks]
+        running = sum(self._throughput.cost(chunk.pending(), longest) for chunk in chunks)
         for unit in units:
             # A client waits for its own items, and for as much of each of the others.
             own = queue.costs.get(unit.job.client, 0)
             ahead = min(queue.cost, own * max(1, len(queue.costs))) if own else 0
-            refusal = self._throughput.refusal(unit, running + ahead)
+            refusal = self._throughput.refusal(unit, running + ahead, longest)
             if refusal is None:
                 queue.extend([unit])
             else:
@@ -151,6 +155,10 @@ class ProcessExecutor:
     def _budget(self) -> float:
         """Characters of a batch."""
         return self._throughput.characters(max((worker.batch_tokens for worker in self._workers), default=0))
+
+    def _longest(self) -> float:
+        """Characters of the longest text that the device reads."""
+        return self._throughput.characters(max((worker.item_tokens for worker in self._workers), default=0))
 
     def _risk(self) -> float:
         return self._throughput.at_risk(self._budget(), self._hosted[0].verifier.max_batch)

@@ -66,21 +66,22 @@ class Throughput:
         batch = min(budget, items * self._characters / self._items)
         return time.monotonic() + _AT_RISK * batch * self._seconds / self._characters
 
-    def refusal(self, unit: Unit, ahead: float) -> Skip | None:
+    def refusal(self, unit: Unit, ahead: float, longest: float = float("inf")) -> Skip | None:
         """A skip for an item that cannot be judged in time; it says when to ask again.
 
         Args:
             unit: The item.
             ahead: Characters that come before it.
+            longest: Characters of the longest text that the device reads.
         """
         deadline = unit.job.deadline
         if deadline is None or self._seen < _ENOUGH:
             return None
-        needed = (ahead + cost_of(unit)) * self._seconds / self._characters
+        needed = (ahead + self.cost([unit], longest)) * self._seconds / self._characters
         left = deadline - time.monotonic()
         return None if needed <= left else Skip(SkipReason.OVERLOADED, max(_SHORTEST_WAIT, needed - left))
 
     @staticmethod
-    def cost(units: Sequence[Unit]) -> int:
-        """Characters of units."""
-        return sum(map(cost_of, units))
+    def cost(units: Sequence[Unit], longest: float) -> float:
+        """Characters of units, each counted up to the longest text that the device reads."""
+        return sum(min(cost_of(unit), longest) for unit in units)

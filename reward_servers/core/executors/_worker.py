@@ -135,7 +135,7 @@ class WorkerProcess(asyncio.Protocol):
         self.ready = False
         self.introduced = False
         self._parent = 0
-        self.batch_tokens = 0
+        self.batch_tokens = self.item_tokens = 0
         self.facts: Mapping[str, str] = {}
         self.refusal = ""
         self.finished_items = 0
@@ -286,6 +286,7 @@ class WorkerProcess(asyncio.Protocol):
             return
         self.facts = {str(name): str(value) for name, value in dict(greeting.get("facts") or {}).items()}
         self.batch_tokens = int(greeting.get("batch_tokens") or 0)
+        self.item_tokens = int(greeting.get("item_tokens") or 0)
         self.ready = self.introduced = True
         self._events.worker_ready(self)
 

@@ -94,7 +94,8 @@ def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
         return
     facts = {name: value for instance in instances for name, value in instance.facts().items()}
     batch = max((instance.batch_tokens for instance in instances), default=0)
-    channel.sendall(hello({"facts": facts, "batch_tokens": batch}))
+    item = max((instance.item_tokens for instance in instances), default=0)
+    channel.sendall(hello({"facts": facts, "batch_tokens": batch, "item_tokens": item}))
     worker = _Worker(channel, specs, instances, progress)
     with contextlib.suppress(ConnectionError):
         if any(instance.verifier.runs is Placement.DEVICE for instance in instances):

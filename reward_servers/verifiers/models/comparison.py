@@ -74,6 +74,7 @@ class Comparison(OneByOne):
         self._layout = settings.layout
         with loading("comparison"):
             self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
+        self.item_tokens = 2 * self._model.max_length
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Encode both orders."""

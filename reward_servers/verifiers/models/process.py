@@ -77,6 +77,7 @@ class Process(OneByOne):
                 settings.max_length,
                 **settings.where(),
             )
+        self.item_tokens = self._model.max_length
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Cut the response into steps and encode them."""
