@@ -116,13 +116,13 @@ def limit(groups: Sequence[Sequence[Encoded]], config: Any) -> float:
     A token costs 2 operations for each weight of the layers; a token and one that it sees, itself included, cost 4 for
     each number of the hidden state and layer: in both ways those of the responses see the prompt.
     """
-    width = config.hidden_size
-    heads = width * config.num_key_value_heads // config.num_attention_heads
-    weights = config.num_hidden_layers * (2 * width**2 + 2 * width * heads + 3 * width * config.intermediate_size)
+    width, layers = int(config.hidden_size), int(config.num_hidden_layers)
+    heads = width * int(config.num_key_value_heads) // int(config.num_attention_heads)
+    weights = layers * (2 * width * width + 2 * width * heads + 3 * width * int(config.intermediate_size))
 
     def cost(tokens: int, before: int = 0) -> int:
         pairs = tokens * before + tokens * (tokens + 1) // 2
-        return 2 * weights * tokens + 4 * width * config.num_hidden_layers * pairs
+        return 2 * weights * tokens + 4 * width * layers * pairs
 
     whole = sum(cost(len(one.ids)) for group in groups for one in group)
     once = sum(cost(group[0].shared) for group in groups)
