@@ -189,7 +189,7 @@ class ServerConfig(Section):
     @model_validator(mode="after")
     def _check(self) -> ServerConfig:
         if self.registration.allowed and self.auth.tokens is None:
-            raise ValueError('registration: needs [auth] tokens, a file in which some have the scope "register"')
+            raise ValueError('registration: needs [auth] tokens, a file in which a caller has the scope "register"')
         return self
 
     def server_limits(self) -> ServerLimits:

@@ -53,9 +53,9 @@ _ABOVE_ZERO = ("max_items", "max_bytes", "max_attempts", "max_crashes", "heartbe
 def amount_mistake(name: str, value: object, *, whole: bool) -> str:
     """Why something cannot be an amount among `Batching` and `Retries`; empty where it can."""
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
-        return f"{value!r} is no {'whole ' if whole else ''}number"
+        return f"{value!r} is not a {'whole ' if whole else ''}number"
     if math.isnan(value):
-        return "nan is no number"
+        return "nan is not a number"
     if value < 0:
         return f"{value:g} is negative"
     return "0 is too little" if not value and name in _ABOVE_ZERO else ""
@@ -253,7 +253,7 @@ def check_token_file(token: str, place: str) -> None:
         RecipeError: it names no file.
     """
     if not token.startswith("file:"):
-        raise RecipeError('is a secret and no part of a recipe; name its file, "file:PATH"', place)
+        raise RecipeError('is a secret and must not be in a recipe; write the name of its file, "file:PATH"', place)
 
 
 def token_within(folder: str, token: str | None) -> str | None:
@@ -311,7 +311,7 @@ def check_address(address: str, key: str) -> None:
         raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051" or "[::1]:50051"{remedy}', key)
     port = target.rpartition("://")[2].partition("/")[0].rpartition(":")[2]
     if not target.startswith(("unix", "file:")) and port.isdigit() and not 0 < int(port) < 1 << 16:
-        raise RecipeError(f"{address!r}: a port is between 1 and 65535", key)
+        raise RecipeError(f"{address!r}: the port must be between 1 and 65535", key)
 
 
 def _address_remedy(target: str) -> str:
@@ -350,4 +350,4 @@ def field_mistake(name: str) -> str:
     field_name, dot, key = name.partition(".")
     if field_name in ROLLOUT_FIELDS and (not dot or (field_name in _ROLLOUT_OBJECTS and key)):
         return ""
-    return f"{name!r} is no field of a rollout; fields are {', '.join(ROLLOUT_FIELDS)}"
+    return f"{name!r} is not a field of a rollout; fields are {', '.join(ROLLOUT_FIELDS)}"

@@ -72,13 +72,13 @@ def check(
 
     options_read = read_options(options)
     if excepted and not hacks:
-        raise UserError("--except names an attempt to cheat; it needs --hacks")
+        raise UserError("--except names an attempt of --hacks; give --hacks too")
     if hacks:
         if endpoint is not None:
-            raise UserError("--hacks starts a server of its own; leave out --endpoint")
+            raise UserError("--hacks starts its own server; remove --endpoint")
         return _try_hacks(verifier, cases, options_read, config, with_verifiers or (), excepted or (), as_json)
     if cases is None:
-        raise UserError("--cases FILE names the labelled rollouts to compare with; --hacks alone does without")
+        raise UserError("give the labelled rollouts to compare with: --cases FILE; only --hacks works without them")
     file = _read_cases(cases)
     name, _, version = verifier.partition("@")
     if endpoint is None:

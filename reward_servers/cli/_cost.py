@@ -98,7 +98,7 @@ async def cost_of(
         fresh = max(0.0, costs[0] - costs[1])
     items = await _pass(client, server.name, rollouts)
     if not items:
-        raise UserError(f"server {server.name!r}: no rollout of the sample has a task that it is asked about")
+        raise UserError(f"server {server.name!r}: no rollout of the sample has a task that this server scores")
     before = time.process_time()
     busy, scored = await _keep_busy(client, server.name, [warm, unseen] if unseen else [warm], seconds)
     computed = (time.process_time() - before) / scored
@@ -195,6 +195,6 @@ def _refuse_loss(server: str, table: ScoreTable) -> None:
         )
         cell = table.cell(row, table.columns[column])
         raise UserError(
-            f"server {server!r}: {items - scored} of {items} items of the sample have no score, so that what they cost "
-            f"says nothing of a run (first: {table.rollout_ids[row]}: {cell.code}: {cell.message})"
+            f"server {server!r}: {items - scored} of {items} items of the sample have no score, so their cost says "
+            f"nothing about a run (first: {table.rollout_ids[row]}: {cell.code}: {cell.message})"
         )

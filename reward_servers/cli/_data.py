@@ -50,7 +50,7 @@ def data(
         print(_described(STEPS[name]))
         return 0
     if out is None:
-        raise UserError("--out FILE says where the rows go; - is standard output")
+        raise UserError("give --out FILE for the rows; - is standard output")
     return _run(STEPS[name], source, _read(STEPS[name], options), out)
 
 

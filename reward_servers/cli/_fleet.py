@@ -53,10 +53,10 @@ def _check_names(path: Path, addresses: Mapping[str, Any], names: Sequence[str])
     for name in unknown:
         close = get_close_matches(name, lacking, n=1, cutoff=0.5)
         if close:
-            raise UserError(f"{path}: {name!r} is no server of the recipe; did you mean {close[0]!r}?")
+            raise UserError(f"{path}: {name!r} is not a server of the recipe; did you mean {close[0]!r}?")
     if unknown and len(lacking) == len(names):
         raise UserError(
-            f"{path}: it names {', '.join(map(repr, unknown))}, and none of the recipe's servers: "
+            f"{path}: it names {', '.join(map(repr, unknown))}, but the recipe's servers are "
             f"{', '.join(map(repr, names))}"
         )
     if unknown:
@@ -79,7 +79,7 @@ def endpoints_of(
     if not endpoints:
         return dict(read_endpoints(file, servers)) if file is not None else {}
     if file is not None:
-        raise UserError("--endpoint and --endpoints-file both say where servers are; give one of them")
+        raise UserError("--endpoint and --endpoints-file both give the addresses of servers; use only one of them")
     for address in endpoints:
         check_address(address, "--endpoint")
     return {server.name: list(endpoints) for server in servers}

@@ -68,12 +68,14 @@ def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, 
     from trainer_client import Recipe, Reward, Server
 
     if (path is None) == (not verifiers):
-        raise UserError("give either a recipe (--recipe recipe.toml) or what to ask (--verifier math)")
+        raise UserError("give either a recipe (--recipe recipe.toml) or a verifier (--verifier math)")
     if path is not None:
         if options is not None:
-            raise UserError("--options belongs to --verifier; a recipe says the options of each of its rewards")
+            raise UserError("--options is only for --verifier; with a recipe, write the options of each reward there")
         if config is not None:
-            raise UserError('--config belongs to --verifier; a recipe names it: [servers.NAME] config = "FILE"')
+            raise UserError(
+                '--config is only for --verifier; with a recipe, write it there: [servers.NAME] config = "FILE"'
+            )
         return load_recipe(path)
     if options is not None and len(verifiers) > 1:
         raise UserError("--options is for one --verifier; write a recipe for several with options")
@@ -122,7 +124,7 @@ def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> Rollou
 
 def useless(source: Path, file: RolloutFile) -> str:
     """Say of a file that it gives no rollout."""
-    return f"{source}: {'no line can be used as a rollout' if file.problems else 'there is no row in it'}"
+    return f"{source}: {'no line can be used as a rollout' if file.problems else 'it has no rows'}"
 
 
 def unfitting(source: Path, file: RolloutFile, columns: Mapping[str, str]) -> str:

@@ -237,7 +237,7 @@ class Intake:
         if name in closed:
             raise UserError(
                 f"{self._source}: rollout {placed.rollout.rollout_id!r} belongs to the group {name!r}, which ended "
-                "before others began; this source is read only once, so that the rows of a group must stand together: "
+                "before other groups began; this source is read only once, so the rows of a group must be in sequence: "
                 "sort them, or save them as a file and give its name"
             )
 

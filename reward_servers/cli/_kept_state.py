@@ -46,7 +46,9 @@ class KeptState:
         try:
             state = json.loads(self._path.read_text("utf-8"))
         except ValueError as error:
-            raise UserError(f"--state {self._path}: not a state ({error}); remove it to begin without one") from None
+            raise UserError(
+                f"--state {self._path}: not a state ({error}); remove the file to begin without a state"
+            ) from None
         client.load_state_dict(state)
 
     def save(self) -> None:

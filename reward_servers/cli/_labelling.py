@@ -68,7 +68,9 @@ def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelli
             if compared is not None:
                 by_reward[name] = compared
         elif name:
-            notes.append(f"{len(labels.scores)} labels in expected.scores name {name!r}, which is no reward here")
+            notes.append(
+                f"{len(labels.scores)} labels in expected.scores name {name!r}, which the recipe does not have"
+            )
     is_ambiguous = any(len(name) > 1 for name in names.values())
     unnamed = [name for name, labels in labels_by_reward.items() if labels.unnamed]
     if is_ambiguous and labelling.reward is None and unnamed:

@@ -90,7 +90,7 @@ def _names_for(name: str) -> _Names:
     _refuse_taken(name)
     if find_spec(module) is not None:
         raise UserError(
-            f"NAME {name!r} would be the module {module}, and one of that name is installed; choose another"
+            f"NAME {name!r} would be the module {module}, and a module of that name is installed; choose another name"
         )
     function = f"{short}_" if keyword.iskeyword(short) or short in _TAKEN else short
     distribution = re.sub(r"[-_.]+", "-", module).strip("-")
@@ -104,7 +104,7 @@ def _identifier(text: str) -> str:
 def _refuse_taken(name: str) -> None:
     for point in entry_points(group="assay.verifiers", name=name):
         owner = point.dist.name if point.dist is not None else point.value
-        raise UserError(f"NAME {name!r} is the name of a verifier of {owner} already; choose another")
+        raise UserError(f"NAME {name!r} is already the name of a verifier of {owner}; choose another name")
 
 
 def _write(names: _Names, kind: str, target: Path) -> list[Path]:

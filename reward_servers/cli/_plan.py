@@ -70,7 +70,7 @@ async def _measure(
     elsewhere = addresses_elsewhere(recipe.all_servers, {})
     local = [replace(server, replicas=1) for server in recipe.all_servers if server.name not in elsewhere]
     if not local:
-        raise UserError("every server of the recipe runs elsewhere; plan measures those that it starts itself")
+        raise UserError("every server of the recipe runs elsewhere; plan measures only servers that it starts itself")
     programs = [
         replace(server, cache_bytes=0)
         for server in programs_of(local, folder, host="127.0.0.1", port=0, workers=workers, plain=True)

@@ -121,7 +121,7 @@ def _reason(error: Any, address: str, tls: TLS | None) -> str:
     if code is grpc.StatusCode.UNAVAILABLE:
         return _mistake(address, tls) or f"no server answers ({details})"
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return "what answers there takes no registrations: it is no reward server, or one of an earlier version"
+        return "this address takes no registrations: it is not a reward server, or has an earlier version"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return _mistake(address, tls) or "it has not answered in time (--timeout-s); what was admitted is still judged"
     return str(details)

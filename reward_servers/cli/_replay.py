@@ -81,7 +81,7 @@ def _steps(rows: ScoredRows, only: int | None) -> list[_Step]:
             rollout = rollout_of(row["rollout"])
         except (KeyError, TypeError, ValueError, RolloutError) as error:
             raise UserError(
-                f"{rows.source}: a row is none of a record ({error}); give the folder of a [record]"
+                f"{rows.source}: a row is not from a record ({error}); give the folder of a [record]"
             ) from None
         if only is None or labels[1] == only:
             step = steps.setdefault(labels, _Step(*labels, [], []))

@@ -78,7 +78,7 @@ class Partial:
             except (ValueError, KeyError, TypeError):
                 if file.readline():
                     raise UserError(
-                        f"{self.path}: what is at byte {at} is no group of a run; remove the file to begin again"
+                        f"{self.path}: the data at byte {at} is not a group of a run; remove the file to begin again"
                     ) from None
                 file.truncate(at)
                 return
@@ -92,11 +92,11 @@ class Partial:
         except (ValueError, KeyError, TypeError):
             is_known = False
         if not is_known:
-            raise UserError(f"{self.path}: it is not what --resume keeps; choose another --out, or remove it")
+            raise UserError(f"{self.path}: this file was not written by --resume; choose another --out, or remove it")
         if header["recipe"] != fields["recipe"]:
             raise UserError(
                 f"{self.path}: it was scored with another recipe ({header['recipe']}, and this one is "
-                f"{fields['recipe']}); use that one, or remove the file to begin again"
+                f"{fields['recipe']}); use that recipe, or remove the file to begin again"
             )
         for name, digest in fields["verifiers"].items():
             if header["verifiers"].get(name) != digest:
@@ -227,7 +227,7 @@ def partial_of(place: Path | None, recipe: Recipe, resume: bool) -> Partial | No
     if not resume:
         return None
     if place is None or str(place) == "-":
-        raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps what is scored")
+        raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps the scored groups")
     beside = place / "rollouts.jsonl" if place.is_dir() else place
     return Partial(beside.with_name(beside.name + ".partial"), recipe)
 
@@ -242,13 +242,13 @@ def _own(path: Path) -> IO[bytes]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{path}: it is no regular file; choose another --out, or remove it")
+            raise UserError(f"{path}: it is not a regular file; choose another --out, or remove it")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(descriptor).st_nlink == 0:
             raise BlockingIOError  # the other has just ended, and removed it
     except BlockingIOError:
         os.close(descriptor)
-        raise UserError(f"{path}: another run is at it; wait for its end, or choose another --out") from None
+        raise UserError(f"{path}: another run uses it; wait until it ends, or choose another --out") from None
     except BaseException:
         os.close(descriptor)
         raise

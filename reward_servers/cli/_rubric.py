@@ -93,9 +93,11 @@ def _settings(config: Path, out: Path, max_calls: int) -> JudgeSettings:
         where = ".".join(map(str, ("verifiers", "judge", *first["loc"])))
         raise UserError(f"{config}: {where}: {first['msg']}") from None
     if settings.models:
-        raise UserError(f"{config}: verifiers.judge.models: one model writes a rubric; give base_url and model")
+        raise UserError(f"{config}: verifiers.judge.models: only one model can write a rubric; give base_url and model")
     if settings.path is not None:
-        raise UserError(f"{config}: verifiers.judge.path: a model in this process only chooses verdicts; serve it")
+        raise UserError(
+            f"{config}: verifiers.judge.path: a model from a path only chooses verdicts; serve it, give its base_url"
+        )
     allowed = min(filter(None, (settings.spend.max_requests, max_calls)))
     recording = settings.recording or RecordingSettings(path=out.with_name(f"{out.name}.replies.jsonl"), mode="cache")
     spend = settings.spend.model_copy(update={"max_requests": allowed})
@@ -111,7 +113,7 @@ def _generate(
     if versions.path.exists() and method != "mpo":
         raise UserError(f"--out: {versions.path} exists; give another name, or remove it")
     if not versions.path.parent.is_dir():
-        raise UserError(f"--out: {versions.path.parent} is no folder; make it first")
+        raise UserError(f"--out: {versions.path.parent} is not a folder; create it first")
     try:
         items: Any = read_cases(source, options["score"]) if method == "mpo" else read_pairs_as_text(source)
         frozen = read_pairs_as_text(options["frozen"]) if options["frozen"] is not None else []

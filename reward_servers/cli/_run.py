@@ -72,7 +72,7 @@ class Output(NamedTuple):
         set_options = {"--keep": self.keep, "--evidence": self.evidence and not self.page, "--feedback": self.feedback}
         option = next((name for name, is_set in set_options.items() if is_set), "")
         if self.place is None and option:
-            raise UserError(f"{option} says what is written of each rollout, and nothing is; give --out")
+            raise UserError(f"{option} adds to the rollouts that are written, and none is written; give --out")
         return self.place
 
 

@@ -95,7 +95,7 @@ def _read(*files: Path | None) -> dict[str, Path | None]:
 
 def _started_with(config: Path | None, where: Sequence[object]) -> Path | None:
     if config is not None and any(where):
-        raise UserError("--config is for a server that is started, and none is; leave it out")
+        raise UserError("--config is for a server that this command starts, and it starts none; remove --config")
     return config
 
 
@@ -135,9 +135,11 @@ def _intake_of(
 
     _, join, on, _ = how
     if on is not None and join is None:
-        raise UserError(f"--on {on}: says which id joins a second file, and there is none; give --join FILE")
+        raise UserError(
+            f"--on {on}: names the id that joins a second file, and there is no second file; give --join FILE"
+        )
     if arrays is not None and recipe.plan is None:
-        raise UserError("--arrays is for what a recipe's method reads, and here is no method; leave it out")
+        raise UserError("--arrays is for the method of a recipe, and there is no method; remove --arrays")
     form = Form({**recipe.file_columns, **read_columns(columns)}, *how)
     if recipe.plan is None:
         return Intake(source, form, recipe, None)

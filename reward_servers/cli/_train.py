@@ -105,7 +105,7 @@ def _check(kind: str, options: dict[str, Any]) -> None:
         option = f"--{name.replace('_', '-')}"
         if name not in _TAKES[kind]:
             takers = ", ".join(taker for taker, names in _TAKES.items() if name in names)
-            raise UserError(f"{option}: means nothing to {kind}; it is for {takers}")
+            raise UserError(f"{option}: has no meaning for {kind}; it is for {takers}")
         if name in _CHOICES and value not in _CHOICES[name]:
             raise UserError(f"{option}: {value!r} is not one of {', '.join(_CHOICES[name])}")
 

@@ -80,7 +80,7 @@ def _reference(text: str | None) -> Any:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise UserError(f"--reference: it begins like a JSON object and is none: {error}") from None
+            raise UserError(f"--reference: it begins like a JSON object, but is not one: {error}") from None
     return {"answer": text}
 
 

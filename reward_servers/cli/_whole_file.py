@@ -64,11 +64,11 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
     target = Path(os.path.realpath(path))
     for name, source in inputs.items():
         if source is not None and _is_same(target, source):
-            raise UserError(f"{option} {path}: that is {name}, which would be lost; choose another name")
+            raise UserError(f"{option} {path}: that is {name}, which would be overwritten; choose another name")
     if not target.parent.is_dir():
-        raise UserError(f"{option} {path}: the folder {target.parent} does not exist; make it first")
+        raise UserError(f"{option} {path}: the folder {target.parent} does not exist; create it first")
     if target.is_dir():
-        raise UserError(f"{option} {path}: it is a folder; give the name of a file, or a name that ends with / for all")
+        raise UserError(f"{option} {path}: it is a folder; give the name of a file, or end it with / to write a folder")
     if reason := _unwritable(target):
         raise UserError(
             f"{option} {path}: it cannot be written there ({reason}); choose another folder or change its rights"

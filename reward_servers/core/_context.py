@@ -124,7 +124,7 @@ class Context:
         check_subject(rollout)
         if self.ask is None:
             raise ServiceError(
-                f"{self.verifier} asks {verifier} from a worker process; declare it with `async def`",
+                f"{self.verifier} cannot ask {verifier} from a worker process; declare it with `async def`",
                 code="cannot_compose",
             )
         verdict, identity = await self.ask(self, verifier, rollout, reference, options or {})

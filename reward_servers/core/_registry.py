@@ -125,8 +125,9 @@ def find(name: str) -> Verifier:
         near = get_close_matches(name, installed(), n=3)
         hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
         raise VerifierNotFoundError(
-            f"no verifier {name!r} is installed.{hint} `assay list` names those that are; one of a package comes with "
-            "`python -m pip install -e FOLDER`, again after a new entry point; one without is module:attribute"
+            f"no verifier {name!r} is installed.{hint} `assay list` shows those that are. Install a verifier's package "
+            "with `python -m pip install -e FOLDER`, again after you add an entry point; name a verifier without a "
+            "package as module:attribute"
         )
     return entry.load()
 

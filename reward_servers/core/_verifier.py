@@ -251,8 +251,8 @@ def _item_types(target: type) -> dict[Role, Any]:
         for base_class in (Reference, Options):
             if inspect.isclass(value) and issubclass(value, base_class) and value not in types.values():
                 raise VerifierDefinitionError(
-                    f"{target.__qualname__}.{attribute}: items carry what the attribute `{base_class.__name__}` names; "
-                    f"write `{base_class.__name__} = {value.__name__}`"
+                    f"{target.__qualname__}.{attribute}: the server reads this class from the attribute "
+                    f"`{base_class.__name__}`; write `{base_class.__name__} = {value.__name__}`"
                 )
     return types
 
@@ -267,7 +267,7 @@ def _inspect(target: Callable[..., Any], scope: str) -> tuple[Placement, dict[Ro
             raise VerifierDefinitionError(f"{target.__qualname__}: a batching verifier judges rollouts, not groups")
         if inspect.iscoroutinefunction(target.score_batch):
             raise VerifierDefinitionError(
-                f"{target.__qualname__}: score_batch runs in a process of its own; make it `def`"
+                f"{target.__qualname__}: score_batch runs in a separate process; make it `def`"
             )
         return Placement.DEVICE, _item_types(target), settings
     score = getattr(target, "score", None)

@@ -197,7 +197,7 @@ def _rollout(body: Any, place: int, ids: set[str]) -> Rollout:
         raise RolloutError(f"expected an object, found {type(extra).__name__}", "extra")
     if not body.keys() <= _FIELDS:
         fields = ", ".join(RolloutBody.model_fields)
-        raise RolloutError(f"is no field of a rollout; there are {fields}", min(body.keys() - _FIELDS))
+        raise RolloutError(f"is not a field of a rollout; the fields are {fields}", min(body.keys() - _FIELDS))
     if body.get("rollout_id") is None:
         name = content_id(body.get("prompt"), body.get("response"), body.get("reference"))
         body["rollout_id"] = name if name not in ids else f"{name}-{place}"

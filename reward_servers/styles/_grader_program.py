@@ -44,7 +44,7 @@ class ProgramGrader:
         except SandboxError as error:
             raise StartupError(f"python grader: {error}") from None
         if isinstance(prepared, CompileFailure):
-            raise StartupError(f"python grader: the source is no program: {prepared.message}")
+            raise StartupError(f"python grader: the source is not a program: {prepared.message}")
         self._prepared = prepared
 
     def grade(self, sample: Mapping[str, Any], item: Mapping[str, Any]) -> Any:

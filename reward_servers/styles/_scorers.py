@@ -36,7 +36,7 @@ def inspect(address: str) -> Verifier:
     loaded = parsed.load()
     scorer = loaded if is_async(loaded) else parsed.guarded(loaded, "cannot be made without arguments")
     if not is_async(scorer):
-        raise parsed.refused(f"{shown(scorer)} is no scorer: async def score(state, target)")
+        raise parsed.refused(f"{shown(scorer)} is not a scorer: async def score(state, target)")
     limits, key = parsed.range(), parsed.said.get("value", "")
     compares = parsed.flag("target", default=True)
 
@@ -108,7 +108,7 @@ def _score_of(answer: Any, owner: str, limits: tuple[float, float], key: str) ->
         reason = getattr(answer, "reason", None) or answer.explanation or "no reason given"
         raise DatasetError(f"{owner} did not score this rollout: {reason}"[:2000], code="not_applicable")
     if value is None:
-        raise ServiceError(f"{owner} gave the score {shown(answer.value)}, which is no number", code="invalid_score")
+        raise ServiceError(f"{owner} gave the score {shown(answer.value)}, which is not a number", code="invalid_score")
     score = score_of(number_of(value, owner, limits), parts, answer.explanation)
     evidence = {"extracted": answer.answer, "metadata": answer.metadata}
     return Score(

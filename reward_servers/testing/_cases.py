@@ -57,7 +57,7 @@ def read_cases(path: str | os.PathLike[str]) -> list[Case]:
     if file.problems:
         raise ValueError(f"{os.fspath(path)}: {'; '.join(map(str, file.problems[:_SHOWN]))}")
     if not file.rollouts:
-        raise ValueError(f"{os.fspath(path)}: no rollouts; write one JSON object a line, with expected.score")
+        raise ValueError(f"{os.fspath(path)}: no rollouts; write one JSON object per line, with expected.score")
     options = options_of_lines(path)
     return [Case(rollout, json.dumps(options.get(rollout.rollout_id, {}), sort_keys=True)) for rollout in file.rollouts]
 

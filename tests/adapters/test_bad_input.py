@@ -68,7 +68,7 @@ def test_a_recipe_and_endpoints_that_are_none(server: str, tmp_path: Path) -> No
         reward_function({"rewards": {}}, server)  # type: ignore[arg-type]  # the mistake
     with pytest.raises(RecipeError, match="is not an address such as"):
         call("nonsense")
-    with pytest.raises(RecipeError, match="it is not known where server 'rules' is"):
+    with pytest.raises(RecipeError, match="the address of server 'rules' is not known"):
         call({"ruels": server})
 
 

@@ -154,7 +154,7 @@ def test_attempts_to_cheat(cli: Cli) -> None:
     assert "exact@2: none of" in cli.run("check", "exact", "--cases", cases, "--hacks").stdout
     assert "exact@2: none of" in cli.run("check", "exact", "--hacks").stdout
     assert "probe/length has no example to alter" in cli.error("check", "probe/length", "--hacks")
-    assert "--cases FILE names the labelled rollouts" in cli.error("check", "exact")
+    assert "give the labelled rollouts to compare with: --cases FILE" in cli.error("check", "exact")
     found = cli.run("check", "probe/length", "--cases", labelled(cli), "--hacks", "--json", code=1)
     assert any(finding.startswith("planted verdict") for finding in json.loads(found.stdout)["findings"])
     assert "--hacks" in cli.error("check", "exact", "--cases", cases, "--except", "empty")

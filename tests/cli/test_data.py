@@ -149,7 +149,7 @@ def test_mistakes_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     file.write_text("{}\n")
     for command, message in (
         (["nois"], "STEP 'nois' is not known; known are comparisons"),
-        (["noise", str(file)], "--out FILE says where the rows go"),
+        (["noise", str(file)], "give --out FILE for the rows"),
         (["noise", str(file), "-o", str(file)], "that is the input"),
         (["noise", str(file), "-o", f"{tmp_path}/o", "--options", '{"rat": 1}'], "--options: rat"),
         (["noise", f"{tmp_path}/none", "-o", f"{tmp_path}/o"], "No such file"),

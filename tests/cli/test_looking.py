@@ -56,7 +56,7 @@ def test_a_report_is_written_of_a_file_and_of_a_folder(cli: Cli) -> None:
     done = cli.run("report", folder)
     assert "the rows have no texts" in done.stderr
     assert (cli.folder / "report.html").exists()
-    assert "would be lost" in cli.error("report", file, "-o", file)
+    assert "would be overwritten" in cli.error("report", file, "-o", file)
     assert "nofolder" in cli.error("report", file, "-o", "nofolder/page.html")
     assert "page.html" in cli.error("report", "page.html")
 
@@ -70,7 +70,7 @@ def test_score_writes_a_page_beside_its_results(cli: Cli) -> None:
     assert "Latency" in page
     assert "run p99" in page
     assert "the file that was scored" not in page
-    assert "would be lost" in cli.error("score", source, "-r", recipe, "--report", source)
+    assert "would be overwritten" in cli.error("score", source, "-r", recipe, "--report", source)
     assert "nofolder" in cli.error("score", source, "-r", recipe, "--report", "nofolder/page.html")
 
 

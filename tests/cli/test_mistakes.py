@@ -46,18 +46,21 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a key of the settings": (["serve", "exact", "--config", "BAD"], ["server.prot", "did you mean port?"]),
     "labels that are not there": (["check", "exact", "--cases", "IN"], ["no case has a label in expected.score"]),
-    "the input as output": (["score", "IN", "--verifier", "exact", "-o", "IN"], ["the input, which would be lost"]),
+    "the input as output": (
+        ["score", "IN", "--verifier", "exact", "-o", "IN"],
+        ["the input, which would be overwritten"],
+    ),
     "a place where nothing can be written": (
         ["score", "IN", "--verifier", "exact", "-o", "/proc/x.jsonl"],
         ["--out /proc/x.jsonl: it cannot be written there", "choose another folder"],
     ),
     "a folder that is not there": (
         ["score", "IN", "--verifier", "exact", "-o", "/no-such-folder/x.jsonl"],
-        ["--out /no-such-folder/x.jsonl", "make it first"],
+        ["--out /no-such-folder/x.jsonl", "create it first"],
     ),
     "results and page in one file": (
         ["score", "IN", "--verifier", "exact", "-o", "x.html.jsonl", "--report", "./x.html.jsonl"],
-        ["--report x.html.jsonl: that is the results, which would be lost"],
+        ["--report x.html.jsonl: that is the results, which would be overwritten"],
     ),
     "a spreadsheet as output": (
         ["score", "IN", "--verifier", "exact", "-o", "x.xlsx"],
@@ -69,33 +72,33 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "fields of rollouts without a file": (
         ["score", "IN", "--verifier", "exact", "--keep"],
-        ["--keep says what is written of each rollout", "give --out"],
+        ["--keep adds to the rollouts that are written", "give --out"],
     ),
     "evidence without a file": (
         ["score", "IN", "--verifier", "exact", "--evidence"],
-        ["--evidence says", "give --out"],
+        ["--evidence adds", "give --out"],
     ),
     "an id without a second file": (
         ["score", "IN", "--verifier", "exact", "--on", "id"],
-        ["--on id: says which id joins a second file", "give --join FILE"],
+        ["--on id: names the id that joins a second file", "give --join FILE"],
     ),
     "arrays without a method": (
         ["score", "IN", "--verifier", "exact", "--arrays", "IN"],
-        ["--arrays is for what a recipe's method reads", "leave it out"],
+        ["--arrays is for the method of a recipe", "remove --arrays"],
     ),
     "a comparison of what was never scored": (
         ["compare", "IN", "IN"],
         ["in.jsonl: row 1: rollout_id: is missing", "give a file that `assay score` wrote"],
     ),
-    "a comparison with an empty file": (["compare", "EMPTY", "EMPTY"], ["empty.jsonl: there is no row in it"]),
-    "a header alone": (["score", "HEADER", "--verifier", "exact"], ["header.csv: there is no row in it"]),
+    "a comparison with an empty file": (["compare", "EMPTY", "EMPTY"], ["empty.jsonl: it has no rows"]),
+    "a header alone": (["score", "HEADER", "--verifier", "exact"], ["header.csv: it has no rows"]),
     "an address without a port": (
         ["score", "IN", "--verifier", "exact", "--endpoints-file", "PORTLESS"],
         ["server 'exact'", "'127.0.0.1' is not an address such as"],
     ),
     "a server's name in a file of endpoints": (
         ["score", "IN", "--verifier", "exact", "--endpoints-file", "TYPO"],
-        ["'exat' is no server of the recipe", "did you mean 'exact'?"],
+        ["'exat' is not a server of the recipe", "did you mean 'exact'?"],
     ),
     "a name for a new verifier": (["new", "Bad/Name"], ["'Bad/Name' is not a verifier name", "acme/polite"]),
     "a server that is not there": (["health", "127.0.0.1:1"], []),
@@ -105,19 +108,19 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a port that cannot be": (
         ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1:99999"],
-        ["--endpoint: '127.0.0.1:99999': a port is between 1 and 65535"],
+        ["--endpoint: '127.0.0.1:99999': the port must be between 1 and 65535"],
     ),
     "a server and a file of servers": (
         ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1:1", "--endpoints-file", "TYPO"],
-        ["--endpoint and --endpoints-file both say where servers are; give one"],
+        ["--endpoint and --endpoints-file both give the addresses of servers; use only one"],
     ),
     "settings for a server that runs": (
         ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1:1", "--config", "KEYS"],
-        ["--config is for a server that is started", "leave it out"],
+        ["--config is for a server that this command starts", "remove --config"],
     ),
     "settings beside a recipe": (
         ["score", "IN", "-r", "RECIPE", "--config", "KEYS"],
-        ["--config belongs to --verifier", '[servers.NAME] config = "FILE"'],
+        ["--config is only for --verifier", '[servers.NAME] config = "FILE"'],
     ),
     "settings that are not there": (
         ["score", "IN", "--verifier", "exact", "--config", "none.toml"],
@@ -145,7 +148,7 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a field that no rollout has": (
         ["score", "IN", "--verifier", "exact", "--map", "anwser=x"],
-        ["'anwser' is no field of a rollout", "reference"],
+        ["'anwser' is not a field of a rollout", "reference"],
     ),
     "a recipe that is not there": (["score", "IN", "-r", "none.toml"], ["none.toml: No such file"]),
     "neither a recipe nor a verifier": (["score", "IN"], ["--recipe", "--verifier"]),
@@ -184,5 +187,5 @@ def test_an_error_is_an_object_where_json_is_asked_for(tmp_path: Path, capsys: p
     (tmp_path / "in.jsonl").write_text(ROW)
     assert run(["score", f"{tmp_path}/in.jsonl", "--verifier", "exact", "--json", "--map", "x=y"]) == 2
     said = capsys.readouterr()
-    assert "'x' is no field" in json.loads(said.out)["error"]
+    assert "'x' is not a field" in json.loads(said.out)["error"]
     assert said.err.startswith("error: ")

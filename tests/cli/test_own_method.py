@@ -79,7 +79,11 @@ def test_it_runs_from_a_recipe_as_every_other_method(folder: Path, capsys: pytes
             "",
             "reads pages (how many pages the answer has), and nothing supplies",
         ),
-        ('["formulas_of_mine:halved", "grpo"]', 'page = "metadata.pages"', "inputs.page: is no input of a method"),
+        (
+            '["formulas_of_mine:halved", "grpo"]',
+            'page = "metadata.pages"',
+            "inputs.page: is not an input of any method",
+        ),
     ],
 )
 def test_what_is_wrong_with_it_is_said_at_load(

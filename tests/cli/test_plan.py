@@ -60,4 +60,4 @@ def test_what_a_run_would_not_pay_for_is_no_measure(cli: Cli) -> None:
         '[rewards.a]\nverifier = "exact"\n[servers.s]\nverifiers = ["exact"]\nendpoints = ["127.0.0.1:1"]\n',
     )
     said = cli.error("plan", "sample.jsonl", "--recipe", "elsewhere.toml", *wanted)
-    assert "plan measures those that it starts itself" in said
+    assert "plan measures only servers that it starts itself" in said

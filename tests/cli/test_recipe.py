@@ -73,12 +73,12 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
     ),
     (
         'advantage = "c_grpo"\n[inputs]\nrubric_reward = "a"\nlengths = "b"\n[rewards.a]\nverifier = "exact"',
-        [(3, "inputs.rubric_reward", "did you mean rubric_rewards"), (4, "inputs.lengths", "'b' is no source")],
+        [(3, "inputs.rubric_reward", "did you mean rubric_rewards"), (4, "inputs.lengths", "'b' is not a source")],
     ),
     (
         'advantage = ["hapo", "weighted_sum"]\n[inputs]\ncomponents = ["stage.hapo", "a"]\n'
         '[rewards.a]\nverifier = "exact"',
-        [(3, "inputs.components", "stage.hapo is a whole input, and no column of a list; name it alone")],
+        [(3, "inputs.components", "stage.hapo is a whole input and cannot be a column of a list; name it alone")],
     ),
     (
         '[rewards.a]\nverifier = "exat"\nwieght = 2\n[rewards.b]\nverifier = "exact@9"\n'

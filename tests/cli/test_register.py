@@ -76,5 +76,5 @@ def test_mistakes_of_encryption_and_of_tokens_are_named(cli: Cli) -> None:
     )
     assert "not sent unencrypted" in cli.error("register", "choice", "--endpoint", "192.0.2.1:50051", *known)
     registry = read_line(cli.start("registry", "--port", 0).stdout).split()[2]
-    assert "takes no registrations: it is no reward server" in refused(registry, *known)
+    assert "takes no registrations: it is not a reward server" in refused(registry, *known)
     assert "hosts choice@" in cli.run("register", "choice", "--endpoint", secret, *trusting, *known).stdout

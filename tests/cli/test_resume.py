@@ -75,7 +75,7 @@ def test_what_was_asked_otherwise_is_refused_by_name(cli: Cli) -> None:
     source.write_text("".join(source.read_text().splitlines(keepends=True)[:8]))
     assert "--resume: needs --out" in cli.error("score", source, "--recipe", "recipe.toml", "--resume")
     for first, words in (
-        ("something else", "it is not what --resume keeps"),
+        ("something else", "this file was not written by --resume"),
         ('{"format": "assay.partial.1", "recipe": "x", "verifiers": {}}', "it was scored with another recipe (x"),
     ):
         partial.write_text(first + "\n")
@@ -86,11 +86,11 @@ def test_what_was_asked_otherwise_is_refused_by_name(cli: Cli) -> None:
     assert "slow was judged by sha256:other, and the server hosts sha256:" in cli.error(*_command(source))
     for kept in ("what a user wants to keep", '{"format": "assay.partial.1", "recipe": "sha'):
         partial.write_text(kept)
-        assert "it is not what --resume keeps" in cli.error(*_command(source))
+        assert "this file was not written by --resume" in cli.error(*_command(source))
         assert partial.read_text() == kept
     partial.unlink()
     os.mkfifo(partial)
-    assert "it is no regular file" in cli.error(*_command(source))
+    assert "it is not a regular file" in cli.error(*_command(source))
     outside = folder / "outside"
     partial.unlink()
     partial.symlink_to(outside)
@@ -103,7 +103,7 @@ def test_two_runs_do_not_keep_in_one_file(cli: Cli) -> None:
     source.write_text("".join(source.read_text().splitlines(keepends=True)[:8]))
     with partial.open("w") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        assert "another run is at it" in cli.error(*_command(source))
+        assert "another run uses it" in cli.error(*_command(source))
         assert not partial.read_text()
     cli.run(*_command(source))
     assert len(_rows(cli.folder / "out.jsonl")) == 8

@@ -233,7 +233,7 @@ def test_the_output_never_destroys_what_is_there(cli: Cli) -> None:
         (recipe, "the recipe"),
         ("./in.jsonl", "the input"),
     ):
-        assert f"that is {what}, which would be lost" in cli.error("score", source, "-r", recipe, "-o", place)
+        assert f"that is {what}, which would be overwritten" in cli.error("score", source, "-r", recipe, "-o", place)
     assert source.read_text() == before
     assert recipe.read_text() == EXACT
 
@@ -324,9 +324,7 @@ def test_a_mistyped_server_in_a_file_of_endpoints_is_an_error(cli: Cli) -> None:
     typo = cli.write("typo.json", '{"exat": ["127.0.0.1:1"]}')
     assert "did you mean 'exact'" in cli.error("score", source, "-r", recipe, "--endpoints-file", typo)
     other = cli.write("other.json", '{"judge": ["127.0.0.1:1"]}')
-    assert "none of the recipe's servers: 'exact'" in cli.error(
-        "score", source, "-r", recipe, "--endpoints-file", other
-    )
+    assert "but the recipe's servers are 'exact'" in cli.error("score", source, "-r", recipe, "--endpoints-file", other)
 
 
 def test_one_verifier_is_asked_without_a_recipe(cli: Cli) -> None:
@@ -346,7 +344,7 @@ def test_one_verifier_is_asked_without_a_recipe(cli: Cli) -> None:
     recipe = cli.write("r.toml", EXACT)
     assert "either a recipe" in cli.error("score", source)
     assert "either a recipe" in cli.error("score", source, "-r", recipe, "--verifier", "exact")
-    assert "--options belongs to --verifier" in cli.error("score", source, "-r", recipe, "--options", "{}")
+    assert "--options is only for --verifier" in cli.error("score", source, "-r", recipe, "--options", "{}")
     assert "for one --verifier" in cli.error(
         "score", source, "--verifier", "exact", "--verifier", "length", "--options", "{}"
     )
@@ -394,4 +392,4 @@ def test_a_recipe_says_which_column_is_which_field(cli: Cli) -> None:
     said = cli.error("score", source, "-r", recipe, "--map", "response=completon")
     assert "own.jsonl: response=completon: there is no such column here; did you mean completion?" in said
     wrong = cli.write("w.toml", '[columns]\nrespnse = "completion"\n' + EXACT)
-    assert "w.toml:2: columns.respnse: 'respnse' is no field of a rollout" in cli.error("score", source, "-r", wrong)
+    assert "w.toml:2: columns.respnse: 'respnse' is not a field of a rollout" in cli.error("score", source, "-r", wrong)

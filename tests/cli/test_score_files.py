@@ -166,7 +166,7 @@ def test_what_is_read_once_must_have_its_groups_in_sequence(tmp_path: Path, monk
     assert found.total is None
     assert names(found.groups()) == ["01", "2"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows("a", "b", "a").encode())))
-    with pytest.raises(UserError, match="rollout '2' belongs to the group 'a', which ended before others began"):
+    with pytest.raises(UserError, match="rollout '2' belongs to the group 'a', which ended before other groups began"):
         list(intake(Path("-"), monkeypatch).groups())
     # What is held may come in any order.
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows("a", "b", "a").encode())))

@@ -37,7 +37,7 @@ def test_labels_belong_to_a_reward_and_graded_ones_have_a_tolerance_and_a_correl
     assert "the recipe has no such reward" in cli.error("score", source, "-r", recipe, "--label", "lnog")
     other = cli.run("score", source, "-r", recipe, "--label", "right", "--json")
     assert json.loads(other.stdout)["label_notes"] == [
-        "1 labels in expected.scores name 'nosuch', which is no reward here"
+        "1 labels in expected.scores name 'nosuch', which the recipe does not have"
     ]
 
 

@@ -125,7 +125,7 @@ def test_a_wrong_recipe_names_the_line(cli: Cli) -> None:
 
 def test_a_file_of_endpoints_is_never_written_over_another_nor_removed_before_it_was_written(cli: Cli) -> None:
     recipe = cli.write("recipe.toml", '[rewards.b]\nverifier = "probe/refuses"\n')
-    assert "that is the recipe, which would be lost" in cli.error("up", recipe, "--endpoints-file", recipe)
+    assert "that is the recipe, which would be overwritten" in cli.error("up", recipe, "--endpoints-file", recipe)
     kept = cli.write("kept.json", "{}")
     cli.error("up", recipe, "--endpoints-file", kept)
     assert kept.read_text() == "{}"

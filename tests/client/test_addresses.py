@@ -189,7 +189,7 @@ def test_a_name_that_nothing_resolves_is_told_from_a_server_that_is_away() -> No
     "address", ["h:0", "127.0.0.1:65536", "grpcs://[::1]:99999", "dns:h:70000", "registry://h:0/m"]
 )
 def test_a_port_that_cannot_be_is_refused(address: str) -> None:
-    with pytest.raises(RecipeError, match="a port is between 1 and 65535"):
+    with pytest.raises(RecipeError, match="the port must be between 1 and 65535"):
         RewardClient(RECIPE, address)
 
 

@@ -55,5 +55,5 @@ def test_a_key_that_no_verdict_has_is_named() -> None:
 
 
 def test_evidence_is_a_detail() -> None:
-    with pytest.raises(RecipeError, match=r"reads near\.evidence\.query, which is a detail"):
+    with pytest.raises(RecipeError, match=r"reads near\.evidence\.query, which is one of the details"):
         Recipe(_RECIPE.rewards, advantage=_RECIPE.advantage, inputs=_RECIPE.inputs, details=False)

@@ -37,11 +37,11 @@ BAD = [
     (line(group_id=1.5), "group_id: expected text"),
     (
         line(response=True),
-        'is true, which is no text; write it in quotes as the policy wrote it, such as "true"',
+        'is true, not a text; write it in quotes as the policy wrote it, such as "true"',
     ),
     (
         line(response={"a": 1}),
-        "is an object, which is no text; say which part is the text, such as response=response.a",
+        "is an object, not a text; say which part is the text, such as response=response.a",
     ),
     (line(response={}), "response: is an object"),
     (line(task=1), "task: expected text, found int"),
@@ -57,7 +57,7 @@ BAD = [
     (line(response=[{"role": "a", "content": [{"type": "video"}]}]), "[0].content[0].type: 'video'"),
     (
         line(response=[{"role": "a", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]),
-        "nothing is fetched",
+        "images are not downloaded",
     ),
 ]
 
@@ -94,7 +94,7 @@ def test_duplicates_and_prompts_that_differ_within_a_group(tmp_path: Path) -> No
     lines = [line(group_id="g"), line(), line(rollout_id="b", group_id="g", prompt="other")]
     path.write_bytes(b"\n".join(lines))
     assert read_rollouts(path).problems == [
-        LineProblem(2, "rollout_id: 'a' is used on line 1 already"),
+        LineProblem(2, "rollout_id: 'a' is already used on line 1"),
         LineProblem(3, "prompt: differs from line 1, of the same group 'g'"),
     ]
 
@@ -118,7 +118,7 @@ def test_columns_of_another_shape_are_given_to_fields(tmp_path: Path) -> None:
     assert rollout.extra == {"extra": {"id": 7, "tags": ["x", "y"]}, "more": 1}
     assert list(found.columns) == ["question", "completion", "answer", "extra", "more"]
     for wrong in ("respnse", "reference.", "response.text"):
-        with pytest.raises(RolloutError, match=f"'{wrong}' is no field of a rollout"):
+        with pytest.raises(RolloutError, match=f"'{wrong}' is not a field of a rollout"):
             read_rollouts(path, {wrong: "completion"})
 
 

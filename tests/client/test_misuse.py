@@ -31,8 +31,8 @@ NOWHERE = "127.0.0.1:1"
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"math": NOWHERE}, "where the servers are comes second"),
-        (NOWHERE, "the second where the servers are"),
+        ({"math": NOWHERE}, "the addresses of the servers are the second argument"),
+        (NOWHERE, "the second the addresses of the servers"),
         ("nowhere.toml", r"nowhere\.toml: there is no such file"),
         ('[rewards.a]\nverifier = "m"\n', r"Recipe\.loads"),
         (7, "found int"),
@@ -52,11 +52,11 @@ _ODD: Any = {"text": "3", "half": 2.5, "five": 5, "fives": {"a": [5]}}
     ("make", "said"),
     [
         (lambda: Batching(max_items=0), "batching.max_items: 0 is too little"),
-        (lambda: Batching(max_items=_ODD["half"]), "batching.max_items: 2.5 is no whole number"),
+        (lambda: Batching(max_items=_ODD["half"]), "batching.max_items: 2.5 is not a whole number"),
         (lambda: Batching(max_delay_s=-1), "batching.max_delay_s: -1 is negative"),
-        (lambda: Retries(max_attempts=_ODD["text"]), "retries.max_attempts: '3' is no whole number"),
-        (lambda: Retries(budget_ratio=math.nan), "retries.budget_ratio: nan is no number"),
-        (lambda: Retries(unavailable_timeout_s=True), "retries.unavailable_timeout_s: True is no number"),
+        (lambda: Retries(max_attempts=_ODD["text"]), "retries.max_attempts: '3' is not a whole number"),
+        (lambda: Retries(budget_ratio=math.nan), "retries.budget_ratio: nan is not a number"),
+        (lambda: Retries(unavailable_timeout_s=True), "retries.unavailable_timeout_s: True is not a number"),
         (lambda: Recipe.loads("[client.batching]\nmax_items = 0\n"), "client.batching.max_items: 0 is too little"),
         (lambda: RewardClient(RECIPE, _ODD["five"]), "endpoints: expected addresses"),
         (lambda: RewardClient(RECIPE, _ODD["fives"]), "endpoints.a: expected addresses"),

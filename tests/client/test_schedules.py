@@ -101,7 +101,7 @@ def test_gates_and_options_follow_it_too() -> None:
 def test_a_step_that_is_not_given_is_asked_for() -> None:
     with FakeServer(SCRIPTS) as server, RewardClient(recipe(weight=RAMP), server.address) as client:
         for ask in (client.score, lambda rows: list(client.stream(rows)), lambda rows: client.submit(rows[0])):
-            with pytest.raises(RecipeError, match=r"rewards\.a\.weight: follows the training step; give step="):
+            with pytest.raises(RecipeError, match=r"rewards\.a\.weight: changes with the training step; pass step="):
                 ask(batch())
     with FakeServer(SCRIPTS) as server, RewardClient(recipe(), server.address) as client:
         assert client.score(batch()).mask.all()
@@ -134,9 +134,9 @@ def test_what_is_no_schedule_is_refused_with_its_line(key: str, value: str, said
 
 
 def test_what_cannot_follow_the_step_is_refused() -> None:
-    with pytest.raises(RecipeError, match="'deadline_s' cannot follow the step"):
+    with pytest.raises(RecipeError, match="'deadline_s' cannot change with the step"):
         Reward("a", "v", schedules={"deadline_s": Schedule(1, 2, 3)})
-    with pytest.raises(RecipeError, match="takes the weights once, since it keeps a state"):
+    with pytest.raises(RecipeError, match="reads the weights once, as it keeps state"):
         Recipe.loads(TEXT)
 
 

@@ -114,7 +114,7 @@ def test_what_shapes_no_state_may_change(client: RewardClient) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda state: {"counts": []}, "no state of a client"),
+        (lambda state: {"counts": []}, "not the state of a client"),
         (lambda state: {**state, "format": 7}, "format 7"),
         (lambda state: {**state, "state": {}}, "does not fit"),
     ],

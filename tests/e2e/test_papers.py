@@ -137,7 +137,7 @@ def test_a_number_that_is_no_label_is_refused(served: Path, tmp_path: Path, caps
     (tmp_path / "empo.toml").write_text(text)
     command = ["score", f"{FOLDER}/votes.jsonl", "-r", f"{tmp_path}/empo.toml", "-o", f"{tmp_path}/out/"]
     assert run([*command, "--endpoints-file", str(served)]) == 1
-    assert "0.75 is no whole number, and labels a group by it" in capsys.readouterr().err
+    assert "0.75 is not a whole number, and this input is a label of groups" in capsys.readouterr().err
 
 
 def test_the_release_of_c_grpo_leaves_the_rubric_raw(

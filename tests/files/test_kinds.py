@@ -131,7 +131,7 @@ def test_a_row_of_several_responses_is_a_group(tmp_path: Path) -> None:
     groups = [rollout.group_id for rollout in found.rollouts]
     assert groups[0] == groups[1] != groups[2] == groups[3]
     assert [str(problem) for problem in found.problems] == [
-        "line 3: rollout 'line-3': response: holds no response",
+        "line 3: rollout 'line-3': response: has no response",
         "line 4: rollout 'line-4/1': response: is missing: null is no answer; write \"\" for an empty one, and "
         "leave out what was never answered",
     ]
@@ -161,9 +161,9 @@ def test_folders_shards_and_patterns(tmp_path: Path) -> None:
 
     (saved / "dataset_dict.json").write_text("{}")
     (saved / "train").mkdir()
-    with pytest.raises(RolloutError, match=r"holds the splits train; name one of them: .*/saved/train"):
+    with pytest.raises(RolloutError, match=r"has the splits train; name one of them: .*/saved/train"):
         read_rollouts(saved)
-    with pytest.raises(RolloutError, match="no file of rows is in this folder"):
+    with pytest.raises(RolloutError, match="there is no data file in this folder"):
         read_rollouts(saved / "train")
 
 
@@ -181,7 +181,7 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "sheet.xlsx": (zipped("xl/workbook.xml"), "save it as CSV"),
     "cut.eval": (zipped("samples/1_epoch_1.json")[:40], "the log is damaged"),
     "latin.csv": ("response\ncaf\xe9\n".encode("latin-1"), "not UTF-8"),
-    "twice.csv": (b"response,response\na,b\n", "'response' is there twice"),
+    "twice.csv": (b"response,response\na,b\n", "'response' occurs twice"),
     "cut.json": (b'[{"response": "a"}, {"response": "b"}', "ends before its array does"),
     "comma.json": (b'[{"response": "a"} {"response": "b"}]', "expected ',' or ']'"),
 }

@@ -128,13 +128,15 @@ def test_what_is_joined_must_be_found(tmp_path: Path) -> None:
     answers, gold = tmp_path / "answers.csv", tmp_path / "gold.jsonl"
     answers.write_text("key,response\n1,a\n2,b\n")
     gold.write_text('{"id": 1, "reference": "a"}\n')
-    with pytest.raises(RolloutError, match=r"no id is in both files.* Columns here: key, response; there: id"):
+    with pytest.raises(
+        RolloutError, match=r"no column with an id is in both files.* Columns here: key, response; there: id"
+    ):
         read_rollouts(answers, join=gold)
     found = read_rollouts(answers, join=gold, join_on="key=id")
     assert [one.reference for one in found.rollouts] == ["a"]
     assert "gold.jsonl has no row with the id '2'" in str(found.problems[0])
     gold.write_text('{"id": 1, "reference": "a"}\n' * 2)
-    with pytest.raises(RolloutError, match="the id '1' is there twice"):
+    with pytest.raises(RolloutError, match="the id '1' occurs twice"):
         read_rollouts(answers, join=gold, join_on="key=id")
 
 
@@ -203,16 +205,16 @@ def test_hostile_images_cost_their_own_row_only(tmp_path: Path) -> None:
     os.mkfifo(root / "pipe.png")
     (root / "folder.png").mkdir()
     images = {
-        "../secret.png": "leads out of",
-        str(tmp_path / "secret.png"): "leads out of",
-        "link.png": "leads out of",
-        "text.png": "is no PNG",
+        "../secret.png": "is outside of",
+        str(tmp_path / "secret.png"): "is outside of",
+        "link.png": "is outside of",
+        "text.png": "is not a PNG",
         "large.png": "is larger than 20 MiB",
-        "pipe.png": "is no file",
-        "folder.png": "is no file",
+        "pipe.png": "is not a file",
+        "folder.png": "is not a file",
         "absent.png": "cannot be read under",
-        "nul\0.png": "is no path",
-        "http://h/a.png": "nothing is fetched",
+        "nul\0.png": "is not a path",
+        "http://h/a.png": "images are not downloaded",
     }
     path = root / "in.jsonl"
     rows = [{"response": "r", "prompt": "q", "images": [image]} for image in images] + [{"response": "r"}]
@@ -223,4 +225,4 @@ def test_hostile_images_cost_their_own_row_only(tmp_path: Path) -> None:
         assert reason in problem.reason
     many = tmp_path / "many.jsonl"
     many.write_text(json.dumps({"response": "r", "images": [URL] * 65}) + "\n")
-    assert "64 are the most" in read_rollouts(many).problems[0].reason
+    assert "at most 64 are allowed" in read_rollouts(many).problems[0].reason

@@ -56,7 +56,7 @@ def test_a_batch_in_which_each_item_has_its_own_outcome(url: str) -> None:
     assert [item["index"] for item in items] == list(range(6))
     assert [item["reward"] for item in items] == [1.5, None, None, None, None, 1.5]
     assert [item["valid"] for item in items] == [True, False, False, False, False, True]
-    assert "respnse: is no field" in items[1]["error"]
+    assert "respnse: is not a field" in items[1]["error"]
     assert items[2]["scores"]["correct"]["code"] == "missing_reference"
     assert items[2]["scores"]["correct"]["party"] == "dataset"
     assert items[2]["scores"]["short"]["score"] == 1.0

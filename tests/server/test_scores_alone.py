@@ -59,7 +59,7 @@ def test_details_that_something_reads_are_not_left_out(tmp_path: object) -> None
         ('advantage = { name = "dapo", max_length = 9, cache = 2 }\n' + reading, "reads a.length"),
         (
             f'details = false\n[rewards.a]\nverifier = "length"\n[record]\nfolder = "{tmp_path}"\n',
-            "keeps what verdicts",
+            "needs the details of verdicts",
         ),
     ):
         with pytest.raises(RecipeError, match=said):

@@ -290,6 +290,6 @@ def test_files_that_mix_what_cannot_be_mixed(tmp_path: Path, capsys: pytest.Capt
         "robust",
     ]
     assert command(given) == 2
-    assert "--objective: means nothing to process; it is for preference, comparison" in capsys.readouterr().err
+    assert "--objective: has no meaning for process; it is for preference, comparison" in capsys.readouterr().err
     assert command([*given[:1], "nothing", *given[2:7]]) == 2
     assert "'nothing' cannot be trained; there are preference, comparison" in capsys.readouterr().err

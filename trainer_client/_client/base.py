@@ -108,7 +108,7 @@ class BaseClient:
         if step is None and self._recipe.follows_steps:
             scheduled = next(reward for reward in self._recipe.rewards if reward.schedules)
             key = next(iter(scheduled.schedules))
-            raise RecipeError("follows the training step; give step=", f"rewards.{scheduled.name}.{key}")
+            raise RecipeError("changes with the training step; pass step=", f"rewards.{scheduled.name}.{key}")
         return step or 0
 
     def _keep_record(self) -> None:

@@ -120,8 +120,8 @@ class Core:
         addresses = configured or self._local_endpoints.get(server) or recipe.server_of(verifier).endpoints
         if not addresses:
             raise RecipeError(
-                f'it is not known where server {server!r} is; give the client endpoints={{"{server}": ["host:port"]}} '
-                "or the recipe endpoints",
+                f'the address of server {server!r} is not known; pass endpoints={{"{server}": ["host:port"]}} to the '
+                "client, or write endpoints in the recipe",
                 f"servers.{server}.endpoints",
             )
         return addresses

@@ -197,8 +197,8 @@ def _command() -> list[str]:
     if executable is None:
         raise ServerUnavailableError(
             _NAME,
-            "the servers are not installed here; install assay with the extra 'server' (and those of its verifiers), "
-            "or say where servers run",
+            "the servers are not installed here; install assay with the extra 'server' (and the extras of its "
+            "verifiers), or give the addresses of running servers",
         )
     return [executable]
 

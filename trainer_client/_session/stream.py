@@ -111,7 +111,7 @@ class GroupStream:
                 raise RolloutError(f"differs from {group_id!r} within one group", "group_id", rollout.rollout_id)
         with self._lock:
             if group_id in self._groups:
-                raise RolloutError("the group is under way already", "group_id", rollouts[0].rollout_id)
+                raise RolloutError("this group is already being scored", "group_id", rollouts[0].rollout_id)
             group = self._groups[group_id] = OpenGroup(len(rollouts), held=False, rollouts=rollouts)
             self.started += 1
         self._send(group, rollouts, 0)
@@ -123,7 +123,7 @@ class GroupStream:
                 group = self._groups[rollout.group_id] = OpenGroup(self._group_size, held=self._whole_groups)
                 self.started += 1
             if group.size and len(group.rollouts) >= group.size:
-                raise RolloutError(f"the group has its {group.size} rollouts already", "group_id", rollout.rollout_id)
+                raise RolloutError(f"the group already has its {group.size} rollouts", "group_id", rollout.rollout_id)
             place = len(group.rollouts)
             group.rollouts.append(rollout)
             complete = len(group.rollouts) == group.size

@@ -212,9 +212,9 @@ def _require_complete(server: str, batch: Batch, parts: Sequence[tuple[EncodedGr
     for group, rows in parts:
         if group.size != len(rows):
             raise RolloutError(
-                f"a verifier of server {server!r} judges whole groups, and of group {group.group_id!r} "
-                f"{len(rows)} rollouts are here ({group.size or 'an unknown number'} make it complete); score "
-                "complete groups of one task, or give group_size with single ones",
+                f"a verifier of server {server!r} judges whole groups, but the batch has {len(rows)} rollouts of group "
+                f"{group.group_id!r}, which needs {group.size or 'an unknown number'}; score complete groups of one "
+                "task, or pass group_size with single rollouts",
                 "group_id",
                 batch.rollouts[rows[0]].rollout_id,
             )

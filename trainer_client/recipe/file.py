@@ -152,7 +152,7 @@ def _record(outer: Reader, key: str, value: Any) -> Record | None:
 def _server(name: str, table: Reader) -> Server | None:
     if table.table.get("endpoints"):
         for key in {"config", "replicas", "env", "workers"} & table.table.keys():
-            reason = "is for a server that is started, and this one runs at its endpoints; leave out one of the two"
+            reason = "is for a server that is started, but this one already runs at its endpoints; remove one"
             table.problems.append(RecipeError(reason, table.at(key)))
     server: dict[str, Any] = {
         "verifiers": table.take("verifiers", (), texts_of),

@@ -155,7 +155,7 @@ def read_inputs(settings: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[
         try:
             if name not in INPUTS:
                 raise RecipeError(
-                    f"is no input of a method; {did_you_mean(name, INPUTS)}assay methods names them", place
+                    f"is not an input of any method; {did_you_mean(name, INPUTS)}`assay methods` lists them", place
                 )
             bound[name] = _bound(place, setting, len(INPUTS[name].axes), names)
         except RecipeError as error:
@@ -169,7 +169,7 @@ def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound
     if not isinstance(setting, list | tuple):
         return _source(place, setting, rewards)
     if axes < 2:
-        raise RecipeError("is one value a rollout, not several; give one source", place)
+        raise RecipeError("has one value per rollout; give one source, not a list", place)
     if not setting:
         raise RecipeError("is empty; name at least one source, or leave the key out", place)
     if axes == 3:
@@ -194,9 +194,9 @@ def _columns(place: str, setting: Sequence[Any], rewards: Sequence[str]) -> tupl
     sources = tuple(_source(place, source, rewards) for source in setting)
     for at, source in enumerate(sources):
         if source.kind == "stage":
-            raise RecipeError(f"{source.base} is a whole input, and no column of a list; name it alone", place)
+            raise RecipeError(f"{source.base} is a whole input and cannot be a column of a list; name it alone", place)
         if source.kind != "number" and source in sources[:at]:
-            raise RecipeError(f"{str(source)!r} is named twice, and would count twice; leave out one of the two", place)
+            raise RecipeError(f"{str(source)!r} is named twice and would count twice; remove one of the two", place)
     return sources
 
 
@@ -227,7 +227,9 @@ def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
     first, dot, member = text.partition(".")
     path = tuple(member.split(".")) if dot else ()
     if first in rewards and first in _WORDS:
-        raise RecipeError(f"{first!r} is both a reward and a word of sources; give the reward another name", place)
+        raise RecipeError(
+            f"{first!r} is the name of a reward and a keyword for sources; give the reward another name", place
+        )
     whole_name = text if text in rewards else ""
     if whole_name or first in rewards:
         if not whole_name and path[0] == _EVIDENCE and len(path) > 1:
@@ -235,7 +237,7 @@ def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
         return Source("reward", text) if whole_name else Source("aspect", first, (member,))
     if first in ("metadata", "extra", "stage"):
         if not member:
-            raise RecipeError(f'{text!r} names no key; write "{first}.KEY"', place)
+            raise RecipeError(f'{text!r} has no key; write "{first}.KEY"', place)
         return (
             Source("stage", member)
             if first == "stage"
@@ -245,7 +247,7 @@ def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
         return Source("call")
     if first in FIELDS and (not path or first == "reference"):
         return Source("field", first, path)
-    raise RecipeError(f"{text!r} is no source; {_sources(rewards)}", place)
+    raise RecipeError(f"{text!r} is not a source; {_sources(rewards)}", place)
 
 
 def _sources(rewards: Sequence[str]) -> str:
@@ -320,8 +322,8 @@ def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Se
     remaining = tuple(name for name in rewards if name not in listed)
     if not listed or not remaining:
         raise RecipeError(
-            f"{method.name} adds components to rewards, so neither may hold the other; name the columns of the one "
-            f'([inputs] components = ["{rewards[-1]}"]): the other is the weighted sum of the remaining rewards',
+            f"{method.name} adds components to rewards, so no reward may be in both; name the columns of components "
+            f'([inputs] components = ["{rewards[-1]}"]): rewards is then the weighted sum of the remaining rewards',
             "advantage" if not listed else "inputs.components",
         )
     return remaining
@@ -351,6 +353,6 @@ def refuse_calls(plan: Plan) -> None:
     for name, sources in plan.sources().items():
         if any(source.kind == "call" for source in sources):
             raise RecipeError(
-                "is passed by code to table.estimate, and here is none; name a column, metadata.KEY or extra.KEY",
+                "must be passed to table.estimate by code, and there is none; name a column, metadata.KEY or extra.KEY",
                 f"inputs.{name}",
             )

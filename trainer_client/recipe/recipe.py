@@ -83,7 +83,7 @@ class Recipe:
         try:
             _ = self.digest
         except (TypeError, ValueError) as error:
-            raise RecipeError(f"an option is not one that TOML could hold: {error}", "advantage") from None
+            raise RecipeError(f"an option has a value that TOML cannot hold: {error}", "advantage") from None
 
     @cached_property
     def digest(self) -> str:
@@ -103,12 +103,12 @@ class Recipe:
         if self.details:
             return
         if self.record is not None:
-            raise RecipeError("a [record] keeps what verdicts found; leave out details = false", "details")
+            raise RecipeError("a [record] needs the details of verdicts; remove details = false", "details")
         sources = [] if plan is None else [source for bound in plan.sources().values() for source in bound]
         for source in sources:
             if source.kind in ("aspect", "evidence"):
                 raise RecipeError(
-                    f"the method reads {source.base}, which is a detail; leave out details = false", "details"
+                    f"the method reads {source.base}, which is one of the details; remove details = false", "details"
                 )
 
     def _check_marks(self) -> None:
@@ -125,12 +125,12 @@ class Recipe:
             for verifier in server.verifiers:
                 if "@" in verifier:
                     raise RecipeError(
-                        f"{verifier!r}: a server hosts names; ask for a version in the reward",
+                        f"{verifier!r}: write the name without a version here; a reward may name a version",
                         f"servers.{server.name}.verifiers",
                     )
                 if verifier in host:
                     raise RecipeError(
-                        f"{verifier!r} is hosted by server {host[verifier]!r} already; name it once. To scale it, "
+                        f"{verifier!r} is already hosted by server {host[verifier]!r}; name it once. To scale it, "
                         "give that server more endpoints or replicas",
                         f"servers.{server.name}.verifiers",
                     )
@@ -140,7 +140,7 @@ class Recipe:
             verifier = reward.verifier_name
             if verifier not in host and verifier in names:
                 raise RecipeError(
-                    f"no server hosts {verifier!r}, and the name is taken by one that hosts others; add it to "
+                    f"no server hosts {verifier!r}, and the server of that name hosts other verifiers; add it to "
                     f"servers.{verifier}.verifiers",
                     f"rewards.{reward.name}.verifier",
                 )
@@ -261,7 +261,9 @@ class Recipe:
         self._check_schedules(method)
         if method is None:
             if bound:
-                raise RecipeError("nothing reads it; the recipe has no advantage", f"inputs.{next(iter(bound))}")
+                raise RecipeError(
+                    "no method reads it, because the recipe has no advantage", f"inputs.{next(iter(bound))}"
+                )
             return None
         return plan_of(method, bound, self.rewards)
 
@@ -293,7 +295,7 @@ class Recipe:
         if method is not None and method.needs == "state" and self.weighs_by_step(method):
             name = next(reward.name for reward in self.rewards if "weight" in reward.schedules)
             raise RecipeError(
-                f"follows the step, and {method.name} takes the weights once, since it keeps a state; give a number",
+                f"changes with the step, but {method.name} reads the weights once, as it keeps state; give a number",
                 f"rewards.{name}.weight",
             )
 
@@ -325,7 +327,7 @@ class Recipe:
         bound = read_inputs(self.inputs, self.rewards)
         columns = bound.get("components", ())
         if isinstance(columns, Source):
-            raise RecipeError("expected a list of sources, one a column", "inputs.components")
+            raise RecipeError("expected a list of sources, one for each column", "inputs.components")
         weights = self._weights(sources_of(columns))
         feeds = {
             name: source.name for name, source in bound.items() if isinstance(source, Source) and source.kind == "stage"
@@ -348,17 +350,18 @@ def as_recipe(recipe: Recipe | str | os.PathLike[str]) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe
     if isinstance(recipe, str) and "\n" in recipe:
-        raise RecipeError("expected a recipe or the path of one, found TOML text; give Recipe.loads(text)")
+        raise RecipeError("expected a recipe or its path, found TOML text; pass Recipe.loads(text)")
     if isinstance(recipe, str | os.PathLike):
         if not os.path.exists(recipe):
             raise RecipeError(
-                "there is no such file; the first argument is a recipe or the path of one, the second where the "
-                "servers are",
+                "there is no such file; the first argument is a recipe or its path, the second the addresses of the "
+                "servers",
                 path=os.fspath(recipe),
             )
         return Recipe.load(recipe)
     raise RecipeError(
-        f"expected a recipe or the path of one, found {type(recipe).__name__}; where the servers are comes second"
+        f"expected a recipe or its path, found {type(recipe).__name__}; the addresses of the servers are the "
+        "second argument"
     )
 
 

@@ -69,7 +69,7 @@ class Server:
             raise RecipeError(f"{self.replicas} is not a count of at least 1", f"{place}.replicas")
         for name, value in self.env.items():
             if not name or "=" in name or "\0" in name + value:
-                raise RecipeError(f"{name!r} is no name of a variable", f"{place}.env")
+                raise RecipeError(f"{name!r} is not the name of an environment variable", f"{place}.env")
         for address in self.endpoints:
             check_address(address, f"{place}.endpoints")
 
@@ -139,7 +139,7 @@ class Reward:
     def __post_init__(self) -> None:
         place = f"rewards.{self.name}"
         if not self.name:
-            raise RecipeError("a reward needs a name; its scores stand under it", place)
+            raise RecipeError("a reward needs a name, under which its scores are reported", place)
         name, at, version = self.verifier.partition("@")
         if not name or (at and not version):
             raise RecipeError(f'{self.verifier!r} is not "name" or "name@version"', f"{place}.verifier")
@@ -157,7 +157,7 @@ class Reward:
                 raise RecipeError(f"{seconds} is not a positive number of seconds", f"{place}.{key}")
         if self.gate is not None and not self.required:
             raise RecipeError(
-                "a gate decides about the whole rollout and cannot be optional; drop required = false",
+                "a gate decides about the whole rollout and cannot be optional; remove required = false",
                 f"{place}.required",
             )
         for code, action in self.on_missing.items():
@@ -178,7 +178,7 @@ class Reward:
         object.__setattr__(self, "schedules", schedules)
         for key in self.schedules:
             if key not in ("weight", *(_GATE if self.gate is not None else ())) and not key.startswith("options."):
-                raise RecipeError(f"{key!r} cannot follow the step; weight, gate and options can", place)
+                raise RecipeError(f"{key!r} cannot change with the step; only weight, gate and options can", place)
         object.__setattr__(self, "weighed", self.weighed or self.weight != 1.0 or "weight" in schedules)
         object.__setattr__(self, "is_monitor", not self.weight and not self.required and "weight" not in schedules)
         self._set(0)

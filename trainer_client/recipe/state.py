@@ -47,9 +47,9 @@ def load(recipe: Recipe, state: Mapping[str, Any], *, strict: bool = True) -> Me
     from trainer_client.signals import SignalError
 
     if not isinstance(state, Mapping) or not {"format", "digest", "shape", "state"} <= set(state):
-        raise StateError("this is no state of a client; give what client.state_dict() returned")
+        raise StateError("this is not the state of a client; pass the value that client.state_dict() returned")
     if state["format"] != _FORMAT:
-        raise StateError(f"the state has format {state['format']!r}; format {_FORMAT} is read here")
+        raise StateError(f"the state has format {state['format']!r}; this version reads format {_FORMAT}")
     method = recipe.estimator()
     shape = _shape(recipe, method)
     if strict and state["digest"] != digest_of(shape):

@@ -96,8 +96,8 @@ def signal_of(
         raise RecipeError('the recipe has none; set advantage = "grpo" or another method', "advantage")
     if kept is None and keeps_state(estimator):
         raise StateError(
-            f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
-            "state (it was pickled, say): read table.advantages where client.score() gave the table"
+            f"{estimator.name} keeps state from step to step, and this table is separated from the client with that "
+            "state (for example, because it was pickled); read table.advantages where client.score() returned the table"
         )
     plan = recipe.plan
     assert plan is not None
@@ -105,7 +105,7 @@ def signal_of(
     for source in _of_evidence(plan):
         if table.valid[:, table.column(source.name)].any() and all(value is None for value in values[source.base]):
             raise RecipeError(
-                f"no verdict has {'.'.join(source.path)!r} in its evidence; some verifiers give it only where an "
+                f"no verdict has {'.'.join(source.path)!r} in its evidence; some verifiers give it only if an "
                 "option asks for it",
                 f"rewards.{source.name}.verifier",
             )
@@ -163,7 +163,7 @@ def _column(table: RewardSource, source: Source) -> FloatArray:
     if versions and name not in versions[0].aspects and table.valid[:, column].any() and np.isnan(values).all():
         known_names = ", ".join(versions[0].aspects) or "none"
         raise RecipeError(
-            f"{versions[0].name} gives no aspect {name!r}; it gives {known_names}", f"rewards.{source.name}.verifier"
+            f"{versions[0].name} has no aspect {name!r}; it has {known_names}", f"rewards.{source.name}.verifier"
         )
     return values
 
@@ -181,8 +181,9 @@ def _components(table: RewardSource) -> FloatArray:
     if lost.size:
         gate = table.columns[combined.closed_by[lost[0]]]
         raise RecipeError(
-            "closes its gate with a value, but neither it nor a reward behind it has a weight: a method that takes "
-            f"the rewards apart never sees it (rollout {table.rollout_ids[lost[0]]!r}); give one of them a weight",
+            "has a gate with a value for closed, but neither this reward nor one behind the gate has a weight, so a "
+            "method that reads the rewards separately never sees that value (rollout "
+            f"{table.rollout_ids[lost[0]]!r}); give one of them a weight",
             f"rewards.{gate}",
         )
     return combined.components

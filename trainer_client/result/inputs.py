@@ -270,7 +270,7 @@ class _Builder:
             odd = np.flatnonzero(~np.isnan(numbers) & (numbers != 0) & (numbers != 1))
             if odd.size:
                 raise RolloutError(
-                    f"{source} is {numbers[odd[0]]:g}, neither 0 nor 1; say from where on it is true: "
+                    f"{source} is {numbers[odd[0]]:g}, neither 0 nor 1; say from which value on it is true: "
                     f'{declared.name} = {{ from = "{source.base}", at_least = 0.5 }}',
                     declared.name,
                     self._ids[odd[0]],
@@ -300,7 +300,9 @@ class _Builder:
         kinds: Mapping[str, Any] = {"bool": np.bool_, "int": np.int64, "ids": np.int64}
         if declared.kind == "ids" and (filled % 1).any():
             row = int(np.flatnonzero(filled % 1)[0])
-            raise self._wrong(declared, row, f"{filled[row]:g} is no whole number, and labels a group by it")
+            raise self._wrong(
+                declared, row, f"{filled[row]:g} is not a whole number, and this input is a label of groups"
+            )
         self.inputs[declared.name] = filled.astype(kinds[declared.kind]) if declared.kind in kinds else filled
 
     def _beside(self, declared: Input, present: BoolArray) -> None:
@@ -336,7 +338,7 @@ class _Builder:
         table = np.full((len(arrays), *shape), np.nan)
         for row, item in enumerate(arrays):
             if item.shape != shape and not declared.beside and not missing[row]:
-                raise self._wrong(declared, row, f"holds {item.shape} numbers where another rollout holds {shape}")
+                raise self._wrong(declared, row, f"has {item.shape} numbers, but another rollout has {shape}")
             place: tuple[Any, ...] = (row, *(slice(length) for length in item.shape))
             table[place] = item
         self._put(declared, table, ~np.isnan(table))

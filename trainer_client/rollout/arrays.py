@@ -43,13 +43,13 @@ def attach_arrays(rollouts: Sequence[Rollout], path: str | os.PathLike[str]) -> 
         place = {str(name): row for row, name in enumerate(ids.tolist())}
         lacking = next((r.rollout_id for r in rollouts if r.rollout_id not in place), None)
         if lacking is not None:
-            raise RolloutError(f"{os.fspath(path)}: the array rollout_id does not hold it", "extra", lacking)
+            raise RolloutError(f"{os.fspath(path)}: the array rollout_id does not have this id", "extra", lacking)
     for name, array in arrays.items():
         if array.ndim == 0 or len(array) != len(place):
             size = "one value" if array.ndim == 0 else f"{len(array)} rows"
             raise RolloutError(
-                f"{os.fspath(path)}: {name} has {size} where there are {len(place)} rollouts; give each a row, or "
-                "add an array rollout_id that names the rows",
+                f"{os.fspath(path)}: {name} has {size} for {len(place)} rollouts; give it one row per rollout, or "
+                "add an array rollout_id with the id of each row",
                 "extra",
             )
         paired = array.ndim == 2 and array.shape[1] == len(place)

@@ -308,7 +308,7 @@ def _out_of_bounds(option: str, value: Any) -> str:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return ""
     if math.isnan(value):
-        return "is no number; give one"
+        return "is not a number; give one"
     low, high = _BOUNDS.get(option, (-math.inf, math.inf))
     if low <= value <= high:
         return ""

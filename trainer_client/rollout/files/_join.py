@@ -22,7 +22,7 @@ class Joined:
         heads: first rows of the file that is joined to.
 
     Raises:
-        RolloutError: there is no such column, or an id is there twice.
+        RolloutError: there is no such column, or an id occurs twice.
     """
 
     def __init__(self, path: PathLike, key: str | None, heads: Iterable[Mapping[str, Any]]) -> None:
@@ -37,7 +37,7 @@ class Joined:
             if name is None:
                 continue
             if str(name) in self._rows:
-                raise RolloutError(f"{path}: row {number}: the {self._there} {str(name)!r} is there twice")
+                raise RolloutError(f"{path}: row {number}: the {self._there} {str(name)!r} occurs twice")
             self._rows[str(name)] = row
 
     def _keys(self, key: str | None, columns: list[str], joined_columns: list[str]) -> tuple[str, str]:
@@ -47,7 +47,7 @@ class Joined:
         common = next((name for name in _KEYS if name in columns and name in joined_columns), None)
         if common is None:
             raise RolloutError(
-                f"{self._path}: no id is in both files; say which columns hold it, as HERE=THERE. Columns here: "
+                f"{self._path}: no column with an id is in both files; name the columns as HERE=THERE. Columns here: "
                 f"{', '.join(columns)}; there: {', '.join(joined_columns)}"
             )
         return common, common

@@ -48,7 +48,7 @@ class Media:
         if not cells and not any(_shows(table.get(name)) for name in ("prompt", "response")):
             return table
         if len(cells) > _MOST_IMAGES:
-            raise RolloutError(f"holds {len(cells)} images; {_MOST_IMAGES} are the most", column)
+            raise RolloutError(f"has {len(cells)} images; at most {_MOST_IMAGES} are allowed", column)
         table = {name: value for name, value in table.items() if name != column}
         waiting = iter([self._url(image, f"{column}[{number}]") for number, image in enumerate(cells)])
         for name in ("prompt", "response"):
@@ -90,7 +90,7 @@ class Media:
             source = source["url"]
         url = self._url(source, place) if source is not None else next(waiting, None)
         if url is None:
-            raise RolloutError("shows an image that the row does not hold", place)
+            raise RolloutError("refers to an image that the row does not have", place)
         return {"type": "image_url", "image_url": {"url": url}}
 
     def _url(self, image: Any, place: str) -> str:
@@ -111,12 +111,12 @@ class Media:
 
     def _read(self, path: str, place: str) -> bytes:
         if "://" in path and not path.startswith("file://"):
-            raise RolloutError("nothing is fetched; save the image beside the file and give its path", place)
+            raise RolloutError("images are not downloaded; save the image beside the file and give its path", place)
         if "\0" in path:
-            raise RolloutError(f"{path!r} is no path", place)
+            raise RolloutError(f"{path!r} is not a path", place)
         target = os.path.realpath(self._root / path.removeprefix("file://"))
         if not Path(target).is_relative_to(self._root):
-            raise RolloutError(f"{path!r} leads out of {self._root}; say --media-root FOLDER", place)
+            raise RolloutError(f"{path!r} is outside of {self._root}; give --media-root FOLDER", place)
         try:
             # Of a pipe or a device nothing is read, and nothing is waited for.
             handle = os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -124,7 +124,7 @@ class Media:
             raise RolloutError(f"{path!r} cannot be read under {self._root}: {error.strerror}", place) from None
         try:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise RolloutError(f"{path!r} is no file", place)
+                raise RolloutError(f"{path!r} is not a file", place)
             with open(handle, "rb", closefd=False) as file:
                 return file.read(LARGEST_IMAGE + 1)
         finally:
@@ -192,4 +192,4 @@ def _kind(data: bytes, place: str) -> str:
     for mark, kind in _KINDS:
         if data.startswith(mark):
             return kind
-    raise RolloutError("is no PNG, JPEG, GIF, WebP or BMP image", place)
+    raise RolloutError("is not a PNG, JPEG, GIF, WebP or BMP image", place)

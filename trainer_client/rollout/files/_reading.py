@@ -204,7 +204,7 @@ class RolloutReader:
         """Refuse a rollout that does not fit in with those before it."""
         first_row = self._rows.setdefault(rollout.rollout_id, row.number)
         if first_row != row.number:
-            raise RolloutError(f"{rollout.rollout_id!r} is used on {row.unit} {first_row} already", "rollout_id")
+            raise RolloutError(f"{rollout.rollout_id!r} is already used on {row.unit} {first_row}", "rollout_id")
         if not is_given:
             return
         digest = _digest(rollout.prompt)

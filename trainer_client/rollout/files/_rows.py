@@ -71,17 +71,17 @@ def _files(path: Path) -> list[Path]:
         return [Path(match) for match in matches] or [path]
     if (path / "dataset_dict.json").is_file():
         splits = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-        raise RolloutError(f"{path}: holds the splits {', '.join(splits)}; name one of them: {path / splits[0]}")
+        raise RolloutError(f"{path}: has the splits {', '.join(splits)}; name one of them: {path / splits[0]}")
     files = _data_in(path)
     if (path / "state.json").is_file():
         files = [entry for entry in files if entry.suffix == ".arrow" and not entry.name.startswith("cache-")]
     files = files or _data_in(path / "data")
     if not files:
-        raise RolloutError(f"{path}: no file of rows is in this folder ({', '.join(_DATA)}); name a file")
+        raise RolloutError(f"{path}: there is no data file in this folder ({', '.join(_DATA)}); name a file")
     parts = dict.fromkeys(_SHARD.sub("", _stem(entry)) for entry in files)
     if len(parts) > 1:
         first = files[0].parent / f"{next(iter(parts))}*"
-        raise RolloutError(f"{path}: holds several data sets ({', '.join(parts)}); name one of them, such as '{first}'")
+        raise RolloutError(f"{path}: has several data sets ({', '.join(parts)}); name one of them, such as '{first}'")
     return files
 
 

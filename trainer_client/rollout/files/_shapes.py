@@ -1,7 +1,7 @@
 """Shapes that trainers, evaluators and APIs write their rows in, and what they hold of a rollout.
 
 A shape is two functions of a row: whether it is unmistakably of the shape, and the fields of a rollout that it holds. A
-row that holds no response since its generation failed is refused: an answer that was never given is not a wrong one.
+row that has no response since its generation failed is refused: an answer that was never given is not a wrong one.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def _lm_eval(row: Table) -> Table:
     answers = responses[0] if len(responses) == 1 and isinstance(responses[0], list) else responses
     name = str(row.get("doc_id"))
     if not all(isinstance(answer, str) for answer in answers):
-        raise RolloutError("holds likelihoods and no text; its task generates nothing", "resps", name)
+        raise RolloutError("has likelihoods and no text, because its task generates nothing", "resps", name)
     return {
         "rollout_id": name,
         "group_id": f"doc-{name}",
@@ -283,7 +283,7 @@ def fields_of(shape: Shape, row: Table) -> Table:
     """A row with the names of rollouts; what the shape does not read is kept.
 
     Raises:
-        RolloutError: it holds no response that could be scored, or is not of the shape.
+        RolloutError: it has no response that could be scored, or is not of the shape.
     """
     try:
         fields = shape.fields(row)

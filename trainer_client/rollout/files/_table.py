@@ -35,7 +35,7 @@ def spread(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return
     name = _text_id(table["rollout_id"])
     if not responses:
-        raise RolloutError("holds no response", "response", name if isinstance(name, str) else "")
+        raise RolloutError("has no response", "response", name if isinstance(name, str) else "")
     group = table.get("group_id")
     for number, response in enumerate(responses):
         row = {**table, "response": response, "rollout_id": f"{name}/{number}"}
@@ -102,7 +102,7 @@ def _answer_of(value: Any, rollout_id: str) -> Any:
     """
     if isinstance(value, bool):
         remedy = f"write it in quotes as the policy wrote it, such as {json.dumps(json.dumps(value))}"
-        raise RolloutError(f"is {json.dumps(value)}, which is no text; {remedy}", "response", rollout_id)
+        raise RolloutError(f"is {json.dumps(value)}, not a text; {remedy}", "response", rollout_id)
     if isinstance(value, int | float):
         # Tables whose answers are all numbers have a column of numbers.
         return json.dumps(value)
@@ -112,7 +112,7 @@ def _answer_of(value: Any, rollout_id: str) -> Any:
         return [value]
     keys = ", ".join(f"response.{key}" for key in value) or "nothing"
     remedy = f"say which part is the text, such as {next((f'response=response.{key}' for key in value), 'a text')}"
-    raise RolloutError(f"is an object, which is no text; {remedy} (it holds {keys})", "response", rollout_id)
+    raise RolloutError(f"is an object, not a text; {remedy} (it holds {keys})", "response", rollout_id)
 
 
 def _json_in(text: str) -> Any:

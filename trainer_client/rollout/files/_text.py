@@ -251,6 +251,6 @@ def _separator(header: bytes) -> str:
 def _check_names(names: list[str], place: str) -> None:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise RolloutError(f"{place}: the column {twice!r} is there twice; give each column a name of its own")
+        raise RolloutError(f"{place}: the column {twice!r} occurs twice; give each column its own name")
     if not any(names):
         raise RolloutError(f"{place}: there is no header; the first line must name the columns")

@@ -272,7 +272,7 @@ def _stop_on(table: _Table, actions: IntArray, missing: BoolArray, share: FloatA
         raise TooManyMissingError(
             f"{table.terms[column].name!r}: {share[column]:.1%} of its scores are missing, more than "
             f"max_missing = {max_missing:.1%}; first at {table.describe(row, column)}. "
-            "Repair its source before training on, or raise max_missing"
+            "Repair the cause before you continue training, or raise max_missing"
         )
 
 
