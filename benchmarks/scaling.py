@@ -268,7 +268,10 @@ def write(rows: Sequence[Row], seconds: float) -> None:
     if place is None:
         raise ValueError(f"{_PAGE}: there is no place between <!-- measured --> and <!-- end -->")
     everything = merged([_row(line) for line in re.findall(r"(?m)^\| [^|]+ \| \d+ \|.*$", place[1])], rows)
-    said = f"Measured on {os.cpu_count()} cores, {seconds:g} s per row; *load* is the load average of the host."
+    said = (
+        f"Measured on {os.cpu_count()} cores, {seconds:g} s per row. *load* is the load average of the host; rows "
+        "without it were measured beside other work that was not counted."
+    )
     _PAGE.write_text(
         f"{page[: place.start()]}<!-- measured -->\n\n{said}\n\n{table(everything)}\n{page[place.end(1) :]}"
     )
