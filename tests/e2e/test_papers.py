@@ -61,9 +61,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     asked = {reward.verifier for recipe in recipes for reward in recipe.rewards} | beside | {"judge"}
     with (
         endpoint() as url,
-        serving(folder / "shared", asked, _SHARED, url) as shared,
-        serving(folder / "apart", {"judge", "preference"}, _APART, url) as other,
+        serving(folder / "shared", asked, _SHARED, url) as first,
+        serving(folder / "apart", {"judge", "preference"}, _APART, url) as apart,
     ):
+        # Both load torch, so they begin side by side.
+        shared, other = (read_line(process.stdout).split()[2] for process in (first, apart))
         where = {server.name: other if server.config in _APART else shared for server in servers}
         addresses = {**dict.fromkeys(asked, shared), **where}
         (folder / "endpoints.json").write_text(json.dumps({name: [one] for name, one in addresses.items()}))
@@ -71,8 +73,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextmanager
-def serving(folder: Path, asked: Collection[str], settings: Sequence[str], url: str) -> Iterator[str]:
-    """A server of some verifiers with these settings files of the recipes; where it is."""
+def serving(folder: Path, asked: Collection[str], settings: Sequence[str], url: str) -> Iterator[subprocess.Popen[str]]:
+    """A server of some verifiers with these settings files of the recipes; it prints where it is."""
     folder.mkdir()
     text = "\n".join((FOLDER / name).read_text() for name in settings)
     (folder / "server.toml").write_text(text.replace(ENDPOINT, url).replace('"examples/papers/', f'"{FOLDER}/'))
@@ -80,7 +82,7 @@ def serving(folder: Path, asked: Collection[str], settings: Sequence[str], url: 
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            yield read_line(process.stdout).split()[2]
+            yield process
         finally:
             process.terminate()
             process.communicate(timeout=PATIENCE)
