@@ -26,58 +26,63 @@ _SURE = {"steady": 0.8, "timid": 0.6, "contrary": 0.1}
 _FAVOUR, _AGAINST = "What speaks for the response: ", "What speaks against the response: "
 
 
-def _fenced(asked: str, name: str) -> tuple[str, str] | None:
+def _fenced(text: str, name: str) -> tuple[str, str] | None:
     """The token and the text between two fences."""
-    found = re.search(rf"<<<(\w+) {name}>>>\n(.*)\n<<<\1 END {name}>>>", asked, re.DOTALL)
-    return (found[1], found[2]) if found is not None else None
+    match = re.search(rf"<<<(\w+) {name}>>>\n(.*)\n<<<\1 END {name}>>>", text, re.DOTALL)
+    return (match[1], match[2]) if match is not None else None
 
 
 def reply(request: dict[str, Any]) -> str:
     """What the rule says of a conversation."""
-    asked = request["messages"][-1]["content"]
-    reference, prompt = _fenced(asked, "REFERENCE"), _fenced(asked, "PROMPT")
-    shown = [found for name in _RESPONSES if (found := _fenced(asked, name))]
-    named = re.findall(r'"(.+?)"', asked.partition("Criteria: ")[2].partition("\n")[0])
-    if not shown or not (named or reference or prompt):
+    text = request["messages"][-1]["content"]
+    reference, prompt = _fenced(text, "REFERENCE"), _fenced(text, "PROMPT")
+    responses = [fenced for name in _RESPONSES if (fenced := _fenced(text, name))]
+    words_asked = re.findall(r'"(.+?)"', text.partition("Criteria: ")[2].partition("\n")[0])
+    if not responses or not (words_asked or reference or prompt):
         return "I was shown no reference and no response."
-    token = shown[0][0]
-    met = [one for one in named if _in(one, shown[0][1])]
-    if "Give no verdict" in asked:
-        against = "that the response does not" in asked
-        argued = [one for one in named if one not in met] if against else met
+    token = responses[0][0]
+    words_met = [word for word in words_asked if _in(word, responses[0][1])]
+    if "Give no verdict" in text:
+        against = "that the response does not" in text
+        argued = [word for word in words_asked if word not in words_met] if against else words_met
         return (_AGAINST if against else _FAVOUR) + (" and ".join(argued) or "nothing that I found")
-    listed = re.findall(r"^- (\w+): (.+)$", asked.partition("Criteria: ")[2], re.MULTILINE)
+    listed = re.findall(r"^- (\w+): (.+)$", text.partition("Criteria: ")[2], re.MULTILINE)
     if listed:
-        held = prompt[1] if prompt is not None else ""
-        scale = re.search(r"a whole number from (\d+) \(worst\) to (\d+) \(best\) for each name", asked)
+        prompt_text = prompt[1] if prompt is not None else ""
+        scale = re.search(r"a whole number from (\d+) \(worst\) to (\d+) \(best\) for each name", text)
         if scale is not None:
             low, high = int(scale[1]), int(scale[2])
             sure = _SURE.get(request.get("model", ""), 1.0)
-            there = {name: all(_in(one, shown[0][1]) for one in re.findall(r'"(.+?)"', text)) for name, text in listed}
-            rated = {name: round(low + (high - low) * (sure if one else 1.0 - sure)) for name, one in there.items()}
+            there = {
+                name: all(_in(word, responses[0][1]) for word in re.findall(r'"(.+?)"', text)) for name, text in listed
+            }
+            rated = {name: round(low + (high - low) * (sure if word else 1.0 - sure)) for name, word in there.items()}
             return json.dumps({**rated, "signature": token})
-        return json.dumps({**{name: _follows(text, held) for name, text in listed}, "signature": token})
-    scale = re.search(r"`Score: N .*? from (\d+) \(worst\) to (\d+) \(best\)", asked)
+        return json.dumps({**{name: _follows(text, prompt_text) for name, text in listed}, "signature": token})
+    scale = re.search(r"`Score: N .*? from (\d+) \(worst\) to (\d+) \(best\)", text)
     if scale is not None:
-        points = min(int(scale[1]) + len(met), int(scale[2]))
-        return f"I found {' and '.join(met) or 'nothing'}.\nScore: {points} [{token}]"
-    first = _fenced(asked, "ARGUMENT 1")
-    if first is not None and met and len(met) < len(named):
+        points = min(int(scale[1]) + len(words_met), int(scale[2]))
+        return f"I found {' and '.join(words_met) or 'nothing'}.\nScore: {points} [{token}]"
+    first = _fenced(text, "ARGUMENT 1")
+    if first is not None and words_met and len(words_met) < len(words_asked):
         return f"The first argument holds.\ncorrect: {'yes' if first[1].startswith(_FAVOUR) else 'no'} [{token}]"
-    if named:
-        looked_for, right = " and ".join(named), [all(_in(one, text) for one in named) for _, text in shown]
+    if words_asked:
+        looked_for, right = (
+            " and ".join(words_asked),
+            [all(_in(word, text) for word in words_asked) for _, text in responses],
+        )
     elif reference is not None:
-        looked_for, right = reference[1].strip(), [_in(reference[1].strip(), text) for _, text in shown]
+        looked_for, right = reference[1].strip(), [_in(reference[1].strip(), text) for _, text in responses]
     else:
         # Of a statement: whether the documents hold its words.
-        held = prompt[1] if prompt is not None else ""
-        looked_for, right = "its words", [_follows(shown[0][1], held)]
-    if len(right) == 1 and "`[[A=B]]" in asked:
-        right = [right[0] or (reference is not None and _means(reference[1], shown[0][1]))]
+        prompt_text = prompt[1] if prompt is not None else ""
+        looked_for, right = "its words", [_follows(responses[0][1], prompt_text)]
+    if len(right) == 1 and "`[[A=B]]" in text:
+        right = [right[0] or (reference is not None and _means(reference[1], responses[0][1]))]
         return f"I looked for {looked_for!r}.\n[[A{'=' if right[0] else '!='}B]] [{token}]"
     if len(right) == 1:
         return f"I looked for {looked_for!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
-    if "the letter of the best response" in asked:
+    if "the letter of the best response" in text:
         best = ascii_uppercase[right.index(True) if any(right) else 0]
         return f"I looked for {looked_for!r} in all.\n[[{best}]] [{token}]"
     better = "C" if right[0] == right[1] else "A" if right[0] else "B"
@@ -86,13 +91,13 @@ def reply(request: dict[str, Any]) -> str:
 
 def _follows(statement: str, documents: str) -> bool:
     words = re.findall(r"\w{4,}", statement)
-    return sum(_in(one, documents) for one in words) >= 0.8 * len(words)
+    return sum(_in(word, documents) for word in words) >= 0.8 * len(words)
 
 
-def _means(one: str, other: str) -> bool:
+def _means(first: str, second: str) -> bool:
     """Whether a text has all longer words and numbers of another."""
-    words = re.findall(r"[^\W\d]{4,}|\d+", one)
-    return bool(words) and all(_in(word, other) for word in words)
+    words = re.findall(r"[^\W\d]{4,}|\d+", first)
+    return bool(words) and all(_in(word, second) for word in words)
 
 
 def _in(words: str, text: str) -> bool:
@@ -108,8 +113,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answers a conversation."""
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        said = {"role": "assistant", "content": self.answer(request)}
-        choice = {"index": 0, "finish_reason": "stop", "message": said}
+        message = {"role": "assistant", "content": self.answer(request)}
+        choice = {"index": 0, "finish_reason": "stop", "message": message}
         body = json.dumps({"object": "chat.completion", "model": "rule", "choices": [choice]}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")

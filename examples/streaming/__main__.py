@@ -24,13 +24,13 @@ def main() -> None:
     program = ServerProcess("slow", ("examples.streaming.verifiers:slow_letters",), None, "127.0.0.1", 0, 1)
     with ServerThread([program]) as servers:
         for name, streaming in (("in turn", False), ("streaming", True)):
-            told = asyncio.run(train(RECIPE, servers.endpoints["slow"], steps=steps, streaming=streaming))
+            figures = asyncio.run(train(RECIPE, servers.endpoints["slow"], steps=steps, streaming=streaming))
             part = max(1, steps // 4)
-            first, last = statistics.fmean(told.means[:part]), statistics.fmean(told.means[-part:])
+            first, last = statistics.fmean(figures.means[:part]), statistics.fmean(figures.means[-part:])
             print(
-                f"{name:<10} {told.seconds:6.1f} s, idle {told.idle_share:4.0%}; staleness mean "
-                f"{statistics.fmean(told.staleness):.2f}, at most {max(told.staleness):.0f} steps; mean reward of the "
-                f"first and last quarter {first:.2f}, {last:.2f}",
+                f"{name:<10} {figures.seconds:6.1f} s, idle {figures.idle_share:4.0%}; staleness mean "
+                f"{statistics.fmean(figures.staleness):.2f}, at most {max(figures.staleness):.0f} steps; mean reward "
+                f"of the first and last quarter {first:.2f}, {last:.2f}",
                 flush=True,
             )
 

@@ -25,7 +25,7 @@ _EXTRA_GROUPS = 8
 
 
 @dataclass
-class Told:
+class Figures:
     """What a run was like.
 
     Attributes:
@@ -75,39 +75,39 @@ class Policy:
         """Answers to a prompt. Each carries the step of the policy that wrote it."""
         started = time.perf_counter()
         row = self._draw.choice(self._rows)
-        asked = self._tokenizer(row["prompt"], return_tensors="pt", add_special_tokens=False)["input_ids"]
+        prompt_ids = self._tokenizer(row["prompt"], return_tensors="pt", add_special_tokens=False)["input_ids"]
         with torch.no_grad():
-            written = self._model.generate(
-                asked.repeat(GROUP, 1),
-                attention_mask=torch.ones(GROUP, asked.shape[1], dtype=torch.long),
+            generated = self._model.generate(
+                prompt_ids.repeat(GROUP, 1),
+                attention_mask=torch.ones(GROUP, prompt_ids.shape[1], dtype=torch.long),
                 do_sample=True, max_new_tokens=_TOKENS, min_new_tokens=_TOKENS, top_k=0,
             )  # fmt: skip
         self._made += 1
-        made = [
+        rollouts = [
             Rollout(
                 f"{self._made}-{place}",
                 row["prompt"],
-                self._tokenizer.decode(tokens[asked.shape[1] :]),
+                self._tokenizer.decode(tokens[prompt_ids.shape[1] :]),
                 group_id=str(self._made),
                 reference={"answer": row["answer"]},
-                token_ids=tokens[asked.shape[1] :].tolist(),
+                token_ids=tokens[prompt_ids.shape[1] :].tolist(),
                 extra={"policy_step": self.step},
             )
-            for place, tokens in enumerate(written)
+            for place, tokens in enumerate(generated)
         ]
         self.busy += time.perf_counter() - started
-        return made
+        return rollouts
 
     def learn(self, rollouts: list[Rollout], table: ScoreTable) -> None:
         """One step on the advantages of a batch."""
         started = time.perf_counter()
-        prompts = [self._tokenizer(one.prompt, add_special_tokens=False)["input_ids"] for one in rollouts]
+        prompts = [self._tokenizer(rollout.prompt, add_special_tokens=False)["input_ids"] for rollout in rollouts]
         tokens = torch.tensor(
-            [[*prompt, *np.asarray(one.token_ids)] for prompt, one in zip(prompts, rollouts, strict=True)]
+            [[*prompt, *np.asarray(rollout.token_ids)] for prompt, rollout in zip(prompts, rollouts, strict=True)]
         )
         chances = self._model(tokens).logits.log_softmax(-1)[:, -_TOKENS - 1 : -1]
-        taken = chances.gather(-1, tokens[:, -_TOKENS:, None])[..., 0]
-        loss = -(torch.as_tensor(table.advantages, dtype=torch.float32)[:, None] * taken).mean()
+        chosen_chances = chances.gather(-1, tokens[:, -_TOKENS:, None])[..., 0]
+        loss = -(torch.as_tensor(table.advantages, dtype=torch.float32)[:, None] * chosen_chances).mean()
         self._optimizer.zero_grad()
         loss.backward()
         self._optimizer.step()
@@ -115,7 +115,7 @@ class Policy:
         self.busy += time.perf_counter() - started
 
 
-async def train(recipe: Any, endpoints: Any, *, steps: int, streaming: bool, seed: int = 0) -> Told:
+async def train(recipe: Any, endpoints: Any, *, steps: int, streaming: bool, seed: int = 0) -> Figures:
     """Train a fresh model.
 
     Args:
@@ -126,32 +126,32 @@ async def train(recipe: Any, endpoints: Any, *, steps: int, streaming: bool, see
             ahead; otherwise a whole batch is written, then judged, then learned from.
         seed: of the model and of the sampling.
     """
-    policy, told = Policy(seed), Told()
+    policy, figures = Policy(seed), Figures()
     async with AsyncRewardClient(recipe, endpoints) as client:
         await client.describe()
         run = _streaming if streaming else _in_turn
         started = time.perf_counter()
-        await run(policy, client, told, steps)
-        told.seconds = time.perf_counter() - started
-    told.waited = told.seconds - policy.busy
-    return told
+        await run(policy, client, figures, steps)
+        figures.seconds = time.perf_counter() - started
+    figures.waited = figures.seconds - policy.busy
+    return figures
 
 
-async def _in_turn(policy: Policy, client: AsyncRewardClient, told: Told, steps: int) -> None:
+async def _in_turn(policy: Policy, client: AsyncRewardClient, figures: Figures, steps: int) -> None:
     for step in range(steps):
-        batch = [one for _ in range(GROUPS) for one in policy.write_group()]
-        _learn(policy, told, batch, await client.score(batch, step=step))
+        batch = [rollout for _ in range(GROUPS) for rollout in policy.write_group()]
+        _learn(policy, figures, batch, await client.score(batch, step=step))
 
 
-async def _streaming(policy: Policy, client: AsyncRewardClient, told: Told, steps: int) -> None:
-    written: dict[str, list[Rollout]] = {}
+async def _streaming(policy: Policy, client: AsyncRewardClient, figures: Figures, steps: int) -> None:
+    groups_written: dict[str, list[Rollout]] = {}
     space = asyncio.Semaphore(GROUPS + _EXTRA_GROUPS)
 
     async def groups() -> AsyncIterator[list[Rollout]]:
         for _ in range(steps * GROUPS):
             await space.acquire()
             group = policy.write_group()
-            written[group[0].group_id] = group
+            groups_written[group[0].group_id] = group
             yield group
             await asyncio.sleep(0)  # let others on, as a trainer's loop does between calls of its engine
 
@@ -160,12 +160,12 @@ async def _streaming(policy: Policy, client: AsyncRewardClient, told: Told, step
         ready.append(table)
         space.release()
         if len(ready) == GROUPS:
-            batch = [one for part in ready for one in written.pop(part.group_ids[0])]
-            _learn(policy, told, batch, ScoreTable.concat(ready))
+            batch = [rollout for part in ready for rollout in groups_written.pop(part.group_ids[0])]
+            _learn(policy, figures, batch, ScoreTable.concat(ready))
             ready = []
 
 
-def _learn(policy: Policy, told: Told, batch: list[Rollout], table: ScoreTable) -> None:
-    told.means.append(float(np.nanmean(table.rewards[table.mask])))
-    told.staleness += (policy.step - table.policy_steps).tolist()
+def _learn(policy: Policy, figures: Figures, batch: list[Rollout], table: ScoreTable) -> None:
+    figures.means.append(float(np.nanmean(table.rewards[table.mask])))
+    figures.staleness += (policy.step - table.policy_steps).tolist()
     policy.learn(batch, table)

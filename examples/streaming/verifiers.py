@@ -14,5 +14,5 @@ async def slow_letters(rollout: Rollout, ref: Letters, ctx: Context) -> float:
     """The share of the letters that are right, after 50 to 400 ms, and for one rollout in 200 after 2 s."""
     draw = Random(ctx.seed)  # noqa: S311 - no secret
     await asyncio.sleep(2.0 if draw.random() < 0.005 else draw.uniform(0.05, 0.4))
-    said, right = rollout.response.split(), ref.answer.split()
-    return sum(one == other for one, other in zip(said, right, strict=False)) / len(right)
+    letters, right = rollout.response.split(), ref.answer.split()
+    return sum(letter == right_letter for letter, right_letter in zip(letters, right, strict=False)) / len(right)

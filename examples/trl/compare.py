@@ -40,14 +40,14 @@ def _trained(job: tuple[Run, int, dict[str, Any]]) -> tuple[str, int, list[float
 def compare(seeds: int) -> dict[str, list[list[float]]]:
     """The mean of what the verifier said at each step, by run and seed."""
     program = ServerProcess("example/letters", ("examples.trl.verifiers:letters",), None, "127.0.0.1", 0, 1)
-    found: dict[str, list[list[float]]] = {run.name: [] for run in RUNS}
+    curves: dict[str, list[list[float]]] = {run.name: [] for run in RUNS}
     context = multiprocessing.get_context("spawn")
     with ServerThread([program]) as servers, context.Pool(2) as pool:
         jobs = [(run, seed, servers.endpoints) for seed in range(seeds) for run in RUNS]
         for name, seed, means in pool.imap_unordered(_trained, jobs):
-            found[name].append(means)
+            curves[name].append(means)
             print(f"{name:<32} seed {seed}  final {final(means):.3f}", flush=True)
-    return found
+    return curves
 
 
 def final(means: list[float]) -> float:
@@ -55,17 +55,17 @@ def final(means: list[float]) -> float:
     return statistics.fmean(means[-_LAST:])
 
 
-def table(found: dict[str, list[list[float]]]) -> list[str]:
+def table(curves: dict[str, list[list[float]]]) -> list[str]:
     """Lines of a table: mean and standard deviation of the final reward over the seeds, and its extremes."""
     lines = [f"{'run':<32} {'mean':>6} {'std':>6} {'lowest':>7} {'highest':>8}"]
-    for name, seeds in found.items():
+    for name, seeds in curves.items():
         ends = [final(means) for means in seeds]
         spread = statistics.stdev(ends) if len(ends) > 1 else 0.0
         lines.append(f"{name:<32} {statistics.fmean(ends):>6.3f} {spread:>6.3f} {min(ends):>7.3f} {max(ends):>8.3f}")
     return lines
 
 
-def draw(found: dict[str, list[list[float]]], path: Path) -> None:
+def draw(curves: dict[str, list[list[float]]], path: Path) -> None:
     """Draw the mean over the seeds of each run, and the range of the seeds around it."""
     import matplotlib as mpl
 
@@ -76,7 +76,7 @@ def draw(found: dict[str, list[list[float]]], path: Path) -> None:
     figure, axes = plt.subplots(1, len(_PANELS), figsize=(11, 4), sharey=True)
     for axis, runs in zip(axes, _PANELS, strict=True):
         for run in runs:
-            smooth = np.array([np.convolve(one, np.ones(10) / 10, "valid") for one in found[run.name]])
+            smooth = np.array([np.convolve(values, np.ones(10) / 10, "valid") for values in curves[run.name]])
             steps = np.arange(10, 10 + smooth.shape[1])
             (line,) = axis.plot(steps, smooth.mean(0), label=run.name)
             axis.fill_between(steps, smooth.min(0), smooth.max(0), color=line.get_color(), alpha=0.15)
@@ -96,10 +96,12 @@ def main() -> None:
     seeds = int(sys.argv[2]) if len(sys.argv) > 2 else 5
     folder.mkdir(parents=True, exist_ok=True)
     print(f"{len(RUNS)} runs x {seeds} seeds x {STEPS} steps")
-    found = compare(seeds)
-    (folder / "trl.json").write_text(json.dumps({name: [final(one) for one in all_] for name, all_ in found.items()}))
-    draw(found, folder / "trl.png")
-    print("\n".join(table(found)))
+    curves = compare(seeds)
+    (folder / "trl.json").write_text(
+        json.dumps({name: [final(values) for values in all_] for name, all_ in curves.items()})
+    )
+    draw(curves, folder / "trl.png")
+    print("\n".join(table(curves)))
 
 
 if __name__ == "__main__":

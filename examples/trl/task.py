@@ -39,7 +39,7 @@ class Run:
 def recipe_of(run: Run) -> Recipe:
     """The recipe of a run."""
     recipe = Recipe.load(RECIPE)
-    rewards: list[Reward] = [replace(one, options={"outage": run.outage}) for one in recipe.rewards]
+    rewards: list[Reward] = [replace(reward, options={"outage": run.outage}) for reward in recipe.rewards]
     return replace(recipe, rewards=tuple(rewards), advantage=run.method or None)
 
 
@@ -104,7 +104,7 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
     class Tell(TrainerCallback):
         """Passes the mean on."""
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **rest: Any) -> None:
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **others: Any) -> None:
             """Take what the adapter logged: the mean of what the verifier said, outage or not."""
             if logs and "assay/right/mean" in logs:
                 tell(int(state.global_step), float(logs["assay/right/mean"]))
@@ -117,7 +117,7 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
             lr_scheduler_type="constant", gradient_checkpointing=False, report_to="none", save_strategy="no",
             logging_steps=1, disable_tqdm=True, beta=0.0, temperature=1.0,
         )  # fmt: skip
-        given: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "model": str(Path(folder) / "model"),
             "args": config,
             "train_dataset": Dataset.from_list(rows()),
@@ -125,9 +125,9 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
         }
         recipe = recipe_of(run)
         if run.method:
-            trainer = grpo_trainer(recipe, endpoints, seed=seed, max_missing=1.0, **given)
+            trainer = grpo_trainer(recipe, endpoints, seed=seed, max_missing=1.0, **arguments)
         else:
             reward: Any = reward_function(recipe, endpoints, seed=seed, on_missing=run.on_missing, max_missing=1.0)  # type: ignore[arg-type]
-            trainer = GRPOTrainer(reward_funcs=reward, **given)
+            trainer = GRPOTrainer(reward_funcs=reward, **arguments)
         trainer.remove_callback(PrinterCallback)
         trainer.train()

@@ -26,5 +26,5 @@ async def letters(rollout: Rollout, ref: Letters, options: Outage, ctx: Context)
     """The share of the letters that are right, each in its place."""
     if Random(ctx.seed).random() < options.outage:  # noqa: S311 - no secret
         raise ServiceError("the judge is gone", code="judge_unavailable")
-    said, right = rollout.response.split(), ref.answer.split()
-    return sum(one == other for one, other in zip(said, right, strict=False)) / len(right)
+    letters_given, right = rollout.response.split(), ref.answer.split()
+    return sum(letter == right_letter for letter, right_letter in zip(letters_given, right, strict=False)) / len(right)

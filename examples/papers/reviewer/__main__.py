@@ -52,10 +52,10 @@ def write(folder: Path, probabilities: Mapping[str, tuple[float, ...]] = PROBABI
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.fill_(1.0 if "norm" in name else 0.0)
-        for axis, (word, said) in enumerate(probabilities.items()):
+        for axis, (word, chances) in enumerate(probabilities.items()):
             model.model.embed_tokens.weight[words.index(word), axis] = 1.0
             # The norm makes the root of their number of the one entry: 2 in four.
-            for head, probability in enumerate(said):
+            for head, probability in enumerate(chances):
                 model.score.weight[head, axis] = math.log(probability / (1 - probability)) / math.sqrt(size)
         model.model.embed_tokens.weight[: len(_SPECIAL), 0] = 1.0
     model.save_pretrained(folder)

@@ -13,18 +13,18 @@ FOLDER = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    ("given", "digits"),
+    ("number", "digits"),
     [("0-306-40615-2", "978030640615"), ("978-0-306-40615-7", "978030640615"), ("080442957X", "978080442957")],
 )
-def test_both_forms_of_an_isbn_are_one(given: str, digits: str) -> None:
+def test_both_forms_of_an_isbn_are_one(number: str, digits: str) -> None:
     """A check digit of 10 is an X."""
-    assert acme_books.digits_of(given) == digits
+    assert acme_books.digits_of(number) == digits
 
 
-@pytest.mark.parametrize("given", ["0-306-40615-3", "978-0-306-40615-8", "030640615", "977-0-306-40615-7", ""])
-def test_a_wrong_check_digit_is_none(given: str) -> None:
+@pytest.mark.parametrize("number", ["0-306-40615-3", "978-0-306-40615-8", "030640615", "977-0-306-40615-7", ""])
+def test_a_wrong_check_digit_is_none(number: str) -> None:
     """So is a wrong length."""
-    assert acme_books.digits_of(given) is None
+    assert acme_books.digits_of(number) is None
 
 
 def test_the_last_one_counts() -> None:

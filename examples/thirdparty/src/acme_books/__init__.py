@@ -35,13 +35,13 @@ class IsbnOptions(Options):
 @verifier("acme/isbn", version="1", aspects={"named": 0.0})
 def isbn(rollout: Rollout, ref: Book, options: IsbnOptions) -> Score:
     """Whether the last ISBN that a response names is the right one."""
-    found = _ISBN.findall(text.visible(rollout.response, rollout.reasoning_marks).text)
-    if not found:
+    numbers = _ISBN.findall(text.visible(rollout.response, rollout.reasoning_marks).text)
+    if not numbers:
         return Score.floor("no_answer", "there is no ISBN")
-    given = digits_of(found[-1])
-    short = options.long_form and len(re.sub(r"[- ]", "", found[-1])) == 10
-    right = given == digits_of(ref.answer) and not short
-    return Score(float(right), aspects={"named": float(len(found))}, evidence={"extracted": found[-1]})
+    digits = digits_of(numbers[-1])
+    short = options.long_form and len(re.sub(r"[- ]", "", numbers[-1])) == 10
+    right = digits == digits_of(ref.answer) and not short
+    return Score(float(right), aspects={"named": float(len(numbers))}, evidence={"extracted": numbers[-1]})
 
 
 @verifier("acme/brief", version="1", scope="group")
@@ -53,9 +53,9 @@ async def brief(group: Group, ctx: Context) -> Sequence[Score]:
     return [Score(shortest / length if good else 0.0) for length, good in zip(lengths, right, strict=True)]
 
 
-def digits_of(given: str) -> str | None:
+def digits_of(number: str) -> str | None:
     """The 12 digits that two forms of an ISBN share; None where the last digit does not fit the others."""
-    bare = re.sub(r"[- ]", "", given).upper()
+    bare = re.sub(r"[- ]", "", number).upper()
     if re.fullmatch(r"[0-9]{9}[0-9X]", bare):
         total = sum((10 - place) * (10 if sign == "X" else int(sign)) for place, sign in enumerate(bare))
         return f"978{bare[:9]}" if total % 11 == 0 else None
