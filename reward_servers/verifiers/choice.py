@@ -69,7 +69,7 @@ class ChoiceOptions(Options):
 
 
 # On the loop: only the end of a response is searched, with patterns that take linear time.
-@verifier("choice", version="4", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
+@verifier("choice", version="5", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
 async def choice(rollout: Rollout, ref: ChoiceReference, options: ChoiceOptions) -> Score:
     """Whether the choice that the response states is the right one.
 

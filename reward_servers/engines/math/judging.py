@@ -32,7 +32,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "9"
+VERSION = "10"
 """Changes whenever a verdict may change."""
 
 _REMEMBERED = 64

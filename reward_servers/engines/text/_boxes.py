@@ -9,7 +9,9 @@ from typing import NamedTuple
 _BRACES = re.compile(r"[{}]|\\.", re.S)
 _BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
 _SPACES = frozenset(" \t\n")
-_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
+OPENING = r"\\(?:boxed|fbox)(?![A-Za-z])"
+"""The pattern of the command that opens a box."""
+_BOX = re.compile(OPENING)
 
 
 class Box(NamedTuple):

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from reward_servers.engines.text._boxes import OPENING, every_box
 from reward_servers.engines.text._composed import composed
 from reward_servers.engines.text._hypotheticals import is_supposed
 from reward_servers.engines.text._normal import Form
@@ -42,12 +43,11 @@ _ADVERB = (
 _STATEMENT = re.compile(
     rf"""
       <answer>(?P<tag>[^<]{{0,1000}})</answer>
-    | \\f?boxed\s*\{{(?P<box>(?:[^{{}}\n]|\{{[^{{}}\n]{{0,400}}\}}){{0,400}})\}}
     | (?: (?<![^\W_])(?:answer|choice|option|letter){_GAP}(?:,\s{_ADVERB},\s)?(?:{_IS}{_GAP}){{1,4}}
         | 答案{_GAP}(?:是|为|選|选|:)
         | (?<!\w)I(?:\ would|\ will|['’]d|['’]ll)?\ (?:choose|pick|select|go\ with)\s
       )
-      (?P<prose>(?:(?!\\f?boxed|<answer>|(?:answer|choice|option){_GAP}{_IS})[^\n]){{0,1000}})
+      (?P<prose>(?:(?!{OPENING}|<answer>|(?:answer|choice|option){_GAP}{_IS})[^\n]){{0,1000}})
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -265,19 +265,51 @@ def _label_like(match: re.Match[str]) -> re.Pattern[str]:
     return _CLOSED if match["close"] == ")" else _POINTED
 
 
+class _Boxed(NamedTuple):
+    """A box of a text: where it begins and ends, and what is in it."""
+
+    start: int
+    end: int
+    content: str
+
+
+def _statements(text: str) -> Iterator[re.Match[str] | _Boxed]:
+    """Boxes, tags and phrases from left to right. One that begins inside another belongs to the other."""
+    boxes = (_Boxed(place, box.after, text[box.start : box.end]) for place, box in every_box(text, _LONGEST))
+    box, match, at = next(boxes, None), _STATEMENT.search(text), 0
+    while box is not None or match is not None:
+        if match is None or (box is not None and box.start < match.start()):
+            assert box is not None
+            yield box
+            at = box.end
+        else:
+            yield match
+            at = match.end()
+        while box is not None and box.start < at:
+            box = next(boxes, None)
+        if match is not None and match.start() < at:
+            match = _STATEMENT.search(text, at)
+
+
 def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
     """The last statement that names a choice: where it ends, its words and the choices; nothing when there is none."""
     emphasised = text.translate(_BLANKED)
-    matches = [*_STATEMENT.finditer(text), *_CALLED_RIGHT.finditer(emphasised)]
-    for match in sorted(matches, key=lambda m: m.end())[: -_MOST - 1 : -1]:
-        if match.re is _CALLED_RIGHT:
-            quote, labels = match[0], set() if _doubted(match) else reader.statement(match["choice"])
-        elif is_supposed(text, match.start()):
+    statements = [
+        (found.start, found.end, found) if isinstance(found, _Boxed) else (found.start(), found.end(), found)
+        for found in (*_statements(text), *_CALLED_RIGHT.finditer(emphasised))
+    ]
+    for start, end, statement in sorted(statements, key=lambda s: s[1])[: -_MOST - 1 : -1]:
+        if isinstance(statement, re.Match) and statement.re is _CALLED_RIGHT:
+            quote = statement[0]
+            labels = set() if _doubted(statement) else reader.statement(statement["choice"])
+        elif is_supposed(text, start):
             continue
+        elif isinstance(statement, _Boxed):
+            quote, labels = text[start:end], reader.statement(statement.content)
         else:
-            quote, labels = _read(match, text, reader)
+            quote, labels = _read(statement, text, reader)
         if labels:
-            return match.end(), quote.strip(), labels
+            return end, quote.strip(), labels
     return 0, "", set()
 
 
@@ -306,12 +338,11 @@ def called_right(text: str) -> tuple[str, int] | None:
 
 
 def _read(match: re.Match[str], text: str, reader: _Reader) -> tuple[str, set[str]]:
-    """The words of a statement, and the choices that it names."""
+    """The words of a tag or a phrase, and the choices that it names."""
     if match["tag"] is not None:
         return match[0], _last_statement(match["tag"], reader)[2] or reader.statement(match["tag"])
-    statement = match["box"] if match["prose"] is None else match["prose"]
-    if match["prose"] is None or statement.strip(" \t*_"):
-        return match[0], reader.statement(statement)
+    if match["prose"].strip(" \t*_"):
+        return match[0], reader.statement(match["prose"])
     # "The answer is:" and the choice on a line of its own.
     below = text[match.end() :].lstrip().partition("\n")[0]
     return f"{match[0]} {below}", reader.line(below)
