@@ -1,4 +1,4 @@
-"""What verifiers that compare the responses of a group share."""
+"""Shared code of the verifiers that compare the responses of a group."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LONGEST = 1 << 18
 
 
 class ComparingOptions(JudgingOptions):
-    """What the judge is told when it compares."""
+    """Options of the judge for comparisons."""
 
     criteria: str = Field("", description="What the judge compares by; empty for its own sentence.")
     min_valid: float = Field(
@@ -31,18 +31,18 @@ class ComparingOptions(JudgingOptions):
     )
 
     def for_judge(self) -> dict[str, Any]:
-        """The options that the judge has too."""
+        """The options that are passed on to the judge."""
         return {**super().for_judge(), "criteria": self.criteria}
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A response as it is compared.
+    """A response in the form in which it is compared.
 
     Attributes:
         rollout: The rollout.
-        text: What is shown of its text.
-        pictures: What is shown of its pictures.
+        text: The part of its text that the judge sees.
+        pictures: Those of its pictures that the judge sees.
         out: Why it loses without being compared; empty when it is to be compared.
     """
 
@@ -53,19 +53,19 @@ class Contestant:
 
     @property
     def same_as(self) -> tuple[str, tuple[bytes, ...]]:
-        """What two equal responses have in common."""
+        """The key that equal responses share."""
         return self.text, self.pictures
 
     @property
     def told(self) -> str | dict[str, Any]:
-        """What a judge of another response is told of this one."""
+        """This response as the opponent in a question about another one."""
         if not self.pictures:
             return self.text
         return {"text": self.text, "images": [b64encode(picture).decode("ascii") for picture in self.pictures]}
 
 
 async def contestants(rollouts: Sequence[Rollout], options: JudgingOptions, *, images: bool) -> list[Contestant]:
-    """The responses of a group as they are compared.
+    """The responses of a group in the form in which they are compared.
 
     Args:
         rollouts: The rollouts.
@@ -96,17 +96,17 @@ async def _refused(rollout: Rollout, *, transcript: bool) -> str:
     try:
         refused = (await pictures_of(rollout, transcript=transcript)).refused
     except DatasetError:
-        # A picture of the prompt: that is said once the judge is asked.
+        # The picture is one of the prompt. The judge reports it when it is asked.
         return ""
     except ImportError:
-        # Whoever hosts the judge reads them.
+        # The server that hosts the judge reads the pictures.
         return ""
     return "" if refused is None else refused.code
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of one rollout's comparisons."""
+    """The results of one rollout's comparisons."""
 
     won: float = 0.0
     valid: int = 0
@@ -118,7 +118,7 @@ class Tally:
 
         Args:
             against: Their names.
-            share: What was won, or why no one won.
+            share: The share that the rollout won, or the fault of a comparison without a verdict.
             orders: Evidence of the verdicts that decided it.
         """
         noted: dict[str, Any] = {"against": against[0] if len(against) == 1 else list(against)}
@@ -132,11 +132,11 @@ class Tally:
         self.comparisons.append({**noted, "judged": list(orders)} if orders else noted)
 
     def judgement(self, min_valid: float, score: float | None = None) -> Score | Fault:
-        """The rollout's score, by default its share of what was won, or why there is none.
+        """The rollout's score, by default the share of its comparisons that it won; the fault if there is no score.
 
         Args:
             min_valid: Share of the comparisons that must be valid.
-            score: What follows from the comparisons of the whole group.
+            score: The score that follows from the comparisons of the whole group.
         """
         total = len(self.comparisons)
         if not total:

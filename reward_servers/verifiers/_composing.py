@@ -1,4 +1,4 @@
-"""What verifiers share that ask another one several questions about one response."""
+"""Shared code of the verifiers that ask another verifier several questions about one response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Replies:
 
     @property
     def provoked(self) -> Score | None:
-        """The floor, where the response provably made the other verifier fail on some question."""
+        """The floor if the response provably made the other verifier fail on some question."""
         for verdict in self.verdicts.values():
             if verdict.code.startswith("provoked_"):
                 # Its floor could be a gain here: that of a criterion that costs when it is met.
@@ -40,11 +40,11 @@ class Replies:
         return self.provoked
 
     def fault(self, label: str, lost: str = "") -> FaultError:
-        """One fault for all: what trying again cannot mend speaks for them.
+        """One fault for all questions. A fault that another try cannot mend takes precedence.
 
         Args:
             label: What the questions are, in the plural.
-            lost: What is missing with them, where questions weigh differently.
+            lost: The weight that is missing with them, for questions of different weight.
         """
         total = len(self.verdicts) + len(self.faults)
         worst = next((fault for fault in self.faults.values() if not fault.retryable), next(iter(self.faults.values())))

@@ -31,7 +31,7 @@ class Compared(BaseModel):
     """A response beside which another one is judged.
 
     Attributes:
-        text: What is shown of its text.
+        text: The part of its text that the judge sees.
         images: Its pictures, each the base64 of a file.
     """
 
@@ -101,7 +101,7 @@ class JudgingOptions(Options):
 
 
 class WeighingOptions(JudgingOptions):
-    """The same, for verdicts whose probabilities may be weighed."""
+    """Options for verdicts whose probabilities may be weighed."""
 
     expected: bool = Field(
         False, description="The mean over the verdicts' probabilities, at the place where the verdict stands."
@@ -119,7 +119,7 @@ class WeighingOptions(JudgingOptions):
 
 
 class JudgeOptions(WeighingOptions):
-    """What is asked, and in which form."""
+    """The question to the judge, and the form of its reply."""
 
     protocol: str = Field(
         "binary",

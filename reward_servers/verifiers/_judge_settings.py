@@ -1,4 +1,4 @@
-"""What an operator sets for the judge: its models, how they are reached, and what they may cost."""
+"""Settings of the judge: its models, their addresses, and limits on their cost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SpendSettings(Settings):
 class ModelSettings(Settings):
     """One model: at an endpoint, or in this process from local files.
 
-    What shapes no score (an address, a key, a limit) stays out of the digest.
+    Settings that change no score (an address, a key, a limit) are not part of the digest.
     """
 
     base_url: Url | tuple[Url, ...] | dict[Url, Weight] = Field(
@@ -97,7 +97,7 @@ class ModelSettings(Settings):
 
     @property
     def configured(self) -> str:
-        """What completions depend on, as far as it is set here."""
+        """The settings on which completions depend."""
         if self.path is not None:
             return json.dumps([self.path.name, self.dtype, self.max_length, self.max_tokens])
         shaping = [self.model, self.asked_with, *(["structured"] if self.structured else [])]

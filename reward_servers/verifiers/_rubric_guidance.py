@@ -1,4 +1,4 @@
-"""What a policy that tries again is told: the criteria that its answer does not meet, and why."""
+"""Guidance for another try of the policy: the criteria that its answer does not meet, and the reasons."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Check(Reference):
 
     Attributes:
         verifier: Its name.
-        reference: What it is given as the reference; None for the rollout's own.
+        reference: The reference that the verifier gets; None for the rollout's own.
         options: Its options.
     """
 
@@ -65,7 +65,7 @@ class Criterion(Reference):
         quote: Whether the judge must quote the words of the response that show it.
         pattern: A regular expression that decides, in place of the judge: whether it occurs in the visible response.
         check: Another verifier that decides.
-        met_from: Score from which on it counts as met, for gates and for what requires it.
+        met_from: The lowest score that counts as met, for gates and for criteria that require this one.
     """
 
     id: Id
@@ -101,7 +101,7 @@ class Criterion(Reference):
     @model_validator(mode="before")
     @classmethod
     def _refuse_misspelt(cls, value: Any) -> Any:
-        """Data sets carry keys of their own; one that is nearly ours is a mistake, which would pass in silence."""
+        """Data sets may have further keys. A key that nearly equals one of ours is a misspelling and is refused."""
         if isinstance(value, dict):
             check = value.get("check")
             for label, keys, fields in (
@@ -190,7 +190,7 @@ def levels_of(criteria: tuple[Criterion, ...]) -> list[list[Criterion]]:
 
 
 def _form_of(value: Any) -> str:
-    """Which form of a rubric a data set gives: a mistake is then told of that form alone."""
+    """The form of rubric that a data set has. Messages about mistakes then speak of that form alone."""
     return "set" if isinstance(value, str) else "criteria"
 
 

@@ -15,7 +15,7 @@ _SOFT = 0.01
 
 
 def counted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> dict[str, float]:
-    """The scores with 0 for what requires a criterion that is not met; a pitfall costs whatever it requires."""
+    """The scores, with 0 for criteria that require an unmet one. A pitfall costs in any case."""
     values_by_id, by_id = dict(values), {criterion.id: criterion for criterion in criteria}
     for criterion in criteria:
         if criterion.points > 0 and not all(
@@ -33,7 +33,7 @@ def gate_without_verdict(values: Mapping[str, float], criteria: Sequence[Criteri
 
 
 def without_positive(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> bool:
-    """Whether there are criteria that count for the response, and none of them has a score: the rest is no measure."""
+    """Whether criteria with positive weight exist and none of them has a score: the others alone measure nothing."""
     counting = [
         criterion
         for criterion in criteria

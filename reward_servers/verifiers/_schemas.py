@@ -25,7 +25,7 @@ def _compiled(schema: str) -> Validator:
 
 
 def compiled(schema: Schema) -> Validator:
-    """What checks values against a schema; of the newest draft, where the schema names none."""
+    """A validator of values against a schema, by the newest draft if the schema names none."""
     return _compiled(json.dumps(schema))
 
 

@@ -29,11 +29,11 @@ def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False
 
 
 def is_empty(rollout: Rollout, text: str, *, transcript: bool, images: bool) -> bool:
-    """Whether a reader finds nothing to judge. A picture alone is something, for one that is to see pictures.
+    """Whether there is nothing to judge. A picture alone is enough for a judge that sees pictures.
 
     Args:
         rollout: The rollout.
-        text: What is shown of its text.
+        text: The part of its text that is shown.
         transcript: Whether the reader sees all turns, or the last answer.
         images: Whether it is to see pictures.
     """

@@ -66,7 +66,7 @@ class Asking:
         return Evidence(self._texts)
 
     async def settle(self, questions: Iterable[Question]) -> Score | None:
-        """Find out what is not known yet: by words where they refute, else by asking.
+        """Decide the open questions: by words if these refute the statement, else by asking the judge.
 
         Returns:
             The floor, where the response needs too many questions or made the judge fail.
@@ -112,7 +112,7 @@ class Asking:
 
 
 def said_of(words: Verdict) -> dict[str, Any] | Score:
-    """The whole evidence of `citation`, asked for with ``full_evidence``; the floor where a limit leaves none of it."""
+    """The whole evidence of `citation`, from ``full_evidence``; the floor score if a limit left no evidence."""
     if words.code == "limit":
         return Score.floor(words.code, words.note)
     words_evidence: dict[str, Any] = json.loads(words.evidence)

@@ -1,4 +1,4 @@
-"""What Cobalt pays for one turn of several: for what it passes, for doing better than before, and for its form."""
+"""The reward of one turn of several in Cobalt: for tests passed, for progress over earlier turns, and for form."""
 
 from __future__ import annotations
 

@@ -36,11 +36,11 @@ class BestOfOptions(ComparingOptions):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What became of a window.
+    """The outcome of one window.
 
     Attributes:
-        best: Place of the best response; None when each of them made the judge fail.
-        told: Evidence of each question, those on which the judge failed among them.
+        best: Place of the best response; None if each of them made the judge fail.
+        told: Evidence of each question, also of those on which the judge failed.
     """
 
     best: int | None
@@ -54,7 +54,7 @@ async def _best(window: Sequence[int], members: Sequence[Contestant], options: B
         FaultError: The judge gave no verdict.
     """
     left, records = list(window), []
-    # Whom a failure is blamed on is told by the fault alone.
+    # Only the fault says which responses caused the failure.
     judge_options = {**options.for_judge(), "protocol": "best_of", "on_provoked": "fault"}
     while len(left) > 1:
         names = [members[place].rollout.rollout_id for place in left]
@@ -90,7 +90,7 @@ def _blamed(error: FaultError) -> set[int]:
     aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequence[Score | Fault]:
-    """How often a response is the best of those that a judge sees together, each of them once at every place.
+    """How often a judge finds a response the best of several. Each of them is shown once at every place.
 
     Source: listwise choice of a judge with its places balanced, after arXiv 2305.17926.
     """

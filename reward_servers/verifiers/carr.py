@@ -43,7 +43,7 @@ class CarrReference(Reference):
     """The answer, and statements that lead to it.
 
     Attributes:
-        answer: The reference answer; ``<E0>`` stands for it.
+        answer: The reference answer, written ``<E0>`` in the rubrics.
         rubrics: Statements over slots, such as ``<E1> stands on the island of <E0>.``
         entities: Names of slots, each with its aliases, where they are known; the judge tells for the others.
     """
@@ -67,7 +67,7 @@ class CarrReference(Reference):
 
 
 class CarrOptions(Options):
-    """Who judges, and what counts."""
+    """Options of the judge, and which rubrics count."""
 
     connected: bool = Field(True, description="Whether a rubric counts only where it leads to the answer.")
     by_position: bool = Field(
@@ -81,7 +81,7 @@ class CarrOptions(Options):
     max_characters: int = Field(48_000, ge=200, le=1 << 20, description="Of these documents, the parts that fit best.")
 
     def for_judge(self) -> dict[str, Any]:
-        """The options that the judge has too."""
+        """The options that are passed on to the judge."""
         return self.model_dump(include={"model", "min_mass"})
 
 
@@ -95,7 +95,7 @@ class _Asking:
         self.entities: dict[str, str | None] = {}
 
     async def read(self) -> None:
-        """Find what the response names of the known entities, in its own words: its addresses and list name nothing."""
+        """Find the known entities that the response's own words name, without its addresses and list of sources."""
         sources, marks = sources_of(self._rollout), self._rollout.reasoning_marks
         report = await asyncio.to_thread(check_citations, self._rollout.response, sources, marks=marks)
         self.said = "\n".join(" ".join(statement.prose.split()) for statement in report.statements)
@@ -114,11 +114,11 @@ class _Asking:
         return await self._each(self._words("said"), _NAMED, meanings, trust_prompt=True)
 
     async def fill(self, slots: Sequence[str], replies: Replies) -> Score | None:
-        """Put into slots what the response calls them by; ``<E1>`` stays where none of its names is the one.
+        """Fill slots with the names that the response uses; ``<E1>`` stays if none of its names fits.
 
         Args:
             slots: The slots that it names.
-            replies: Takes what the judge says of it.
+            replies: Collects the judge's replies.
 
         Returns:
             The floor, where the response provoked a failure.
@@ -139,7 +139,7 @@ class _Asking:
             return floor
         replies.verdicts |= fill_replies.verdicts
         is_named = dict(fill_replies.verdicts["names"].aspects)
-        # Of a name and a part of it the whole one.
+        # The whole name is taken, not a part of it.
         for key, (slot, name) in sorted(pairs.items(), key=lambda pair: len(pair[1][1])):
             if is_named[key]:
                 self.entities[slot] = name
@@ -149,7 +149,7 @@ class _Asking:
         return f"<{slot}> in: {' '.join(rubric for rubric in self._ref.rubrics if slot in slots_of(rubric))}"
 
     def _words(self, purpose: str) -> Rollout:
-        """What the response says in its own words, as a rollout."""
+        """The response's own words as a rollout."""
         return Rollout(self.said, self._rollout.prompt_context, f"{self._rollout.rollout_id}#{purpose}")
 
     async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:

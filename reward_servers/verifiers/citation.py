@@ -44,7 +44,7 @@ class CitationReference(Reference):
 
 
 class CitationOptions(Options):
-    """What numbers mean, and what brings the score to the floor."""
+    """How numbers in markers are read, and which flags make the score the floor."""
 
     by_position: bool = Field(
         True, description="Whether [k] may mean the k-th document when the response has no reference list."
@@ -66,7 +66,7 @@ def completeness(prose: str, ref: CitationReference) -> float | None:
 
 
 def sources_of(rollout: Rollout) -> list[Source]:
-    """The rollout's documents as the engine takes them, without what they say because their addresses do."""
+    """The rollout's documents as sources, without text that only repeats their addresses."""
     sources = []
     for document in rollout.documents:
         address = document.uri or document.id
@@ -76,7 +76,7 @@ def sources_of(rollout: Rollout) -> list[Source]:
 
 
 def texts_of(sources: Iterable[Source]) -> dict[str, str]:
-    """Titles and texts of documents as what supports statements, by id."""
+    """Titles and texts of documents by id: the texts that can support statements."""
     return {source.id: f"{source.title}\n{source.text}".strip() for source in sources}
 
 
@@ -104,7 +104,7 @@ def _aspects(report: Report, measures: Measures, refuted: int, complete: float |
 
 
 def flags_of(labels: Iterable[str], measures: Measures) -> list[str]:
-    """What stands out, in alphabetical order.
+    """The flags of a response, in alphabetical order.
 
     Args:
         labels: The flags of the report.
@@ -173,7 +173,7 @@ def _evidence(
     | {"fabrication_rate": 1.0},
 )
 def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions) -> Score:
-    """Whether the response's statements cite what they come from, as far as the words of its documents show.
+    """Whether the response's statements cite their sources, as far as the words of its documents show.
 
     Source: recall and precision of citations as in ALCE (arXiv 2305.14627), told by words alone; what words refute
     is ours.
@@ -193,7 +193,7 @@ def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions)
         return evidence.may_support(names, claim.prose)
 
     measures = measured_by(report, supports, texts)
-    # What an address holds, or the title of a source in a list, is not said.
+    # Words inside an address or the title of a listed source are no statement of the response.
     complete = completeness("\n".join(statement.prose for statement in report.statements), ref)
     against = [evidence.refutes(claim.citations, claim.prose) if claim.citations else "" for claim in report.claims]
     flags = flags_of(report.flags, measures)

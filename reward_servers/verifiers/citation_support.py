@@ -1,4 +1,4 @@
-"""Checks the citations of a response by asking whether the cited documents support what cites them."""
+"""Checks the citations of a response by asking whether the cited documents support the statements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FINAL = ("no_answer", "no_statements", "limit")
 
 
 class SupportOptions(AskingOptions):
-    """Who is asked, and what brings the score to the floor."""
+    """The model that is asked, and which flags make the score the floor."""
 
     by_position: bool = Field(
         True, description="Whether [k] may mean the k-th document when the response has no reference list."
@@ -29,7 +29,7 @@ class SupportOptions(AskingOptions):
     )
 
 
-# What the words alone say is worked out by `citation`, in a process of its own: a response cannot hold up the loop.
+# `citation` checks the words in a process of its own, so that a response cannot block the event loop.
 @verifier(
     "citation_support",
     version="5",
@@ -46,7 +46,7 @@ class SupportOptions(AskingOptions):
     ),
 )
 async def citation_support(rollout: Rollout, ref: CitationReference, options: SupportOptions, ctx: Context) -> Score:
-    """Whether the response's statements cite what supports them, as a judge or an entailment model sees it.
+    """Whether the response's statements cite documents that support them, by a judge or an entailment model.
 
     Source: citation recall and precision of ALCE (arXiv 2305.14627), `precision_strict` after Liu et al. (arXiv
     2304.09848).

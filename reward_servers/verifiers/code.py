@@ -60,7 +60,7 @@ class Tests(Reference):
 
 
 class CodeOptions(TurnOptions):
-    """How tests become a score, and what one of several turns is paid beside it."""
+    """How tests become a score, and which further aspects a turn of several gets."""
 
     scoring: Literal["fraction", "all"] = "fraction"
     stop_at_first_failure: bool = False
@@ -77,7 +77,7 @@ class CodeOptions(TurnOptions):
 
 
 class CodeSettings(Settings):
-    """What bounds the programs on this host.
+    """Limits of the programs on this host.
 
     Attributes:
         cgroup: ``auto``, ``require`` or ``off``: whether memory and processes are bounded by a control group.
@@ -87,8 +87,8 @@ class CodeSettings(Settings):
         backend: What the wall around programs is made of: ``ns`` or, for hosts that forbid namespaces, ``docker``.
         docker_runtime: Runtime of its containers, as the engine calls it: ``runc`` or ``runsc``.
         docker_host: Address of the engine on this host; that of the environment if none is given.
-        docker_processes: Processes and threads that a container may hold, whatever a program is allowed.
-        unmeasured_cpu: What becomes of a reference that sets ``limits.cpu_s`` where processor time cannot be measured:
+        docker_processes: Processes and threads that a container may hold, independent of the limits of a program.
+        unmeasured_cpu: How a reference with ``limits.cpu_s`` is treated on a host that cannot measure processor time:
             ``refuse`` it, or let ``wall`` time alone end its programs, which then have more time than they should.
     """
 
@@ -129,7 +129,7 @@ _LIMITS = ItemLimits(cpu_s=7200.0, wall_s=7200.0, memory_bytes=0)
     aspects={"passed": 0.0, "tests": None, "rejected_by_error": 0.0},
 )
 class Code:
-    """Whether the program in the response passes the tests, each in a sandbox of its own.
+    """Whether the program in the response passes the tests. Each test runs in a sandbox of its own.
 
     Source: tests as in HumanEval (arXiv 2107.03374) and APPS (arXiv 2105.09938), run as docs/verifiers/code.md
     says.
@@ -164,7 +164,7 @@ class Code:
         return _score(judgement, turn_aspects(rollout, options, share, answered=has_code))
 
     def facts(self) -> Mapping[str, object]:
-        """How programs are isolated here, and what bounds their memory, processes and time."""
+        """How programs are isolated on this host, and how their memory, processes and time are limited."""
         report = self._slots.program.report
         names = ("isolation", "memory_bound", "pids_bound", "cpu_clock", "wall_clock", "proc", "uid_map")
         return {name: getattr(report, name) for name in names}

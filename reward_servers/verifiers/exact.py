@@ -19,7 +19,7 @@ class ExactReference(TextReference):
 
 
 class ExactOptions(AnswerOptions):
-    """What is compared, and which differences count."""
+    """The part of the response that is compared, and which differences count."""
 
     case: bool = Field(False, description="Whether upper and lower case differ.")
     whitespace: Literal["keep", "collapse", "remove"] = "collapse"
@@ -32,7 +32,7 @@ class ExactOptions(AnswerOptions):
         return Form(self.case, self.whitespace, self.punctuation, self.compatibility)
 
 
-# On the loop: a comparison takes microseconds. What could take longer is bounded before it is read.
+# On the loop: a comparison takes microseconds. Inputs that could take longer are bounded before they are read.
 @verifier("exact", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response_bytes=1 << 19))
 async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) -> Score:
     """Whether the response, or a named part of it, equals a reference answer.

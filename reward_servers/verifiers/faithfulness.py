@@ -21,7 +21,7 @@ _RELEVANT = (
 )
 
 
-# Of a response that states nothing no share is true.
+# A response without statements has no share of supported ones.
 _NOTHING: Mapping[str, float | None] = {
     **dict.fromkeys(("faithfulness", "relevance", "relevant")),
     **dict.fromkeys(("claims", "supported", "attempted", "confident_unsupported", "asked"), 0.0),
@@ -78,9 +78,9 @@ async def _relevant(
 async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Context) -> Score:
     """Share of a response's statements that its documents support together, whether it cites them or not.
 
-    What words refute is not asked about. Sources: RAGAS (arXiv 2309.15217) for faithfulness; RARG (arXiv 2403.14952),
-    whose use of evidence is this share; Retrieval Improvements Do Not Guarantee Better Answers, for confident answers
-    without support. Relevance by a judge, statement by statement, is ours.
+    The judge is not asked about statements that the words refute. Sources: RAGAS (arXiv 2309.15217) for faithfulness;
+    RARG (arXiv 2403.14952), whose use of evidence is this share; Retrieval Improvements Do Not Guarantee Better
+    Answers, for confident answers without support. Relevance by a judge, statement by statement, is our own.
     """
     if not any(map(str.isalnum, visible(rollout.response, rollout.reasoning_marks).text)):
         return Score.floor("no_answer", "there is no text")

@@ -35,7 +35,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
     "judge",
     version="10",
     deterministic=False,
-    # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
+    # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a busy endpoint.
     limits=ItemLimits(wall_s=3600.0, response_bytes=1 << 18),
     aspects={"rating": None},
 )
@@ -59,7 +59,7 @@ class Judge:
         self.concurrency = max(_ITEMS, 2 * places)
 
     def facts(self) -> dict[str, str]:
-        """What each model can do, as was found at start."""
+        """The abilities of each model that were found at start."""
         facts: dict[str, str] = {}
         for name, backend in self._backends.items():
             facts |= {" ".join(filter(None, (name, where))): value for where, value in backend.facts().items()}
@@ -152,14 +152,14 @@ class Judge:
         sides: dict[str, Exchange] = {}
         for side in SIDES:
             sides[side] = Exchange(replace(question, argues=side), argued=sides)
-        # An argument is asked for once: what is said again to a reply speaks of the form of a verdict.
+        # An argument is asked for once: the reminder of another try speaks of the form of a verdict.
         once = options.model_copy(update={"max_reasks": 0})
         tasks = {asyncio.create_task(self._hold(exchange, name, once, ctx)): exchange for exchange in sides.values()}
         waiting = set(tasks)
         try:
             while waiting:
                 _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-                # Without one of the two the other is of no use. A fault is raised here.
+                # One argument is of no use without the other. A fault is raised here.
                 if any(task.done() and task.result()[0] for task in tasks):
                     break
         finally:
@@ -221,7 +221,7 @@ class Judge:
                 if code == "planted":
                     blame = tuple(proved and held for proved, held in zip(blame, holders, strict=True))
         except ChatError as error:
-            # Whether the response caused it cannot be told as long as the judge is away.
+            # As long as the judge is unavailable it cannot be decided whether the response caused the failure.
             raise _fault("unavailable", f"{message}; control call: {error}", exchange, retryable=True) from None
         exchange.blamed = tuple(place for place, to_blame in enumerate(blame) if to_blame)
         own = options.place in exchange.blamed

@@ -16,7 +16,7 @@ class LengthOptions(Options):
     """The unit, the shape of the score, and its bounds.
 
     Attributes:
-        unit: What is counted: tokens need the caller's ``token_ids``.
+        unit: The unit that is counted. Tokens need the caller's ``token_ids``.
         shape: ``"overlong"``: 1 up to ``max - buffer``, then linear to 0 at ``max``. It is 1 plus the soft overlong
             punishment of DAPO (arXiv 2503.14476, equation 13). ``"target"``: 1 within ``tolerance`` of ``target``,
             then linear to 0 over ``decay``. ``"cosine"``: from ``start`` at length 0 to ``end`` at ``max`` along half a
@@ -76,7 +76,7 @@ def _count(rollout: Rollout, unit: str) -> int:
     aspects={"length": float(_LONGEST)},
 )
 async def length(rollout: Rollout, options: LengthOptions) -> Score:
-    """How close the response's length is to what is wanted.
+    """How close the response's length is to the target.
 
     Source: the soft overlong punishment of DAPO (arXiv 2503.14476) for the buffer, arXiv 2502.03373 for
     the cosine; the others are ours.

@@ -80,7 +80,7 @@ class MathOptions(Options):
         return name
 
     def policy(self) -> Policy:
-        """The profile with what was chosen."""
+        """The profile, changed by the options."""
         chosen = self.model_dump(exclude={"profile"}, exclude_none=True)
         profile = PROFILES[self.profile]
         return replace(profile, **chosen) if chosen else profile

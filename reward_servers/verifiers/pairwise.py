@@ -43,7 +43,7 @@ class Decided:
 
 
 class PairwiseOptions(ComparingOptions, WeighingOptions):
-    """Who compares, which pairs, and what follows from who won."""
+    """The verifier that compares, the pairs, and how wins become a score."""
 
     by: Literal["judge", "preference", "comparison"] = Field(
         "judge", description="A judge, a preference model that scores each response, or a pair model ('comparison')."
@@ -82,7 +82,7 @@ class PairwiseOptions(ComparingOptions, WeighingOptions):
         return self
 
     def for_judge(self) -> dict[str, Any]:
-        """The options that the judge has too."""
+        """The options that are passed on to the judge."""
         return {**super().for_judge(), "protocol": self.protocol}
 
 
@@ -92,7 +92,7 @@ _FOR_JUDGES = frozenset(
 
 
 async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
-    """The shares that the two win; both orders are halves of one comparison."""
+    """The shares that the two responses win. Each of the two orders is half of a comparison."""
     judge_options = options.for_judge()
     reference = with_reference(first.rollout, opponent=second.told)
     places = (0, 1) if options.both_orders else (0,)
@@ -102,7 +102,7 @@ async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOpt
             for place in places
         )
     )
-    # A response that provoked a failure of the judge loses, and so does the other one if it did as well.
+    # A response that made the judge fail loses. If both did, both lose.
     won = sum(verdict.score for verdict in verdicts) / len(verdicts)
     lost = sum(1.0 - verdict.score for verdict in verdicts if not dict(verdict.aspects).get(OPPONENT_PROVOKED))
     ids = first.rollout.rollout_id, second.rollout.rollout_id
@@ -141,7 +141,7 @@ async def _score_of(contestant: Contestant, ctx: Context) -> float:
 
 
 class _Contest:
-    """The comparisons of one group, made as they are needed."""
+    """The comparisons of one group. Each is made when it is needed."""
 
     def __init__(self, members: Sequence[Contestant], options: PairwiseOptions, ctx: Context) -> None:
         self.members = members

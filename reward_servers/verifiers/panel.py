@@ -75,7 +75,7 @@ class _Seat:
 
 
 class _Panel:
-    """The votes of one rollout as they come in."""
+    """The votes on one rollout, collected as they arrive."""
 
     def __init__(self, rollout: Rollout, options: PanelOptions, ctx: Context) -> None:
         self._rollout, self._options, self._ctx = rollout, options, ctx
@@ -115,7 +115,7 @@ class _Panel:
 
 
 async def _majority(panel: _Panel, seats: list[_Seat], quorum: int | None) -> bool:
-    """Ask until the majority stands whatever the others would say; whether it does, or enough have voted."""
+    """Ask until the open votes cannot change the majority. True if there is a majority or enough judges voted."""
     total, needed, first, least = sum(seat.judge.weight for seat in seats), 0.0, 0, quorum or 0
     while first < len(seats) and (needed <= total / 2 or first < least):
         needed += seats[first].judge.weight
@@ -171,7 +171,7 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
     aspects={"votes": 0.0, "agreement": 0.0},
 )
 async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
-    """What several judges say together: a mean, a median, a majority, or how likely the response is right.
+    """The combined verdict of several judges: a mean, a median, a majority, or the probability of a right response.
 
     Source: juries of models (arXiv 2404.18796); `bayes` is sequential testing after Wald (1945).
     """

@@ -11,7 +11,7 @@ from reward_servers.engines.text import visible
 
 
 class PatternOptions(Options):
-    """What is looked for."""
+    """The pattern, and how it is searched."""
 
     pattern: str = Field(min_length=1, max_length=2000, description="A regular expression, as Python reads it.")
     ignore_case: bool = Field(False, description="Whether capital and small letters are the same.")

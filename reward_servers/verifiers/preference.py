@@ -82,7 +82,7 @@ class PreferenceSettings(ScaledSettings):
 
 
 class PreferenceOptions(Options):
-    """What becomes of a conversation that is too long, and of the logit."""
+    """The treatment of a conversation that is too long, and how the logit becomes a score."""
 
     truncation: Literal["refuse", "left", "middle"] = Field(
         "refuse",

@@ -1,4 +1,4 @@
-"""A rubric: weighted criteria that a judge, a pattern or another verifier decides, and one score of them."""
+"""A rubric: weighted criteria, each decided by a judge, a pattern or another verifier, and one total score."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class RubricOptions(WeighingOptions):
 
 
 class _Asking:
-    """The criteria of one response as they are decided."""
+    """The decided criteria of one response."""
 
     def __init__(self, rollout: Rollout, text: str, options: RubricOptions, ctx: Context) -> None:
         self._rollout, self._text, self._options, self._ctx = rollout, text, options, ctx
@@ -133,7 +133,7 @@ class _Asking:
         judge_options = self._options.for_judge()
         criterion = batch[0]
         if len(batch) > 1:
-            # One line for each: what is listed under another name is another criterion.
+            # One line for each criterion.
             dimensions = {f"c{at}": " ".join(each.text.split()) for at, each in enumerate(batch, 1)}
             rated = self._options.protocol.removeprefix("likert_")
             judge_options["protocol"] = "rubric" if rated == "binary" else f"ratings_{rated}"
@@ -155,14 +155,14 @@ class _Asking:
         )
 
     def _take(self, batch: list[Criterion], verdict: Verdict) -> bool:
-        """Note what a verdict says of its criteria; whether it is one."""
+        """Note a verdict on its criteria. Whether it is a usable one."""
         evidence = {"judge" if batch[0].is_judged else "check": verdict.evidence.decode()}
         if batch[0].is_judged and verdict.code not in _VERDICTS and not verdict.code.startswith("provoked_"):
             # The judge was not asked: what it cannot be shown is the floor, and no pitfall that is not met.
             self.refused = Score.floor(verdict.code, verdict.note)
             return False
         if verdict.code == "limit" and batch[0].points < 0:
-            # What costs when it is met is not avoided by keeping from being looked at.
+            # A response cannot avoid the cost of a pitfall by making it impossible to judge.
             self.refused = Score.floor(verdict.code, f"{batch[0].id}: {verdict.note}")
             return False
         if len(batch) > 1 and not verdict.code.startswith("provoked_"):
@@ -228,7 +228,7 @@ class Rubric:
         }
 
     async def score(self, rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
-        """Decide each criterion, and make one score of them."""
+        """Decide each criterion and compute one score."""
         text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if is_empty(rollout, text, transcript=options.show_transcript, images=options.show_images):
             return Score.floor("no_answer", "the response is empty")
@@ -243,7 +243,7 @@ class Rubric:
         asking = _Asking(rollout, text, options, ctx)
         for level in levels_of(criteria):
             askable = [criterion for criterion in level if criterion.counts or criterion.id in needed]
-            # A pitfall costs whatever else is met; what counts for the response waits for what it requires.
+            # A pitfall is always decided. Other criteria wait for those that they require.
             await asking.decide(
                 [
                     criterion
@@ -313,7 +313,7 @@ def _total(
         if criterion.id not in values and criterion.id not in missing and criterion.counts
     }
     counts = counted({**values, **unasked}, criteria)
-    # What requires a criterion without a verdict has none either, whatever was asked of it.
+    # A criterion that requires one without a verdict has no verdict either, even if the judge gave one.
     counts = {name: value for name, value in counts.items() if name not in missing}
     if faults and (
         lost > 1.0 - options.min_judged + 1e-9

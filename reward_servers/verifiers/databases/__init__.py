@@ -1,1 +1,1 @@
-"""Queries on databases, judged by what they return."""
+"""Queries on databases, judged by their results."""

@@ -71,7 +71,7 @@ class SqlReference(Reference):
 
 
 class SqlOptions(AnswerOptions):
-    """Which differences between two results count; the query is the last code fence of the part that is taken."""
+    """Which differences between two results count. The query is the last code fence of the selected part."""
 
     rows: Literal["bag", "set"] = Field(
         "bag", description="Whether it counts how often a row occurs; 'set' as in BIRD."
@@ -86,7 +86,7 @@ class SqlOptions(AnswerOptions):
 
 
 class SqlSettings(Settings):
-    """What this host has.
+    """The databases of this host.
 
     Attributes:
         databases: Folder of database files: `NAME/NAME.sqlite` as Spider and BIRD lay them, or `NAME.sqlite`. Where the

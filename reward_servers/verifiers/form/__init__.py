@@ -1,1 +1,1 @@
-"""How a response is written, whatever it says."""
+"""Checks of the form of a response, not of its content."""

@@ -69,7 +69,7 @@ def compared(rollout: Rollout, options: ValueOptions, reader: Callable[[str], An
 
 
 def _leaves(value: Any, options: ValueOptions, path: str = "", depth: int = 0) -> list[tuple[str, Any]]:
-    """Each plain value with its path; empty objects and lists are values of their own."""
+    """Each plain value with its path. Empty objects and lists count as values."""
     if depth > _DEEPEST:
         raise _TooMuchError
     if isinstance(value, dict) and value:

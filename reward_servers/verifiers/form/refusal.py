@@ -39,7 +39,7 @@ class RefusalReference(Reference):
 
 
 class RefusalOptions(Options):
-    """Whether refusals are right, and what one is."""
+    """Whether the response should refuse, and which phrases are refusals."""
 
     refuse: bool | None = Field(None, description="Whether a refusal is right where the reference does not say.")
     within: int = Field(60, ge=1, description="Words at the start of the response among which a refusal stands.")

@@ -14,7 +14,7 @@ from trainer_client.signals.shaping.hapo import repetition_penalty
 
 
 class RepetitionOptions(Options):
-    """What counts as repeated."""
+    """Which repetitions count."""
 
     ngram: int = Field(4, ge=1, le=32, description="Words, or tokens, of what is compared.")
     unit: Unit = Field("words", description="What an n-gram is made of; 'tokens': the caller's token_ids.")

@@ -20,7 +20,7 @@ class XmlReference(Reference):
 
 
 class XmlOptions(ValueOptions):
-    """Which differences count; elements of one name are a list."""
+    """Which differences count. Elements of the same name form a list."""
 
 
 class _Builder:
@@ -52,7 +52,7 @@ def _refuse(*_: Any) -> None:
 
 
 def _read(text: str) -> Any:
-    """The value of one element with its declaration and comments; document types and their entities are refused.
+    """The value of a document of one element. Document types and their entities are refused.
 
     Raises:
         ValueError: It is not XML.

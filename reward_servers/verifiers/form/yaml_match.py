@@ -42,7 +42,7 @@ def _read(text: str) -> Any:
 
 
 def _value(node: yaml.Node, values_by_node: dict[int, Any]) -> Any:
-    """The value of a node; one that is named again is the same object, so that names cost nothing."""
+    """The value of a node. An alias gives the same object again, so that aliases cost nothing."""
     if id(node) in values_by_node:
         return values_by_node[id(node)]
     if node.tag not in _PLAIN:

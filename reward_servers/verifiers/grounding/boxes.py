@@ -39,7 +39,7 @@ class BoxesReference(Reference):
 
 
 class BoxesOptions(AnswerOptions):
-    """What is counted."""
+    """The metric, and the form of the boxes."""
 
     metric: Literal["f1", "iou"] = Field(
         "f1",
@@ -57,7 +57,7 @@ def _corners(boxes: Sequence[Sequence[float]], form: Form) -> NDArray[np.float64
 
 
 def _overlaps(answered: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Intersection over union of each of ours ``[N, 4]`` with each of theirs ``[M, 4]``; an empty box meets nothing."""
+    """Intersection over union of the answer's boxes ``[N, 4]`` and the right ones ``[M, 4]``: 0 for an empty box."""
     low = np.maximum(answered[:, None, :2], right[None, :, :2])
     high = np.minimum(answered[:, None, 2:], right[None, :, 2:])
     shared = np.clip(high - low, 0, None).prod(axis=2)

@@ -24,7 +24,7 @@ class EvidenceReference(Reference):
 
 
 class EvidenceOptions(Options):
-    """What is compared, and how."""
+    """Which documents are compared, and how."""
 
     of: Literal["cited", "found"] = Field(
         "cited", description="Documents that a statement of the response cites, or that the rollout has at all."
@@ -46,7 +46,7 @@ def _is(document: Source, name: str) -> bool:
     aspects=dict.fromkeys(("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"), 0.0),
 )
 def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions) -> Score:
-    """How far the documents that a response cites, or that its search found, are those that matter.
+    """How well the documents that a response cites, or that its search found, match the evidence.
 
     Sources: EARL (intersection over union of selected and right evidence), WebDetective (arXiv 2510.05137; whether all
     evidence was found, whether an answer was tried at all). A citation counts in a statement that asserts something;
@@ -69,7 +69,7 @@ def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions)
     available = [any(_is(source, way) for source in sources for way in ways_of(point)) for point in ref.evidence]
     ways = [way for point in ref.evidence for way in ways_of(point)]
     wrong = sum(not any(_is(c, way) for way in ways) for c in chosen)
-    # What names no document selects one that is not there.
+    # A name that fits no document counts as a selected document that does not exist.
     wrong += len(invented) if options.of == "cited" else 0
     hit, total = sum(hits), len(ref.evidence)
     measures = {

@@ -28,7 +28,7 @@ class FactsReference(Reference):
 
 
 class FactsOptions(Options):
-    """What is compared."""
+    """How texts are compared with the facts."""
 
     measure: Literal["coverage", "hit_precision"] = Field(
         "coverage", description="The score: share of the facts, or share of the calls that returned one."
@@ -36,7 +36,7 @@ class FactsOptions(Options):
 
 
 def _replies(rollout: Rollout) -> Iterator[tuple[str, str]]:
-    """What each call of a tool returned, and what all calls up to it said, as words."""
+    """The words that each tool call returned, and the words of all calls up to it."""
     arguments = ""
     for message in rollout.messages:
         for call in message.tool_calls:

@@ -1,4 +1,4 @@
-"""Highlights that a response names, each with how much of one it is (TempSamp-R1)."""
+"""Highlights of a video that a response names, each with a grade (TempSamp-R1)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class HighlightsReference(Reference):
 
 
 class HighlightsOptions(AnswerOptions):
-    """What finding clips and grading them are worth."""
+    """Weights of finding clips and of grading them."""
 
     grades: float = Field(0.5, ge=0, le=1, description="Share of the score for the grades; the rest is for the clips.")
 
@@ -81,7 +81,7 @@ def _error(right: Mapping[str, float], grades: Mapping[str, float]) -> float:
 
 
 def _graded(text: str) -> dict[str, float] | None:
-    """Clips with grades above 0; None for what is no such object."""
+    """Clips with grades above 0; None if the text is no such object."""
     try:
         value: Any = strict_json(text)
     except (ValueError, RecursionError):

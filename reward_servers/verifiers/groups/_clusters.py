@@ -1,4 +1,4 @@
-"""What follows for the members of a group from the clusters of their answers."""
+"""Scores of the members of a group from the clusters of their answers."""
 
 from __future__ import annotations
 

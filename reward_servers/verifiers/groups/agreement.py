@@ -42,7 +42,7 @@ def _answers(group: Group, options: AgreementOptions) -> list[str]:
 def _clusters(answers: Sequence[str], is_same: Same) -> list[list[int]]:
     """Members of each cluster, greedily: an answer joins the first cluster whose first member it equals.
 
-    Empty answers are clusters of their own.
+    Each empty answer is a cluster of its own.
     """
     clusters: list[list[int]] = []
     for place, answer in enumerate(answers):

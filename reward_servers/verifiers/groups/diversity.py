@@ -17,7 +17,7 @@ _WORDS = 4000
 
 
 class DiversityOptions(Options):
-    """What two responses share."""
+    """How the likeness of two responses is measured."""
 
     metric: Literal["rouge1", "rouge2", "rougeL"] = Field("rougeL", description="Likeness of two responses.")
 

@@ -75,7 +75,7 @@ class _Answers:
         return None
 
     async def _same(self, first: int, second: int) -> bool:
-        """Whether each means the other: a text that only persuades the judge has to do so at both places."""
+        """Whether each means the same as the other. A text that persuades the judge must do so in both orders."""
         replies = await replies_to({
             "one way": self._says(self._rollouts[second], self.texts[second], self.texts[first]),
             "the other way": self._says(self._rollouts[first], self.texts[first], self.texts[second]),

@@ -18,7 +18,7 @@ _WORDS = 1000
 
 
 class WordingsOptions(AnswerOptions):
-    """Where the wordings are, and what two answers share."""
+    """The field that names the wording, and how the likeness of two answers is measured."""
 
     metric: Literal["bleu", "rouge1", "rouge2", "rougeL"] = Field(
         "bleu", description="Likeness of an answer (candidate) with another (reference), in their words."
@@ -79,7 +79,7 @@ def _field(rollout: Rollout, name: str) -> Any:
 
 
 def _overlap(rollouts: Sequence[Rollout], wording_names: Sequence[Any], name: str) -> float:
-    """Overlap of what was retrieved for the wordings: of each, what its first rollout says."""
+    """Overlap of the documents retrieved for the wordings. The first rollout of each wording counts."""
     first = {repr(own): rollout for rollout, own in reversed(list(zip(rollouts, wording_names, strict=True)))}
     sets = []
     for rollout in first.values():

@@ -1,1 +1,1 @@
-"""Pictures that a response consists of: what can be computed of them."""
+"""Checks of pictures that a response consists of, by computation alone."""

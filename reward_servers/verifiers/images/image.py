@@ -23,13 +23,13 @@ from reward_servers.engines.media import (
 from reward_servers.verifiers._shown import picture_of
 
 _LARGEST = 9_000_000
-_LIMITS = ImageLimits(pixels=_LARGEST, side=_LARGEST)  # a picture is judged as it is, never a smaller one
+_LIMITS = ImageLimits(pixels=_LARGEST, side=_LARGEST)  # A picture is judged at its own size and never made smaller.
 _CHECKS = ("size", "aspect", "palette", "colours", "similarity")
 _ASPECT = re.compile(r"(\d+(?:\.\d+)?)\s*[:/x]\s*(\d+(?:\.\d+)?)")
 
 
 class ImageReference(Reference):
-    """What the picture is to be; a picture that can be decoded is all that is asked for where nothing is given."""
+    """Requirements of the picture. Without any, it is enough that the picture can be decoded."""
 
     width: int | None = Field(None, ge=1, description="Its width in pixels.")
     height: int | None = Field(None, ge=1, description="Its height in pixels.")

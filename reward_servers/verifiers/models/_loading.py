@@ -1,4 +1,4 @@
-"""Settings that verifiers with a model of their own share, and how they tell that it cannot be used."""
+"""Settings that verifiers with a model share, and the errors for a model that cannot be used."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class ModelSettings(Settings):
         return self.batch_tokens or (TOKENS_OF_CPU if self.device == "cpu" else TOKENS_OF_DEVICE)
 
     def where(self) -> dict[str, Any]:
-        """How the loaders are told where the model runs."""
+        """The settings as arguments of the loaders."""
         return {"device": self.device, "dtype": self.dtype, "threads": self.threads}
 
 
 class ScaledSettings(ModelSettings):
-    """A model whose standardised number may become a score along a line."""
+    """Settings of a model whose standardised output can be scaled linearly to a score."""
 
     linear_range: float = Field(
         20.0, gt=0, allow_inf_nan=False, description="For scale 'linear': -range to range becomes 0 to 1."
@@ -60,7 +60,7 @@ def loading(name: str, extras: str = "model") -> Iterator[None]:
         extras: What it needs installed.
 
     Raises:
-        StartupError: It cannot; the message says why and what to do.
+        StartupError: It cannot be used. The message says why and names the remedy.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def computing() -> Iterator[None]:
     """Tell the server when the device is lost.
 
     Raises:
-        DeviceLostError: It computes no more.
+        DeviceLostError: The device no longer computes.
     """
     try:
         yield
@@ -86,7 +86,7 @@ def computing() -> Iterator[None]:
 
 
 class OneByOne(ABC):
-    """A verifier whose model takes the items of a batch by themselves; one that it has no memory for costs no other."""
+    """A verifier whose model runs each item of a batch alone. An item too large for memory affects no other item."""
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Judge each item by itself."""

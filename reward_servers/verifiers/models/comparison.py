@@ -35,7 +35,7 @@ class ComparisonSettings(ModelSettings):
 
 
 class ComparisonOptions(Options):
-    """How sure the model is taken to be."""
+    """How the model's output becomes a probability."""
 
     temperature: float = Field(1.0, gt=0, le=1000, description="Divides the difference of both orders.")
 
@@ -60,7 +60,7 @@ class _Prepared:
     aspects=dict.fromkeys(("as_first", "as_second", "position_bias")),
 )
 class Comparison(OneByOne):
-    """How probably a pair model prefers the response to its opponent, whichever of them stands first.
+    """The probability with which a pair model prefers the response to its opponent, as the mean over both orders.
 
     Source: pair models as in PairRM (LLM-Blender, arXiv 2306.02561), read in both orders.
     """
@@ -94,7 +94,7 @@ class Comparison(OneByOne):
         return _Prepared(orders)
 
     def _too_long(self, prompt: str, own: str, opponent: str, longest: int) -> Score | Fault:
-        """What becomes of two responses that do not fit together: the longer one is what is too long."""
+        """The outcome for two responses that do not fit together: the longer one is too long."""
         most = self._model.max_length
         texts = ("", own, opponent)
         bare, own_count, count = (

@@ -16,7 +16,7 @@ from reward_servers.verifiers._shown import picture_of
 from reward_servers.verifiers.models._loading import OneByOne, ScaledSettings, loading
 
 _PIXELS = 24_000_000
-_LIMITS = ImageLimits(pixels=_PIXELS, side=_PIXELS)  # the model's own preprocessor makes it smaller
+_LIMITS = ImageLimits(pixels=_PIXELS, side=_PIXELS)  # The model's own preprocessor makes the picture smaller.
 
 
 class ImageTextSettings(ScaledSettings):
@@ -31,7 +31,7 @@ class ImageTextSettings(ScaledSettings):
 
 
 class ImageTextOptions(Options):
-    """How the model's number becomes a score, and what becomes of a long prompt."""
+    """How the model's output becomes a score, and the treatment of a long prompt."""
 
     scale: Literal["auto", "cosine", "sigmoid", "linear"] = Field(
         "auto", description="Of the standardised number, or the cosine where it is above 0; 'auto': that, with 'clip'."

@@ -37,7 +37,7 @@ class LikelihoodReference(TextReference):
 
 
 class LikelihoodOptions(Options):
-    """What is to be likely, and how the tokens' probabilities become one number."""
+    """The text whose likelihood counts, and how its tokens' probabilities become one number."""
 
     of: Literal["reference", "response"] = Field(
         "reference", description="The reference behind the response and 'lead', or the response behind the prompt."
@@ -84,7 +84,7 @@ class Likelihood(OneByOne):
             self._model = LikelihoodModel(settings.path, settings.max_length, **settings.where())
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
-        """Encode what is to be likely."""
+        """Encode the texts whose likelihood counts."""
         options: LikelihoodOptions = item.options
         prompt = turns(item.rollout.prompt_context.prompt, "user")
         text = seen(item.rollout)

@@ -28,7 +28,7 @@ class SimilaritySettings(ModelSettings):
 
 
 class SimilarityOptions(AnswerOptions):
-    """Which part of the response is compared, and what else is told."""
+    """Which part of the response is compared, and which further evidence is returned."""
 
     against: Literal["reference", "prompt"] = Field(
         "reference", description="What the response is compared with: the closest reference, or the prompt."
@@ -136,7 +136,7 @@ class Similarity(OneByOne):
         return Score(closest.value, aspects={"raw": closest.raw}, evidence=evidence)
 
     def _nothing(self, prepared: _Prepared, options: SimilarityOptions) -> Score:
-        """The floor of a response without text, whose vector is zero and so similar to nothing."""
+        """The floor of a response without text: its vector is zero and similar to no other."""
         assert isinstance(self._model, TextModel)
         vector: list[float] = self._model.vector(prepared.texts[1]).tolist()
         return replace(nothing_taken(options), evidence={"embedding": [0.0] * len(vector), "other": vector})

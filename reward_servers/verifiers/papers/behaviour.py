@@ -1,4 +1,4 @@
-"""Whether a response shows a behaviour, told by rules (GCPO)."""
+"""Whether a response shows a behaviour, decided by rules (GCPO)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST = 64
 
 
 class BehaviourOptions(Options):
-    """What shows the behaviour; any of it does."""
+    """The signs of the behaviour. Any one of them is enough."""
 
     tags: tuple[Annotated[str, Field(pattern=TAG_NAME)], ...] = Field(
         ("aux",), max_length=_MOST, description="Names of tags with something in them."
@@ -63,7 +63,7 @@ def behaviour(rollout: Rollout, options: BehaviourOptions) -> Score:
 
 
 def _without_comments(text: str) -> str:
-    """A text without what HTML comments hide; one that never closes hides the rest."""
+    """The text outside HTML comments. A comment that never closes hides everything behind it."""
     head, *behind = text.split("<!--")
     return head + "".join(part.partition("-->")[2] for part in behind)
 

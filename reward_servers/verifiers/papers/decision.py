@@ -1,4 +1,4 @@
-"""Decisions with costs of their own for each mistake (a custom reward for job applications)."""
+"""Decisions with a separate cost for each kind of mistake (a custom reward for job applications)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DecisionReference(Reference):
 
 
 class DecisionOptions(AnswerOptions):
-    """The decisions that there are, and what mistakes cost."""
+    """The possible decisions, and the costs of mistakes."""
 
     choices: tuple[str, ...] = Field(("reject", "accept"), min_length=2, description="The decisions that there are.")
     costs: dict[str, float] = Field(
@@ -42,7 +42,7 @@ class DecisionOptions(AnswerOptions):
         return self
 
     def place(self, text: str) -> int | None:
-        """Place of a decision among the choices; None for what is none of them."""
+        """Place of a decision among the choices; None if it is none of them."""
         form = _FORM.of(text)
         return next((place for place, choice in enumerate(self.choices) if _FORM.of(choice) == form), None)
 

@@ -116,7 +116,7 @@ def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) ->
 
 
 def _numbers(text: str) -> list[float] | None:
-    """The numbers of a text that is nothing but numbers, in brackets or not; None for any other text."""
+    """The numbers of a text that has only numbers, with or without brackets; None for any other text."""
     bare = text.strip()
     if bare.startswith("[") and bare.endswith("]"):
         bare = bare[1:-1].strip()

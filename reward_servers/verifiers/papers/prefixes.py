@@ -1,4 +1,4 @@
-"""What each step of a response adds: another verifier is asked about growing prefixes (DenseGRPO)."""
+"""The gain of each step of a response: another verifier scores growing prefixes (DenseGRPO)."""
 
 from __future__ import annotations
 

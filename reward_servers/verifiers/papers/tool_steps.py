@@ -48,7 +48,7 @@ class ToolStepsReference(Reference):
 
 
 class ToolStepsOptions(Options):
-    """Where a step ends, and what words count for."""
+    """Where a step ends, and how words are counted."""
 
     cut: Literal["whole", "line", "paragraph"] = Field(
         "whole", description="The steps of a text: all of it, lines or paragraphs. Of messages each turn is a step."
@@ -117,7 +117,7 @@ def _steps(rollout: Rollout, options: ToolStepsOptions) -> list[_Step]:
     pieces = [text] if between is None else between.split(text)
     steps, reached = [], 0
     for piece in filter(str.strip, pieces):
-        # What is visible stands in the response piece by piece, unless reasoning interrupts a piece.
+        # The visible text is found in the response piece by piece. Reasoning may interrupt a piece.
         start = max(reached, rollout.response.find(piece, reached))
         reached = min(len(rollout.response), start + len(piece))
         steps.append(_Step(piece, 0, start, reached))

@@ -16,7 +16,7 @@ _SHOWN_RANKS = 100
 
 
 class RecommendationReference(Reference):
-    """What the user took, what they know, and what exists."""
+    """The items that the user chose, those the user knows, and the catalogue."""
 
     wanted: list[Work] = Field(min_length=1, description="Titles and years that the user took.")
     catalogue: list[Work] = Field(min_length=1, description="Titles and years that exist.")

@@ -20,7 +20,7 @@ class EquationReference(Reference):
 
 
 class EquationOptions(AnswerOptions):
-    """When an equation is the right one. Of the part that is taken, the last line with an equation is read."""
+    """Which equations are right. The last line with an equation in the selected part is read."""
 
     coefficients: Literal["ratio", "given"] = Field(
         "ratio", description="Multiples of all coefficients are right as well, or only those of the reference."

@@ -64,7 +64,7 @@ def _read(text: str) -> tuple[float, str] | None:
 
 
 def _holds(text: str, opening: str, closing: str) -> bool:
-    """Whether a text stands between two marks of LaTeX as a whole."""
+    """Whether the whole text is between two marks of LaTeX."""
     return len(text) > len(opening) + len(closing) and text.startswith(opening) and text.endswith(closing)
 
 

@@ -23,7 +23,7 @@ class SmilesOptions(AnswerOptions):
 
 @lru_cache(maxsize=1024)
 def _canonical(text: str, stereo: bool) -> str | None:
-    """The canonical form; None for what is no molecule."""
+    """The canonical form; None if the text is no molecule."""
     if not text or len(text) > _LONGEST or any(sign.isspace() for sign in text):
         return None
     molecule = Chem.MolFromSmiles(text)

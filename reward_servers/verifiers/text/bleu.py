@@ -70,6 +70,6 @@ def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
 
 
 def _length_aware(answer: str, reference: str, options: BleuOptions) -> BLEUScore:
-    """BLEU whose n-grams are no longer than the reference has tokens."""
+    """BLEU with n-grams that are at most as long as the reference."""
     tokens = _metric(options, options.max_order).tokenizer(reference).split()
     return _metric(options, max(1, min(options.max_order, len(tokens)))).sentence_score(answer, [reference])

@@ -118,7 +118,7 @@ def _forms(number: tuple[Fraction, bool], other_has_sign: bool, how: str) -> lis
 
 
 def _error(stated: Fraction, right: Fraction, options: NumericOptions) -> tuple[Fraction, bool]:
-    """Difference of two numbers, and whether it counts for nothing."""
+    """Difference of two numbers, and whether it is within the tolerance."""
     if options.decimals is not None:
         stated, right = (
             Fraction(round(number * 10**options.decimals), 10**options.decimals) for number in (stated, right)

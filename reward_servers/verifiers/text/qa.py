@@ -19,7 +19,7 @@ _SHOWN = 1_000
 
 
 class QaOptions(AnswerOptions):
-    """Which metric is the score, and whose normal form texts are compared in."""
+    """Which metric is the score, and which normalisation is applied to texts."""
 
     metric: Literal["f1", "exact"] = Field("f1", description="The score; the other one is an aspect.")
     normal: Literal["squad", "triviaqa"] = Field(

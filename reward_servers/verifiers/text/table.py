@@ -36,7 +36,7 @@ class TableReference(Reference):
 
 
 class TableOptions(AnswerOptions):
-    """How rows are told apart, and what the score is."""
+    """How rows are identified, and which metric is the score."""
 
     key: tuple[str, ...] = Field(
         (), description="Columns that name a row; the first column of the right table, if none."
@@ -105,7 +105,7 @@ def _read(text: str) -> Table | None:
 
 
 def _normal(cell: str) -> str:
-    """A cell as it is compared: numbers by their value, texts without case and blanks."""
+    """A cell in the form in which it is compared: numbers by their value, texts without case and blanks."""
     text = _FORM.of(cell)
     if len(text) <= _LONGEST and _NUMBER.fullmatch(text):
         return str(Decimal(text.replace(",", "")).normalize(_EXACT))

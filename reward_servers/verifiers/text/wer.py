@@ -12,7 +12,7 @@ from reward_servers.verifiers._answers import AnswerOptions, TextReference, noth
 
 
 class WerOptions(AnswerOptions):
-    """What is counted as one piece, and what makes no difference."""
+    """The unit that is counted, and which differences are ignored."""
 
     unit: Literal["word", "character"] = Field("word", description="Word error rate, or character error rate.")
     normalise: bool = Field(True, description="Whether case and punctuation make no difference.")

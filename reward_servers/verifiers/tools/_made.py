@@ -22,7 +22,7 @@ def made_calls(rollout: Rollout) -> list[Call]:
     """Calls that the messages carry; where there is none, those in the visible text, or in a text of Harmony.
 
     Raises:
-        MalformedCallError: What is meant as a call is none.
+        MalformedCallError: A text that is meant as a call is no valid call.
     """
     calls = [
         Call(call.name, read_object(call.arguments))

@@ -92,7 +92,7 @@ def _floor(code: str, note: str, calls: int) -> Score:
 
 
 def _problem(call: Call, tools: dict[str, dict[str, Any]] | None) -> str:
-    """What is wrong with a call; empty for nothing."""
+    """The problem of a call; empty if there is none."""
     if tools is None:
         return ""
     if call.name not in tools:

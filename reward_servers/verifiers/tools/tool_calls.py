@@ -1,4 +1,4 @@
-"""Calls of tools beside those that were right."""
+"""Compares calls of tools with the right ones."""
 
 from __future__ import annotations
 

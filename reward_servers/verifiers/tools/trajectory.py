@@ -16,7 +16,7 @@ _EXACT = Rules(exact_text=True)
 
 
 class ForbiddenCall(BaseModel):
-    """Calls that no way may hold: of a tool, or only those with these arguments among theirs."""
+    """A call that no trajectory may have: any call of the tool, or only those with these arguments."""
 
     name: str = Field(min_length=1)
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -84,7 +84,7 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
     try:
         calls = made_calls(rollout)
     except MalformedCallError as error:
-        # What cannot be read may be what is forbidden.
+        # A call that cannot be read may be a forbidden one.
         aspects["forbidden"] = float(len(forbidden_used))
         return Score(None, "forbidden_call" if forbidden_used else "malformed", aspects=aspects, note=str(error))
     if len(calls) > _MOST:
