@@ -2,7 +2,7 @@
 
 Nouns: a *marker* is a place where an answer cites, such as ``[1]``, ``[doc_3]`` or ``(https://...)``; it *resolves* to
 a document or to nothing; a *statement* is a sentence or table row, and most of them need a citation: those are the
-*claims*; a *report* says all this of one answer. *Evidence* are the documents as what can refute a claim; *measures*
+*claims*; a *report* holds all this for one answer. *Evidence* is the documents, which can refute a claim; *measures*
 are the figures over a report, given which documents support which claim.
 """
 

@@ -1,6 +1,6 @@
 """Whether words outside of plain sentences state a fact: in a heading, a question, a line of code, a remark.
 
-A fact does not become free of citation by where it is written. In such places most lines state nothing, so one counts
+A fact needs a citation wherever it is written. In such places most lines state nothing, so one counts
 only where it has the form of a statement and something in it that could be wrong: a figure or, in a remark, a name.
 The rules are made for English; verbs that make a statement are known in some other languages too, so that a fact with a
 figure cannot hide there. What only asks is told from what tells by English words alone.
@@ -92,7 +92,7 @@ def _size(text: str) -> float:
 
 
 def has_verb(text: str) -> bool:
-    """Whether a text has a verb of those that state something, in one of the languages known here."""
+    """Whether a text has a verb that states something, in one of the supported languages."""
     rules = (_VERB, _VERB_ELSEWHERE, _VERB_IN_CONTEXT)
     return any(rule.search(text) is not None for rule in rules)
 
@@ -135,7 +135,7 @@ def question_states(text: str, question: str = "", *, is_head: bool = False) -> 
         return True
     if any(_is_new(match[0], question) for match in _TOLD_BESIDE.finditer(text)):
         return True
-    # Words set off from what is asked tell a figure, unless they are what is asked about.
+    # Words that are set off from the question state a figure, unless the question asks about these words.
     aside = _BESIDE.search(text) if _ASKS.match(text) else None
     return aside is not None and _CHOICE.search(aside[0]) is None and has_figure(aside[0], question)
 
@@ -165,7 +165,7 @@ def code_line_states(line: str) -> bool:
 def is_note(entry: str) -> bool:
     """Whether an entry under a text is a sentence of its own, and not the name of a source.
 
-    Titles of sources may be sentences too: an address, a year in parentheses or the lack of an end speak for one.
+    Titles of sources may be sentences too. Signs of a title: an address, a year in parentheses, no full stop.
     """
     text = entry.strip()
     if _size(text) < 4 or not text.rstrip(" *_)]0123456789[").endswith((".", "!", "。", "！")):
@@ -184,7 +184,7 @@ def remark_states(text: str, exempt: re.Pattern[str], question: str = "") -> boo
 
     Args:
         text: The sentence.
-        exempt: What makes it no statement; a part that it matches states nothing.
+        exempt: Pattern of parts that state nothing.
         question: What the answer answers.
     """
     parts = _REMARK_ENDS.split(text)

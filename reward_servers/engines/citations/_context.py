@@ -1,6 +1,6 @@
-"""What a statement says by what stands before it: the head of its table, the question that it agrees to.
+"""The meaning that a statement takes from the text before it: the head of its table, or the question it agrees to.
 
-A fact does not get out of sight by being halved: a year in the head of a table belongs to what its cells say, and a
+A fact may be split over two places: a year in the head of a table belongs to the statements of its cells, and a
 bare "Yes." says what was asked.
 """
 
@@ -33,7 +33,7 @@ class Context:
         self._asked = ""
 
     def complete(self, prose: str, *, is_head: bool) -> str:
-        """The words of the next statement, with those that it rests on.
+        """The words of the next statement, with the earlier words that complete it.
 
         Args:
             prose: Its own words.

@@ -1,4 +1,4 @@
-"""What a page says because its address says it: words of whoever wrote the address, and no evidence.
+"""Text of a page that only repeats the page's address. Its author wrote the address, so it is no evidence.
 
 Some sites show what stands in the address that they are asked for: a search for a sentence, a page that was not found,
 services that give back what they get. A policy that opens such a page has written its words itself.
@@ -20,7 +20,7 @@ _GAP = "[...]"
 
 
 def without_echo(text: str, address: str) -> str:
-    """A page without what its address dictates.
+    """A page without the text that only repeats its address.
 
     Taken out are five words or more in a row that the address holds in that order: behind its question mark or number
     sign whatever they are, in its path where they state something. A path may also be made from a page's title, which
@@ -28,7 +28,7 @@ def without_echo(text: str, address: str) -> str:
 
     Args:
         text: The page.
-        address: Its address, or its id where that is one.
+        address: Its address, or its id if the id is an address.
     """
     if not text or not URL.match(address):
         return text

@@ -12,7 +12,7 @@ _GAP = "\n[...]\n"
 
 
 def excerpt(texts: Mapping[str, str], prose: str, longest: int) -> dict[str, str]:
-    """Documents, cut to what shares most words with a statement where they are too long together.
+    """Documents. If they are too long together, they are cut to the parts that share most words with a statement.
 
     Args:
         texts: The documents by name.

@@ -43,7 +43,7 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 """Scripts that put no space between a word and a number."""
 _CHARACTER_SCALES = {"千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8, "만": 1e4, "억": 1e8}
 _IN_DIGITS = (
-    # The first digit is read before what stands in front of it is looked at: digits alone are found quickest.
+    # Digits are looked for first and the text before them afterwards, because digits are found fastest.
     rf"(?P<digits>\d(?<![^\W{_UNSPACED}]\d)(?<!\.\d)(?:\d{{0,2}}(?:[,\u202f\u00a0]\d{{3}})+(?:\.\d+)?|\d*(?:[.,]\d+)?))"
     rf"(?![^\W{_UNSPACED}]*\d)(?P<ordinal>(?ai:st|nd|rd|th)\b)?(?P<decade>(?ai:s)\b)?"
 )
@@ -102,12 +102,12 @@ _CENTURY = re.compile(r"[\s-]?centur", re.IGNORECASE)
 
 
 class Figure(NamedTuple):
-    """A number as it is written.
+    """A number of a text.
 
     Attributes:
         value: Its value.
         unit: Its unit; empty for none that can be converted.
-        hedged: Whether it is said to be about that, or a bound.
+        hedged: Whether the text calls it approximate or a bound.
         span: How many years it covers, for a decade; else 0.
         in_words: Whether it is written in words.
         is_day: Whether it is the day of a month that is named beside it.
@@ -130,7 +130,7 @@ def figures(text: str) -> list[Figure]:
 
 
 def plain_figures(text: str, words: Set[str]) -> list[tuple[float, str]]:
-    """Values and units of a text's figures, in order, whatever it says of their exactness.
+    """Values and units of a text's figures, in order. Hedges such as "about" are ignored.
 
     Args:
         text: The text.
@@ -180,7 +180,7 @@ def _spaced(date: re.Match[str]) -> str:
 
 
 def regrouped(text: str) -> str:
-    """The text with spaces and full stops between groups of three digits as what they are in most countries.
+    """The text with spaces and full stops between groups of three digits read as separators, as in most countries.
 
     It is another way to read it: in a list or a table, and for a decimal point, they are none.
     """
@@ -188,7 +188,7 @@ def regrouped(text: str) -> str:
 
 
 def _is_hedged(text: str, at: int) -> bool:
-    """Whether a number is said to be about that, or a bound."""
+    """Whether the text calls a number approximate or a bound."""
     start = max(0, at - 20)
     if not text[start:at].rstrip().casefold().endswith(_HEDGE_ENDS):
         return False
@@ -226,7 +226,7 @@ def _value(digits: str) -> float:
 
 
 def same(figure: Figure, second: Figure) -> bool:
-    """Whether two figures can say the same: equal, within what rounding or a hedge allows, also across units."""
+    """Whether two figures agree: equal, or equal within rounding or a hedge, also across units."""
     if figure.value == second.value and (not figure.unit or not second.unit or figure.unit == second.unit):
         return True
     if figure.span or second.span:

@@ -18,7 +18,7 @@ def as_lines(text: str) -> str:
     """The text with its block tags as line breaks, its headings as headings and its cells as cells, length kept.
 
     Args:
-        text: What stands outside of blocks of code.
+        text: The text outside of blocks of code.
     """
     return _TAGS.sub(_line, text) if "<" in text else text
 

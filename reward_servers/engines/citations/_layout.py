@@ -35,10 +35,10 @@ class Layout:
     """An answer without its code and its reference list.
 
     Attributes:
-        text: The answer; what was left out is blank, so that places stay.
+        text: The answer. Parts that were left out are blank, so that positions stay the same.
         heads: Lines, by their first place, that are headings, table heads or table rules.
         references: Entries of the reference list by label.
-        asides: Lines of what was left out, by their first place: code, text of pictures, words behind the list.
+        asides: Lines that were left out, by their first position: code, text of pictures, words behind the list.
     """
 
     text: str

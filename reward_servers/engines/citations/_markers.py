@@ -85,7 +85,7 @@ def _settle(start: int, end: int, targets: list[tuple[str, str | None]], index: 
 
 
 def _settled(targets: list[tuple[str, str | None]], index: Index) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """The documents of targets, those that name none, and whether one is the model's own memory."""
+    """The documents of the targets, the targets without a document, and whether one is the model's own memory."""
     documents = tuple(dict.fromkeys([document for _, document in targets if document is not None]))
     missing = tuple(dict.fromkeys([name for name, document in targets if document is None]))
     return documents, missing, any(index.is_own_memory(name) for name in missing)
@@ -204,7 +204,7 @@ def _tags(text: str, index: Index) -> Iterator[Marker]:
         names = [name for groups in _ATTRIBUTE.findall(match["attributes"]) for name in groups if name]
         content = (match["content"] or "").strip()
         if names:
-            # With the source in an attribute, the content is what is said: the marker is the tag behind it.
+            # If the source is in an attribute, the content is part of the statement, and the closing tag is the marker.
             start = match.end("content") if content else match.start()
             targets = [target for name in names for target in _targets(name, index) or [(name, None)]]
             if content:
@@ -240,7 +240,7 @@ def _links(text: str, index: Index) -> Iterator[Marker]:
         start = match.start()
         label = match[1].strip().strip("[]^")
         if not (label.isdecimal() or _targets(label, index) or URL.match(label)):
-            # The words of the link are part of what is said.
+            # The words of the link are part of the statement.
             start = match.end() - 2
         elif start and text[start - 1] == "[" and text[end : end + 1] == "]":
             start, end = start - 1, end + 1
@@ -304,7 +304,7 @@ def _brackets(text: str, index: Index) -> Iterator[Marker]:
 
 
 def _held(match: re.Match[str]) -> str:
-    """What a bracket holds, whichever its form."""
+    """The content of a bracket of any form."""
     return match[match.lastindex or 0]
 
 
@@ -315,7 +315,7 @@ def _authors(text: str, index: Index) -> Iterator[Marker]:
     for match in _YEAR_BEHIND.finditer(text):
         document = index.by_author(match["author"], match["year"])
         if document is not None:
-            # The name is part of what is said.
+            # The name is part of the statement.
             start = match.start("year") - 1
             yield _settle(start, match.end(), [(match[0], document)], index)
     for pattern in (_BRACKETS, _PARENTHESES):

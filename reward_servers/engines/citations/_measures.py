@@ -43,14 +43,14 @@ class Measures:
 
 
 def first_questions(report: Report) -> Iterator[Question]:
-    """What must be known of each claim at first: whether its citations support it together."""
+    """The first question about each claim: whether its citations support it together."""
     for place, claim in enumerate(report.claims):
         if claim.citations:
             yield place, frozenset(claim.citations)
 
 
 def further_questions(report: Report, verdicts: Mapping[Question, bool]) -> Iterator[Question]:
-    """What must then be known: whether each of several citations supports its claim alone, and what the others do."""
+    """Questions that follow: whether each of several citations supports the claim alone, and whether the others do."""
     for place, claim in enumerate(report.claims):
         if len(claim.citations) > 1 and verdicts[place, (cited := frozenset(claim.citations))]:
             for name in claim.citations:

@@ -21,7 +21,7 @@ _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+
 _CONTRACTED = re.compile(r"n['’]t$|^n['’]")
 _SIGNS, _NO_DENYING_SIGN = "不没未無无", "(?![久来论論])"
 _NOT = re.compile(f"[{_SIGNS}]{_NO_DENYING_SIGN}")
-# The first letter is read before all else, so that what begins with no such letter is passed over quickly.
+# The first letter is tested first, so that words that begin with another letter are skipped quickly.
 _NEGATION = re.compile(
     rf"[nNwWcCfFrRdDkK\u212apPjJaAнН{_SIGNS}](?:(?<=[{_SIGNS}]){_NO_DENYING_SIGN}|(?i:(?<=n)['’]t\b|(?<!\w\w)(?:"
     r"(?<=n)(?:ot(?:hing)?|o(?:ne|r|body)?|ever|either)|(?<=w)ithout|(?<=c)annot|(?<=f)ail(?:ed|s)|(?<=r)efused"
@@ -66,8 +66,8 @@ class NormalisedText:
     Attributes:
         text: The text.
         stems: Its content words, without endings.
-        told: How many figures it has.
-        exact: Their values with their units, whatever it says of their exactness.
+        told: The number of its figures.
+        exact: Their values with their units, without hedges such as "about".
         may_deny: Whether it holds a word or mark that every denial holds one of.
     """
 

@@ -1,4 +1,4 @@
-"""Brackets that hold numbers and cite nothing: formulas, intervals, arrays, matrices."""
+"""Brackets with numbers that are no citations: formulas, intervals, arrays, matrices."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def is_notation(text: str, start: int, end: int, content: str, resolves: bool) -
         start: Place of the bracket.
         end: The place after it.
         content: What it holds: numbers.
-        resolves: Whether each of them means a document.
+        resolves: Whether each number names a document.
     """
     before = text[max(0, start - 60) : start]
     if before.rstrip(" ").endswith(("=", "∈")):

@@ -23,7 +23,7 @@ _READ, _COMBINED, _ALIKE = 2_000, 60, 50
 
 
 class Evidence:
-    """The documents of a rollout as what is looked up."""
+    """The documents of a rollout, indexed for look-ups."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         """Take the documents by id; each is read when it is first needed."""
@@ -40,7 +40,7 @@ class Evidence:
         return page
 
     def refutes(self, names: Iterable[str], prose: str) -> str:
-        """What shows that documents together do not support a statement, in a word; empty when nothing does.
+        """The reason, in one word, why the documents together do not support a statement; empty if there is none.
 
         Args:
             names: Ids of the documents.
@@ -66,11 +66,11 @@ class Evidence:
         return why
 
     def may_support(self, names: Iterable[str], prose: str) -> bool:
-        """Whether nothing speaks against it, and documents hold half of a statement's content words and figures."""
+        """Whether nothing refutes the statement and the documents hold half of its content words and figures."""
         claim = normalise(prose)
         claim_stems, claim_figures = claim.stems, claim.told
         if not (claim_stems or claim_figures):
-            # What says nothing is supported by nothing.
+            # A statement without content words cannot be supported.
             return False
         documents = _ordered(names)
         pages = [self.page(name) for name in documents]
@@ -86,7 +86,7 @@ class Evidence:
         return [name for name in ranked if self.may_support((name,), prose)]
 
     def _other_names(self, claim: NormalisedText, pages: list[_Page]) -> bool:
-        """Whether these pages hold none of a statement's names, and another page holds one."""
+        """Whether these pages have none of the statement's names while another page has one."""
         if not claim.named:
             return False
         stems = {name[:STEM] for name in claim.named}
@@ -153,7 +153,7 @@ class _Page(NormalisedText):
         return places
 
     def turns(self, statement: NormalisedText) -> bool:
-        """Whether a sentence says nearly the same and, unlike a statement, denies it, or the other way round."""
+        """Whether a sentence says nearly the same as the statement, and one of the two is negated."""
         if not (statement.may_deny or self.may_deny):
             return False
         statement_stems = statement.stems

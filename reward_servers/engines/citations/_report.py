@@ -29,7 +29,7 @@ class Statement(NamedTuple):
         needs_citation: Whether it asserts something.
         citations: Ids of the documents that it cites, each once.
         unresolved: Its markers' targets that name no document, each once.
-        prose: Its words without markers, with those before it that it rests on: see `Context`.
+        prose: Its words without markers, completed by words before it: see `Context`.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Report:
         statements: All statements, in order.
         cited: Ids of the documents that are cited anywhere, in the order of first use.
         fabricated: Targets that name no document of the rollout, in the order of first use.
-        own_memory: Those of them that name the model itself as the source.
+        own_memory: Those targets that name the model itself as the source.
         quotes: Quotations in statements that need a citation.
     """
 
@@ -68,7 +68,7 @@ class Report:
 
     @cached_property
     def abstains(self) -> bool:
-        """Whether the answer says that it was not found, and states nothing beside that."""
+        """Whether the answer only says that nothing was found."""
         return not self.claims and any(says_not_found(statement.prose) for statement in self.statements)
 
     @property
@@ -86,7 +86,7 @@ class Report:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What stands out, in alphabetical order."""
+        """The flags of the answer, in alphabetical order."""
         claims = self.claims
         holds_by_flag = {
             "altered_quote": any(quote.grounding == "altered" for quote in self.quotes),
@@ -109,10 +109,10 @@ def check_citations(
     """Find and resolve the citations of an answer.
 
     Args:
-        answer: The answer; reasoning spans and code are no part of it.
-        sources: The documents that its author could read; nothing else exists.
+        answer: The answer. Reasoning and code in it are ignored.
+        sources: The documents that its author could read. Citations of anything else do not resolve.
         by_position: Whether ``[k]`` may mean the k-th document, for an answer without a reference list.
-        marks: Pairs of marks around reasoning, in addition to those that are known.
+        marks: Pairs of marks around reasoning, in addition to the built-in ones.
         question: What the answer answers. Repeating it states nothing.
 
     Returns:
@@ -150,7 +150,7 @@ def _asides(layout: Layout, index: Index) -> Iterator[Statement]:
             yield Statement(line.strip(), True, (), (), line)
     for entry in layout.references.values():
         source, remark = index.beside_source(entry)
-        # What stands beside an address may be the title of a page that is not known.
+        # The text beside an address may be the title of a page that is none of the sources.
         if entry_states(remark) and (source is not None or URL.search(entry) is None):
             yield Statement(entry.strip(), True, (source,) if source is not None else (), (), remark)
 

@@ -55,7 +55,7 @@ class Index:
         self._own_labels: frozenset[str] = frozenset()
 
     def use_list(self, entries: Mapping[str, str]) -> None:
-        """Take the answer's own reference list: from now on it says what a number means."""
+        """Read the answer's own reference list, which from now on defines the meaning of numbers."""
         self._listed = {label: self._entry(text) for label, text in entries.items()} or None
         self._listed_authors = [
             (text.casefold(), source) for text in entries.values() if (source := self._entry(text)) is not None

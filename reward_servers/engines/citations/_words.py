@@ -1,4 +1,4 @@
-"""The words of a text, as they are compared: without case, and those of a compound also one by one."""
+"""The words of a text for comparison: without case. The words of a compound also count singly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def words_of(text: str) -> tuple[Set[str], Set[str]]:
     if not text.isascii():
         folded = text.replace(_NO_LETTER, " ").casefold()
         return set(WORD.findall(folded)), set(_PART.findall(folded))
-    # The same without a search, but of what holds a sign.
+    # The same without a search, for texts that have a sign.
     words = set(text.translate(_KEPT).split())
     if "-" not in text and "'" not in text:
         return words, words
@@ -53,7 +53,7 @@ class Rule(NamedTuple):
     signs: str = ""
 
     def may_match(self, text: str) -> bool:
-        """Whether a text holds what every match does."""
+        """Whether a text has the words and signs that every match needs."""
         parts = words_of_statement(text)[1]
         if not any(words.isdisjoint(parts) for words in self.words):
             return True

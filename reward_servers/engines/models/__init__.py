@@ -1,7 +1,7 @@
 """Models from local files: load, prove that the parts fit, tokenise, run.
 
 Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids with what was cut or made harmless. The
-*forward* pass turns each into outputs that depend on nothing but the conversation, whatever is scored beside it.
+*forward* pass turns each into outputs that depend on the conversation alone, not on others scored beside it.
 """
 
 from reward_servers.engines.models._adapters import Adapters

@@ -79,7 +79,7 @@ class Adapters:
 
     @contextmanager
     def using(self, name: str) -> Iterator[None]:
-        """Run the model with an adapter; with an empty name, as it is.
+        """Run the model with an adapter; with an empty name, without one.
 
         Raises:
             KeyError: There is no such adapter.

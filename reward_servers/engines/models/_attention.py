@@ -99,7 +99,7 @@ class Plan:
 
         def sees(batch: Any, head: Any, query: Any, key: Any) -> Any:
             own = (number[query] == number[key]) & (query >= key)
-            # What fills a pack up sees itself: a row that sees nothing is no number.
+            # Padding attends to itself: a row that attends to nothing would be NaN.
             real = (number[query] >= 0) | (query == key)
             visible = (own & real) | (before[query] == number[key])
             return visible & (positions[query] - positions[key] < window) if window else visible

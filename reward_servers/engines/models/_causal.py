@@ -92,7 +92,7 @@ def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any]:
 
 
 def _only_looks_back(model: Any) -> bool:
-    """Whether what a model says of a token does not depend on those that follow."""
+    """Whether the model's output at a token is independent of the tokens that follow."""
     import torch
 
     rows = model.get_input_embeddings().num_embeddings

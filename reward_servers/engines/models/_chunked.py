@@ -68,7 +68,7 @@ def _heads(hidden: int, sizes: Mapping[str, Any]) -> Any:
             self.reset_parameters()
 
         def reset_parameters(self) -> None:
-            """Draw what is no layer of its own with that method."""
+            """Initialise the parameters outside of layers with that method."""
             nn.init.normal_(self.places, std=0.02)
             nn.init.normal_(self.query, std=width**-0.5)
             for layer in self.layers.layers:
@@ -112,7 +112,7 @@ def chunked_classifier(base: Any, sizes: Mapping[str, Any], weights: Mapping[str
     Raises:
         RuntimeError: The weights do not fit.
         ValueError: The sizes cannot be used.
-        KeyError: One of them is missing.
+        KeyError: A weight is missing.
     """
     import torch
 

@@ -58,9 +58,9 @@ class Encoded:
         tokens: Tokens of the whole conversation, or of its prompt where that is refused for its length; of as much of
             them as shows that they are refused.
         prompt_tokens: Tokens of the conversation with an empty response.
-        shared: How many of the first ids come of the prompt alone. It depends on this conversation only.
+        shared: The number of first ids that follow from the prompt alone. It depends on this conversation only.
         escaped: Control tokens that were broken up.
-        adapter: Name of the adapter that it is computed with; empty for the model as it is.
+        adapter: Name of the adapter that is used; empty for the model without one.
     """
 
     ids: tuple[int, ...]
@@ -79,7 +79,7 @@ class Encoded:
 
 @dataclass(slots=True)
 class _Prompt:
-    """What is known of a prompt.
+    """Cached facts about a prompt.
 
     Attributes:
         alone: Ids of the prompt with an empty response.
@@ -157,7 +157,7 @@ class Encoder:
 
         Args:
             conversation: The conversation.
-            truncation: ``"left"`` keeps the end of what is too long, ``"middle"`` the beginning and the end;
+            truncation: ``"left"`` keeps the end of a long text, ``"middle"`` the beginning and the end;
                 ``"refuse"`` keeps all, and the caller sees that it does not fit. Where the prompt alone does not,
                 that is all that is encoded; of either no more than shows it.
 
@@ -239,7 +239,7 @@ class Encoder:
         return ids
 
     def _known(self, prompt: Turns, roles: tuple[str, ...], refuses: bool) -> _Prompt:
-        """What is computed of a prompt once, for the rollouts of its group."""
+        """The facts about a prompt, computed once for the rollouts of its group."""
         key = (tuple(prompt), roles, refuses)
         known_prompt = self._prompts.get(key)
         if known_prompt is None:
@@ -250,7 +250,7 @@ class Encoder:
             if self._template == "chat":
                 known_prompt.text = self._applied((*prompt, *empty))
             self._kept += _size(key, known_prompt)
-            # The newest stays whatever its size: the rest of its group comes next.
+            # The newest entry stays, even if it is large: the rest of its group comes next.
             while len(self._prompts) > 1 and (len(self._prompts) > _PROMPTS or self._kept > _KEPT):
                 self._kept -= _size(*self._prompts.popitem(last=False))
         else:

@@ -46,7 +46,7 @@ def _ids(encoder: Encoder, text: str) -> tuple[int, ...]:
 
 
 def _texts_of(tokenizer: object, ids: Iterable[int]) -> list[str]:
-    """Texts that the vocabulary has tokens for, from all over it."""
+    """Sample texts from all over the vocabulary."""
     decode, special = tokenizer.decode, set(tokenizer.all_special_ids)  # type: ignore[attr-defined]
     plain = sorted(set(ids) - special)
     step = max(1, len(plain) // (4 * _PROBES))

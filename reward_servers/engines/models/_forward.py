@@ -1,4 +1,4 @@
-"""The forward pass: outputs that do not depend on what is scored beside them.
+"""The forward pass. The outputs of a sequence do not depend on the other sequences of a batch.
 
 The bits of a score depend on the shapes of the matrices that it is computed with. So on a CPU nothing is padded and
 nothing is batched: every sequence is computed in shapes that follow from itself, as fast as the best packing. On a GPU,
@@ -38,7 +38,7 @@ _PREFIX_SHARE = 4
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a model says of one sequence.
+    """The model's outputs of one sequence.
 
     Attributes:
         values: One number per output of the model; empty when the device had no memory for the sequence.
@@ -50,7 +50,7 @@ class Outputs:
 
     @property
     def out_of_memory(self) -> bool:
-        """Whether the device had no memory for it, alone and with nothing kept."""
+        """Whether the device had no memory for the sequence alone, with all caches dropped."""
         return not self.values
 
 
@@ -102,7 +102,7 @@ class Forward:
                 on which; ``"invariant"`` many in passes of one shape, whose bits do not. ``"auto"`` takes the last of
                 these on a GPU where it is proved, and else the first.
             batch_tokens: Tokens of a pass.
-            adapters: What sequences that name one are computed with.
+            adapters: The adapters that sequences name.
 
         Raises:
             ModelUnusableError: The kernel does not suit the model; the message says which does.
@@ -170,7 +170,7 @@ class Forward:
         return self._cleared(packs, sequences, outputs)
 
     def _cleared(self, packs: PackedKernel, sequences: Sequence[Encoded], outputs: list[Outputs]) -> list[Outputs]:
-        """Outputs with those that are no numbers computed by themselves.
+        """The outputs. Sequences whose output is not finite are computed again alone.
 
         Within a block of the attention, what one sequence says that is no number is multiplied by 0 for the others of
         the pack, and becomes theirs.
@@ -203,7 +203,7 @@ class Forward:
 
     @staticmethod
     def _beginning_of(sequence: Encoded) -> tuple[int, ...]:
-        """The beginning that is a segment of its own: it costs no second pass, so any that is shared will do."""
+        """The beginning that becomes a separate segment. It costs no second pass, so every shared beginning is used."""
         length = min(sequence.shared, len(sequence.ids) - 1)
         return sequence.ids[:length] if length >= _SHORTEST_PREFIX else ()
 
@@ -212,7 +212,7 @@ class Forward:
         self._kept.clear()
 
     def _prefix_of(self, sequence: Encoded) -> tuple[int, ...]:
-        """The beginning that is computed by itself: it follows from the sequence, never from what comes with it."""
+        """The beginning that is computed separately. It depends on the sequence alone, not on the rest of the batch."""
         length = min(sequence.shared, len(sequence.ids) - 1)
         if not self.splits or length < max(_SHORTEST_PREFIX, (len(sequence.ids) - length) // _PREFIX_SHARE):
             return ()
@@ -301,7 +301,7 @@ def cache_argument(model: Any) -> str:
 
 
 def branch(cache: Any) -> Any:
-    """A cache that begins as another and leaves it as it is: layers replace tensors and never write into them."""
+    """A cache that starts from another and does not change it: layers replace tensors and never write into them."""
     branch = copy.copy(cache)
     branch.layers = [copy.copy(layer) for layer in cache.layers]
     return branch
@@ -327,7 +327,7 @@ class _Prefixes:
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         self._caches[array("q", prefix).tobytes(), adapter] = (cache, size)
         self._bytes += size
-        # The newest stays whatever its size: the rollouts of its group come next.
+        # The newest entry stays, even if it is large: the rollouts of its group come next.
         while self._bytes > self._limit and len(self._caches) > 1:
             _, (_, freed) = self._caches.popitem(last=False)
             self._bytes -= freed

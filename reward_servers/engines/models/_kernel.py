@@ -25,13 +25,13 @@ class PackedKernel:
     """Computes packs.
 
     With ``invariant`` every pack has the same length and every segment begins at a block. The matrices then have one
-    shape, and what is summed for a token is summed in one order, whatever is beside it.
+    shape, and the sums of a token are taken in one order, independent of other sequences.
 
     Attributes:
         budget: Tokens of a pack.
         invariant: Whether all packs have the same shape.
         executed: Tokens that were computed so far.
-        real: Those of them that are no filling.
+        real: Those of the computed tokens that are no padding.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ def what_is_wrong(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loa
     try:
         packed_values = _in_order(packs, probes)
         for values, expected in zip(packed_values, expected_values, strict=True):
-            # What is no number is near nothing.
+            # NaN is close to no value.
             if not all(
                 abs(value - right) <= slack * (1 + abs(right)) for value, right in zip(values, expected, strict=True)
             ):

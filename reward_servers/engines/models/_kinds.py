@@ -32,7 +32,7 @@ Summary = Literal["mean", "first", "last"]
 
 
 class NoMemoryError(RuntimeError):
-    """The device has no memory for a sequence, though nothing else is on it."""
+    """The device has no memory for a sequence, even if it is computed alone."""
 
 
 def load_token_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
@@ -108,7 +108,7 @@ def _load(
 
 
 class Reader:
-    """Runs a model on one sequence at a time, in shapes of its own: what comes out depends on nothing else."""
+    """Runs a model on one sequence at a time without padding: the output depends on the sequence alone."""
 
     def __init__(self, loaded: Loaded) -> None:
         import torch
@@ -159,7 +159,7 @@ class Reader:
 
 
 def within_memory(compute: Callable[[], T], device: str, label: str) -> T:
-    """Compute something without gradients; once more with nothing kept where memory runs out.
+    """Compute something without gradients. If memory runs out, drop the caches and try once more.
 
     Raises:
         NoMemoryError: The device has no memory for it.

@@ -22,7 +22,7 @@ Pooling = Literal["own", "mean", "chunks"]
 _SHOWN = 3
 MayLack = Callable[[Any, str], bool]
 _HEADS = ("score", "classifier", "classification_head")
-# What changes a score: the weights, the configuration, and all that turns text into token ids.
+# Files that can change a score: the weights, the configuration, and those that turn text into token ids.
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
 
@@ -80,7 +80,7 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
 def load_base(
     path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_tokens: bool = False, frozen: bool = False
 ) -> Loaded:
-    """Load a model to train: a head that its files lack begins with random weights, and nothing else does.
+    """Load a model to train. Only a head that is missing in the files begins with random weights.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
@@ -88,7 +88,7 @@ def load_base(
             encoder's hidden states, ``"chunks"`` the last state of a decoder, cut into pieces.
         outputs: Numbers that the head gives.
         of_tokens: Whether it gives them for each token, in place of the sequence as a whole.
-        frozen: Whether only the last part of the head is trained; what is below it is then in the files as well.
+        frozen: Whether only the last part of the head is trained. The files must then have all weights below it.
 
     Returns:
         The model in float32, on the CPU, with its tokenizer; weights may be changed.
@@ -131,7 +131,7 @@ def reads_last(model: Any) -> bool:
 
 
 def takes_segments(model: Any) -> bool:
-    """Whether a model is told which segment each token belongs to."""
+    """Whether a model takes the segment of each token as input."""
     return int(getattr(model.config, "type_vocab_size", None) or 0) > 1
 
 
@@ -157,7 +157,7 @@ def _last_part(model: Any, name: str) -> bool:
 
 
 def of_pooler(model: Any, name: str) -> bool:
-    """Whether a weight is of an encoder's pooler, which nothing reads where hidden states are read."""
+    """Whether a weight belongs to an encoder's pooler, which is not used when hidden states are read."""
     return name.startswith("pooler.")
 
 
@@ -261,7 +261,7 @@ def read_weights(
 
 
 def refuse_missing(path: Path, model: Any, info: dict[str, Any], description: str, may_lack: MayLack = nothing) -> None:
-    """Refuse a model some of whose weights are random, since its files have none for them.
+    """Refuse a model with weights that are missing in its files and would be random.
 
     Raises:
         ModelUnusableError: There are such weights.

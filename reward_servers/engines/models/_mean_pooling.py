@@ -103,7 +103,7 @@ def outputs_of(weights: Mapping[str, torch.Tensor]) -> int:
     """Numbers that a linear head gives.
 
     Raises:
-        ValueError: These are not the weights of one.
+        ValueError: The weights are not those of a linear head.
     """
     if set(weights) != {"weight", "bias"} or weights["weight"].dim() != 2:
         names = ", ".join(sorted(weights)[:3]) or "nothing"

@@ -1,4 +1,4 @@
-"""What running out of memory, and losing a device, look like."""
+"""Recognises errors of torch that mean too little memory or a lost device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def is_lost_device(error: RuntimeError) -> bool:
-    """Whether an error of torch says that a device computes no more in this process.
+    """Whether an error of torch means that a device is lost for this process.
 
     After an error of CUDA or HIP other than one of memory every later call fails in the same way.
     """

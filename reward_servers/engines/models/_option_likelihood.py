@@ -1,6 +1,6 @@
-"""Choosing among texts: how likely a causal language model finds each of them as the next thing it writes.
+"""Choosing among texts by the probability with which a causal language model would write each of them next.
 
-Nothing is sampled, padded or batched: what comes out follows from the conversation alone.
+Nothing is sampled, padded or batched: the result depends on the conversation alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TooLongError(ValueError):
 
 @dataclass(slots=True)
 class _Reading:
-    """Tokens that were read, with the keys and values that they left and what may follow them."""
+    """Tokens that were read, with their keys and values and the probabilities of the next token."""
 
     ids: list[int]
     cache: Any
@@ -74,11 +74,11 @@ class Chooser:
         tokens counts as far as it takes to tell it from the others.
 
         Args:
-            text: What stands there already.
-            choices: Texts, none of them empty and no two the same.
+            text: The beginning of the reply.
+            choices: Different texts that are not empty.
 
         Returns:
-            Their probabilities; what is missing to 1 is what the model would rather write.
+            Their probabilities. The difference to 1 is the probability of all other texts.
 
         Raises:
             TooLongError: The text and a choice are longer than the model takes.
@@ -98,11 +98,11 @@ class Chooser:
         """Write on, always with the likeliest token.
 
         Args:
-            text: What stands there already.
+            text: The beginning of the reply.
             most: Tokens to write at most.
 
         Returns:
-            What was written, and whether the model came to an end by itself.
+            The written text, and whether the model ended it by itself.
 
         Raises:
             TooLongError: The text leaves no room.
@@ -160,7 +160,7 @@ class Chooser:
 
 
 def _common(sequences: Sequence[Sequence[int]]) -> int:
-    """How many first ids all have in common, each with one more of its own where it has more than that."""
+    """The number of first ids that all have in common."""
     shortest = min(map(len, sequences))
     first = sequences[0]
     length = next(

@@ -1,4 +1,4 @@
-"""Putting sequences one behind the other, so that a device computes many at once and nothing is padded.
+"""Packs sequences one behind the other, so that a device computes many at once without padding.
 
 A *segment* is a run of tokens that only see themselves and, where a beginning is shared, that beginning's segment. The
 prompt of a group is one segment, and each response another one behind it.
@@ -23,7 +23,7 @@ class Segment:
         start: Place of the first.
         length: How many.
         before: The segment that they follow, as its number; -1 for none.
-        position: Position of the first in its own sequence.
+        position: Position of its first token in its own sequence.
     """
 
     start: int
@@ -40,7 +40,7 @@ class Pack:
         ids: Token ids, with 0 where segments are moved to a block.
         segments: Where what belongs together is.
         last: For each sequence its place in the batch, and that of its last token here.
-        reused: For each of them, tokens of its beginning that another one had brought.
+        reused: For each sequence, the number of its first tokens that another sequence had brought.
         real: Tokens that are no filling.
     """
 
@@ -60,7 +60,7 @@ class Pack:
         return len(self.segments) - 1
 
     def fill(self, length: int) -> None:
-        """Fill up with tokens that belong to nothing."""
+        """Fill up with padding tokens."""
         self.ids += [0] * (length - len(self.ids))
 
 
@@ -75,8 +75,8 @@ def packed(
 
     Args:
         sequences: The batch.
-        prefix_of: The beginning of a sequence that is a segment of its own; empty for none.
-        budget: Tokens of a pack; a sequence that is longer has a pack of its own.
+        prefix_of: The beginning of a sequence that becomes a separate segment; empty for none.
+        budget: Tokens of a pack. A longer sequence gets a separate pack.
         align: Segments begin at multiples of it.
 
     Yields:

@@ -25,7 +25,7 @@ class Head:
     weight: float = 1.0
 
     def standard(self, raw: float) -> float:
-        """The output on the scale of its normaliser."""
+        """The output after the normaliser."""
         return (raw - self.mean) / self.std
 
 

@@ -13,14 +13,14 @@ from reward_servers.engines.models import Encoder, Reader, load_causal
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """Token ids of a conversation and of what follows it, from ``start`` on."""
+    """Token ids of a conversation and, from ``start`` on, of the text that follows it."""
 
     ids: tuple[int, ...]
     start: int
 
 
 class LikelihoodModel:
-    """A causal language model that reads what others wrote.
+    """A causal language model that reads texts and writes none.
 
     Attributes:
         max_length: Tokens of the longest conversation.
@@ -53,7 +53,7 @@ class LikelihoodModel:
         Args:
             turns: As (role, text).
             response_before: What the reply begins with; it is not counted.
-            text: What is counted.
+            text: The text whose likelihood is computed.
 
         Raises:
             EncodingError: The template refuses the turns.

@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TokenisedSteps:
-    """A conversation as token ids, with the place that each step is read at, and how many of them are the prompt's."""
+    """A conversation as token ids, with the position at which each step is read and the number of the prompt's ids."""
 
     ids: tuple[int, ...]
     places: tuple[int, ...]
@@ -41,7 +41,7 @@ class TokenisedSteps:
 
 
 def split_steps(text: str, separator: str) -> list[Step]:
-    """Steps of a text: what stands between separators, without spaces around it; empty ones are left out."""
+    """Steps of a text: the parts between separators, without spaces around them. Empty ones are left out."""
     steps = []
     start = 0
     for match in [*re.finditer(re.escape(separator), text), None]:

@@ -31,7 +31,7 @@ PAIR_LAYOUT = "{prompt}\n\nFirst: {first}\n\nSecond: {second}"
 
 
 def laid_out(layout: str, prompt: str, first: str, second: str) -> str:
-    """Fill ``{prompt}``, ``{first}`` and ``{second}`` of a layout in one go: what a response says of them is text."""
+    """Fill ``{prompt}``, ``{first}`` and ``{second}`` of a layout at once: such words in a response stay text."""
     texts = {"prompt": prompt, "first": first, "second": second}
     return _PLACE.sub(lambda match: texts[match[1]], layout)
 
@@ -199,7 +199,7 @@ class CrossModel:
         """
         outputs = self._outputs(texts)
         values = [_share(output, self._label) for output in outputs]
-        # What is not a number is told, wherever it stands.
+        # NaN at any position is reported.
         place = next((rank for rank, value in enumerate(values) if value != value), None)
         if place is None:
             place = max(range(len(values)), key=values.__getitem__)

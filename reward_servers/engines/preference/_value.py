@@ -32,13 +32,13 @@ _HISTORIES = 8
 
 
 class ValueParameters(NamedTuple):
-    """What training finds; float64.
+    """The trained parameters; float64.
 
     Attributes:
         weights: ``[H]`` of the vector of a prompt.
         offset: ``[]`` added to their sum: the prior in log-odds.
-        skill: ``[]`` logarithm of the deviation of what all prompts share: one policy is better than another.
-        own: ``[]`` logarithm of the deviation of what prompts of like meaning share.
+        skill: ``[]`` logarithm of the deviation that all prompts share: one policy is better than another.
+        own: ``[]`` logarithm of the deviation that prompts of like meaning share.
         sharpness: ``[]`` logarithm of how fast likeness ends as the cosine falls.
     """
 
@@ -65,9 +65,9 @@ class EncodedHistory(NamedTuple):
 
     Attributes:
         vectors: ``[N, H]`` of its prompts.
-        roots: ``[N]`` roots of what each outcome tells: its variance at the most probable log-odds.
+        roots: ``[N]`` roots of the information of each outcome: its variance at the most probable log-odds.
         factor: ``[N, N]`` Cholesky factor of the identity plus the covariance between these roots.
-        errors: ``[N]`` outcomes less what is expected of them at the most probable log-odds.
+        errors: ``[N]`` outcomes minus their expected values at the most probable log-odds.
     """
 
     vectors: torch.Tensor
@@ -154,7 +154,7 @@ class ValueModel:
         self._histories: OrderedDict[tuple[tuple[str, ...], tuple[float, ...]], EncodedHistory] = OrderedDict()
 
     def value(self, prompt: str, history: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
-        """Expected outcome of a prompt behind a history, its deviation, and what is expected without the history.
+        """Expected outcome of a prompt after a history, its deviation, and the expected outcome without the history.
 
         Raises:
             NoMemoryError: The device has no memory for one of the texts.
@@ -179,7 +179,7 @@ class ValueModel:
         if abilities is None:
             vectors = torch.stack([self._encoder.shortened(text) for text in texts])
             if not bool(torch.isfinite(vectors).all()):
-                # Nothing can be factored, and what is expected behind such a history is no number.
+                # The matrix cannot be factored, so the expected outcome after such a history is NaN.
                 nan = torch.full((len(vectors),), math.nan, dtype=torch.float64)
                 return EncodedHistory(vectors, nan, vectors @ vectors.T, nan)
             abilities = take_in(self._parameters, vectors, torch.tensor(outcomes, dtype=torch.float64))

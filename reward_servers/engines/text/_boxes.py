@@ -35,7 +35,7 @@ def box_before(text: str, limit: int | None = None) -> int:
 
 
 def read_box(text: str, at: int) -> Box | None:
-    """Read the box that begins at a position; None when its braces never close or it holds nothing."""
+    """Read the box that begins at a position; None if its braces never close or it is bare and empty."""
     brace = at + (6 if text.startswith("\\boxed", at) else 5)
     while text[brace : brace + 1] in _SPACES:
         brace += 1
@@ -74,7 +74,7 @@ def _nested(text: str, brace: int, close: int) -> Box | None:
 
 
 def boxed(text: str) -> list[str | None]:
-    """The contents of every outermost box, in order; None for one that never ends, behind which nothing can be told."""
+    """The contents of every outermost box, in order. The list ends with None at a box that never closes."""
     contents: list[str | None] = []
     at = 0
     while (opening := _BOX.search(text, at)) is not None:
@@ -88,9 +88,9 @@ def boxed(text: str) -> list[str | None]:
 
 
 def every_box(text: str, max_length: int) -> Iterator[tuple[int, Box]]:
-    """Every box of at most so many characters, those inside others and behind an unclosed one too, each with its place.
+    """Every box of at most ``max_length`` characters with its position, also those inside others or an unclosed box.
 
-    For readers that look for all that could be taken for an answer: a text must not hide a box inside an open one.
+    For readers that must see every possible answer: a text must not hide a box inside an unclosed one.
     """
     for opening in _BOX.finditer(text):
         place = opening.start()

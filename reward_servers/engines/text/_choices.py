@@ -134,7 +134,7 @@ def _plain(text: str) -> str:
 def _option_key(text: str, *, exact: bool = False) -> str:
     """The form in which an option and what a response says are compared.
 
-    Signs between words do not count; beside digits, or where ``exact``, only those that end a clause are dropped.
+    Signs between words are dropped. Beside digits, or with ``exact``, only signs that end a clause are dropped.
     """
     plain = _plain(text)
     if not exact and not any(map(str.isdigit, plain)):
@@ -160,7 +160,7 @@ class _Reader:
         return _option_key(text, exact=self._exact)
 
     def statement(self, statement: str) -> set[str]:
-        """The choices that a statement names; two of them when it contradicts itself."""
+        """The choices that a statement names; two or more if it contradicts itself."""
         text = _plain(statement)
         while (lead := _LEAD.match(text)) is not None:
             text = text[lead.end() :]
@@ -292,7 +292,7 @@ def _statements(text: str) -> Iterator[re.Match[str] | _Boxed]:
 
 
 def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
-    """The last statement that names a choice: where it ends, its words and the choices; nothing when there is none."""
+    """The end, the words and the choices of the last statement that names a choice; (0, "", empty) if there is none."""
     emphasised = text.translate(_BLANKED)
     statements = [
         (found.start, found.end, found) if isinstance(found, _Boxed) else (found.start(), found.end(), found)
@@ -349,7 +349,7 @@ def _read(match: re.Match[str], text: str, reader: _Reader) -> tuple[str, set[st
 
 
 def _last_lines(text: str, reader: _Reader) -> tuple[str, set[str]]:
-    """The last line, when it is nothing but a choice; with those above it, when they name other choices one by one."""
+    """The last line, if it is only a choice. Lines above it count too if each of them is only a choice."""
     lines = text.rstrip().split("\n")
     labels = reader.line(lines[-1])
     if not labels:

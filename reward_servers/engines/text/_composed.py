@@ -1,4 +1,4 @@
-"""Unicode normalisation of texts that others wrote, in a time that grows with their length alone."""
+"""Unicode normalisation of untrusted texts, in linear time."""
 
 from __future__ import annotations
 

@@ -13,5 +13,5 @@ _SUPPOSING = re.compile(
 
 
 def is_supposed(text: str, at: int) -> bool:
-    """Whether the words right before a place make what is said of the answer there a supposition."""
+    """Whether the words right before a position make the statement there a supposition."""
     return _SUPPOSING.search(text[max(0, at - _REACH) : at]) is not None

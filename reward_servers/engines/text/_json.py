@@ -1,4 +1,4 @@
-"""JSON as it is defined: no key twice, no constant that is none of JSON's."""
+"""Strict JSON: no duplicate keys, and no constants outside of the standard."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Form:
 
     Attributes:
         case: Whether upper and lower case differ; when not, texts are case-folded (Unicode, section 3.13).
-        whitespace: ``"keep"`` compares it as it is, ``"collapse"`` strips the ends and makes every run one space,
+        whitespace: ``"keep"`` leaves it unchanged, ``"collapse"`` strips the ends and makes every run one space,
             ``"remove"`` drops it.
         punctuation: Whether punctuation counts (Unicode general categories P*).
         compatibility: Whether compatibility characters differ; when not, texts are brought to NFKC, else to NFC.

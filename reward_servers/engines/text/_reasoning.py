@@ -1,4 +1,4 @@
-"""How models mark their reasoning: one table of formats, to which a caller may add pairs of marks of its own."""
+"""How models mark their reasoning: one table of formats. A caller may add pairs of marks."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     literal = [(opening, f"opens{place}") for place, (opening, _) in enumerate(pairs)]
     literal += [(closing, f"closes{place}") for place, (_, closing) in enumerate(pairs)]
     literal.sort(key=lambda pair: -len(pair[0]))
-    # The first character stands outside of the group: the search then skips at once to where a mark may begin.
+    # The first character is outside of the group, so that the search skips at once to possible marks.
     alternatives = "|".join(f"{re.escape(mark[0])}(?P<{group}>{re.escape(mark[1:])})" for mark, group in literal)
     tag = rf"<\s{{0,4}}(?P<slash>/\s{{0,4}})?(?P<tag>{'|'.join(_TAGS)})(?:\s[^<>]{{0,200}}?)?(?P<empty>/)?\s{{0,4}}>"
     pattern = re.compile(rf"{alternatives}|{tag}|<(?P<comment>!--)|-(?P<uncomment>->)|{_HARMONY}", re.I | re.X)

@@ -17,7 +17,7 @@ def check_tags(text: str, tags: Sequence[str]) -> dict[str, bool]:
 
     Returns:
         ``present``: each tag opens and closes. ``once``: each opens and closes exactly once. ``order``: they follow one
-        another in the order asked for, none inside another. ``only``: nothing but white space stands outside of them.
+        another in the given order, none inside another. ``only``: there is only white space outside of them.
         The last two are false when ``once`` is.
     """
     opens = [f"<{tag}>" for tag in tags]

@@ -20,8 +20,8 @@ class Visible(NamedTuple):
     """The visible text.
 
     Attributes:
-        text: What remains; where a span was taken out between two words, a space keeps them apart.
-        open: Whether a reasoning span never ends: what follows its start is not visible.
+        text: The remaining text. If a span was removed between two words, a space separates them.
+        open: Whether a reasoning span never ends. Everything after its start is then hidden.
         closed: Whether any reasoning span ends.
         begins: The position in the original behind the last reasoning span that ends; 0 when none does.
         pieces: Start and end, in the original, of each part that remains.
@@ -41,7 +41,7 @@ class Visible(NamedTuple):
         return sum(end - start for start, end in self.pieces)
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the original that a span of the text comes from; (-1, -1) stays as it is."""
+        """The span of the original text from which a span of the visible text comes; (-1, -1) for (-1, -1)."""
         if start < 0 or not self.pieces:
             return start, end
         first = self._place(start)
@@ -91,7 +91,7 @@ class _Open:
 
 
 class _Reader:
-    """Takes the marks of a text one after the other."""
+    """Processes the marks of a text one after the other."""
 
     def __init__(self, text: str, fences: Fences) -> None:
         self._text = text
@@ -120,7 +120,7 @@ class _Reader:
             self._outside(token)
 
     def _within(self, token: Token) -> None:
-        """A mark inside reasoning, where comments, code and quotes mean nothing."""
+        """Process a mark inside reasoning, where comments, code and quotes have no meaning."""
         if token.kind == "opens":
             last = self._spans[-1]
             # A template's opening mark that the model repeats opens one span.
@@ -206,7 +206,7 @@ class _Reader:
         self._hide(0, token.end)
 
     def result(self) -> Visible:
-        """What is visible when all marks are taken."""
+        """The visible text after all marks are processed."""
         is_open = bool(self._spans)
         hidden_from = self._spans[0].start if is_open else self._comment
         if hidden_from >= 0:
