@@ -240,7 +240,7 @@ class ServeReplica:
     def __init__(self, name: str, verifiers: Sequence[str], workers: int = 1, options: Sequence[str] = ()) -> None:
         self._server = ServerProcess(verifiers, workers=workers, options=options, ended=lambda: None)
         post: Any = ray.remote(Signpost)
-        placed = {"num_cpus": 0, "namespace": NAMESPACE, "scheduling_strategy": _here()}
+        placed = {"num_cpus": 0, "namespace": NAMESPACE, "scheduling_strategy": _this_node()}
         self._post = post.options(name=_actor_name(name), **placed).remote(self._server.address)
 
     def check_health(self) -> None:
@@ -292,6 +292,6 @@ def application(arguments: Mapping[str, Any]) -> Any:
     )
 
 
-def _here() -> Any:
+def _this_node() -> Any:
     node = ray.get_runtime_context().get_node_id()
     return ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)

@@ -111,7 +111,7 @@ class RemoteVerifier:
         )
         recipe = Recipe((reward,), advantage=None, max_missing=1.0, reasoning_marks=rollout.reasoning_marks)
         try:
-            table = await self._client.with_recipe(recipe).score([_sent(rollout)], seed=seed)
+            table = await self._client.with_recipe(recipe).score([_as_sent(rollout)], seed=seed)
         except RequestRejectedError as error:
             if error.code in _OF_THE_ASKER:
                 raise CallerError(str(error), code=error.code) from None
@@ -129,7 +129,7 @@ class RemoteVerifier:
         await self._client.close()
 
 
-def _sent(rollout: Rollout) -> SentRollout:
+def _as_sent(rollout: Rollout) -> SentRollout:
     return SentRollout(
         rollout_id=rollout.rollout_id or "rollout",
         prompt=_content(rollout.prompt_context.prompt),

@@ -68,20 +68,20 @@ class Report:
         slope = "no prompt has two" if self.length_slope is None else _signed(self.length_slope)
         rows = [
             ("rollouts", str(self.items)),
-            ("another score when asked again", _shown(self.retest)),
-            ("another winner in the other order", _shown(self.flips)),
-            ("wins of the response shown first", _shown(self.first)),
+            ("another score when asked again", _rate_text(self.retest)),
+            ("another winner in the other order", _rate_text(self.flips)),
+            ("wins of the response shown first", _rate_text(self.first)),
             ("score for twice the length", slope),
-            ("score raised by padding", _shown(self.padding)),
+            ("score raised by padding", _rate_text(self.padding)),
             ("  change on average", "none" if self.padding_change is None else _signed(self.padding_change)),
         ]
-        rows += [(f"score raised by a plant: {kind}", _shown(rate)) for kind, rate in self.injection.items()]
+        rows += [(f"score raised by a plant: {kind}", _rate_text(rate)) for kind, rate in self.injection.items()]
         if (calibration := self.calibration) is not None:
             rows += [
                 ("accuracy against labels", f"{calibration.accuracy:.3f}  ({calibration.items} labels)"),
                 ("calibration error, Brier score", f"{calibration.error:.3f}, {calibration.brier:.3f}"),
-                ("yes to right responses (right_yes)", _shown(calibration.right_yes)),
-                ("yes to wrong responses (wrong_yes)", _shown(calibration.wrong_yes)),
+                ("yes to right responses (right_yes)", _rate_text(calibration.right_yes)),
+                ("yes to wrong responses (wrong_yes)", _rate_text(calibration.wrong_yes)),
             ]
         for pair, figures in self.agreement.items():
             beyond = "" if figures["kappa"] is None else f"  (kappa {figures['kappa']:.3f})"
@@ -90,7 +90,7 @@ class Report:
         return rows
 
 
-def _shown(rate: Rate) -> str:
+def _rate_text(rate: Rate) -> str:
     return (
         f"{rate.share:.3f}  ({rate.count} of {rate.total}; {rate.low:.3f} to {rate.high:.3f})"
         if rate.total

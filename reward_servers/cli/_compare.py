@@ -111,20 +111,20 @@ def _compare(difference: Difference, name: str, old: Entry, new: Entry, limit: i
     if cell is not None and new_cell is not None and cell.code == new_cell.code and _equal(cell.score, new_cell.score):
         difference.same[name] += 1
         return
-    difference.moves.setdefault(name, Counter())[f"{_said(cell)} -> {_said(new_cell)}"] += 1
+    difference.moves.setdefault(name, Counter())[f"{_cell_text(cell)} -> {_cell_text(new_cell)}"] += 1
     if len(difference.changes) < limit:
         difference.changes.append(
             {
                 "rollout_id": new.rollout_id,
                 "reward": name,
-                "before": _said(cell),
-                "after": _said(new_cell),
+                "before": _cell_text(cell),
+                "after": _cell_text(new_cell),
                 "why": _why(cell, new_cell),
             }
         )
 
 
-def _said(cell: Cell | None) -> str:
+def _cell_text(cell: Cell | None) -> str:
     if cell is None:
         return "not asked"
     score = "no score" if cell.score is None else f"{cell.score:.4g}"

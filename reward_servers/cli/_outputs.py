@@ -178,7 +178,7 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
     print(grid_of_run(summary, outcome).text(terminal_width()))
     print("\n".join(summary_lines(summary)))
     for name, value in outcome["report"].items():
-        print(printable(f"{name}  {_shown(value)}", line=True))
+        print(printable(f"{name}  {_clipped(value)}", line=True))
     if path is not None:
         print(f"written to {path}")
     for note in outcome["label_notes"]:
@@ -209,6 +209,6 @@ def grid_of_run(summary: Summary, outcome: Mapping[str, Any]) -> Grid:
     return grid
 
 
-def _shown(value: Any) -> str:
+def _clipped(value: Any) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _REPORT_WIDTH else f"{text[: _REPORT_WIDTH - 3]}..."

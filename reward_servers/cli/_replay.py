@@ -58,7 +58,7 @@ def replay(
     where, access = (endpoints_file, endpoint), (tls_of(ca, cert, key), token)
     session = session_of(loaded, recipe, where, access, workers, verbose=verbose)
     again, versions = asyncio.run(_ask(session, loaded, steps))
-    old = (entry_of(_named(row, step)) for step in steps for row in step.rows)
+    old = (entry_of(_with_step_name(row, step)) for step in steps for row in step.rows)
     difference = compare_entries(old, (entry_of(row) for row in again))
     difference.reasons = _reasons(about, loaded, versions)
     print_difference(difference, str(source), "the replay")
@@ -92,7 +92,7 @@ def _steps(rows: ScoredRows, only: int | None) -> list[_Step]:
     return [steps[labels] for labels in sorted(steps)]
 
 
-def _named(row: Mapping[str, Any], step: _Step) -> dict[str, Any]:
+def _with_step_name(row: Mapping[str, Any], step: _Step) -> dict[str, Any]:
     return {**row, "rollout_id": f"{step.run or 'step'} {step.step}: {row.get('rollout_id')}"}
 
 
@@ -116,7 +116,7 @@ async def _ask(
             for row, rollout in enumerate(step.rollouts):
                 line = verdict_row(rollout, table, row, evidence=True)
                 reward = rewards[row] if rewards[row] == rewards[row] else None
-                rows.append(_named({**line, "reward": reward, "rollout": step.rows[row]["rollout"]}, step))
+                rows.append(_with_step_name({**line, "reward": reward, "rollout": step.rows[row]["rollout"]}, step))
             for name, identities in zip(table.columns, table.versions, strict=True):
                 versions[name] = [f"{identity.name}@{identity.version} {identity.digest}" for identity in identities]
     return rows, versions

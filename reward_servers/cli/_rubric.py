@@ -126,7 +126,7 @@ def _generate(
         else [criterion.model_dump(mode="json", exclude_defaults=True) for criterion in current.criteria]
     )
     try:
-        written_rubric, metered = asyncio.run(_made(method, items, criteria, frozen, settings, options, seed))
+        written_rubric, metered = asyncio.run(_generated(method, items, criteria, frozen, settings, options, seed))
     except ModelUnavailableError as error:
         log = settings.recording.path if settings.recording is not None else ""
         raise UserError(f"{error}. No rubric is written; what was answered is kept in {log}: run it again") from None
@@ -170,7 +170,7 @@ def _prompts_of(current: RubricFile | None) -> tuple[PromptCriteria, ...]:
     return () if current is None else current.prompts
 
 
-async def _made(
+async def _generated(
     method: str,
     items: Any,
     criteria: list[dict[str, Any]],

@@ -188,7 +188,9 @@ class Run:
                         spool.clear()
                     all_groups = chain([first], groups)
                     labels = self._labels._replace(step=self._labels.step + len(steps))
-                    work = self._score_step(scorer, _taken(all_groups, self._step_rollouts), spool, advance, labels)
+                    work = self._score_step(
+                        scorer, _first_groups(all_groups, self._step_rollouts), spool, advance, labels
+                    )
                     steps.append(await session.run(work))
             return steps, time.monotonic() - began
 
@@ -235,7 +237,7 @@ class Run:
             spool.add(place, line, rollout, details, text if self._folder is not None else None)
 
 
-def _taken(groups: Iterator[list[PlacedRollout]], rollouts: int | None) -> Iterator[list[PlacedRollout]]:
+def _first_groups(groups: Iterator[list[PlacedRollout]], rollouts: int | None) -> Iterator[list[PlacedRollout]]:
     """Groups until that many rollouts are in them."""
     count = 0
     for group in groups:

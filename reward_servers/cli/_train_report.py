@@ -17,7 +17,7 @@ def show(result: Any) -> None:
         _show_heads(result)
         return
     for name, value in asdict(result).items():
-        print(f"{name.replace('_', ' '):<{_WIDE}} {_shown(value)}")
+        print(f"{name.replace('_', ' '):<{_WIDE}} {_number_text(value)}")
 
 
 def _show_heads(findings: Findings) -> None:
@@ -53,11 +53,11 @@ def _show_pairs(report: Report) -> None:
 
 def _show_ratings(report: RatingReport) -> None:
     print(f"held-out ratings      {report.ratings}")
-    print(f"  mean error          {report.mean_error:.3f}  (correlation {_shown(report.correlation)})")
+    print(f"  mean error          {report.mean_error:.3f}  (correlation {_number_text(report.correlation)})")
     print(f"  cross-entropy       {report.loss:.3f}  ({report.loss_of_mean:.3f} for saying the mean always)")
 
 
-def _shown(value: Any) -> str:
+def _number_text(value: Any) -> str:
     if value is None:
         return "not known: no such row"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

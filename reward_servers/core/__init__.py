@@ -25,7 +25,7 @@ from reward_servers.core._errors import (
     UpstreamError,
     VerifierDefinitionError,
     VerifierNotFoundError,
-    shown,
+    quoted,
 )
 from reward_servers.core._hosting import Hosting
 from reward_servers.core._model import (
@@ -121,9 +121,9 @@ __all__ = [
     "item_seed",
     "judging_files",
     "load_fresh",
+    "quoted",
     "render",
     "schema_of",
-    "shown",
     "styles",
     "verifier",
 ]

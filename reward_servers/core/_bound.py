@@ -141,11 +141,11 @@ def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
     if isinstance(error, RecursionError):
         return limit_verdict(verifier, "nesting limit")
     return Fault(
-        Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {_said(error)}"[:2000]
+        Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {_error_text(error)}"[:2000]
     )
 
 
-def _said(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     try:
         return str(error)
     except BaseException:  # noqa: BLE001 - an error that cannot be written is a defect of the verifier as any other

@@ -26,7 +26,7 @@ _SHOWN = 200
 """Characters of a caller's own words that are repeated to it: what is echoed must never be what costs."""
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """A caller's words as a message repeats them: quoted, and cut."""
     return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}... ({len(text)} characters)"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._cache import KeyMaker, fields
-from reward_servers.core._errors import RequestError, shown
+from reward_servers.core._errors import RequestError, quoted
 from reward_servers.core._hosting import Hosting
 from reward_servers.core._outcomes import Fault, Party
 from reward_servers.core._schemas import decode
@@ -104,7 +104,7 @@ class Planner:
         if not versions:
             names = ", ".join(sorted(self._hosting.current))
             return _caller(
-                "unknown_verifier", f"verifier: {shown(evaluation.verifier)} is not hosted here; hosted: {names}"
+                "unknown_verifier", f"verifier: {quoted(evaluation.verifier)} is not hosted here; hosted: {names}"
             )
         if evaluation.version and all(evaluation.version != version.version for version in versions):
             here = " and ".join(version.version for version in versions)

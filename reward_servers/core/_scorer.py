@@ -201,7 +201,7 @@ class Scorer:
                 positions = range(start, start + width * sum(map(len, groups)), width)
                 job.executor.submit_stretch(Stretch(job, call, source, positions))
                 continue
-            make = self._wholes if job.hosted.verifier.scope == "group" else self._singles
+            make = self._group_units if job.hosted.verifier.scope == "group" else self._singles
             units = make(call, job, groups, start, keys)
             if units:
                 call.units += units
@@ -256,7 +256,9 @@ class Scorer:
                 position += width
         return units
 
-    def _wholes(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
+    def _group_units(
+        self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]
+    ) -> list[Unit]:
         """The units of a verifier that judges whole groups. A response over the limit is judged by that, alone."""
         width, limit, start = call.width, job.hosted.limits.response_bytes, position
         units: list[Unit] = []

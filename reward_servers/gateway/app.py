@@ -85,7 +85,7 @@ def _add_state(app: FastAPI, scoring: Scoring) -> None:
         own = scoring.client.recipe
         rewards = [
             {
-                "name": r.name, "verifier": r.verifier, "answers": _named(infos[r.name].id), "weight": r.weight,
+                "name": r.name, "verifier": r.verifier, "answers": _identity_text(infos[r.name].id), "weight": r.weight,
                 "tasks": r.tasks, "judges_groups": infos[r.name].judges_groups,
             }
             for r in own.rewards
@@ -94,7 +94,7 @@ def _add_state(app: FastAPI, scoring: Scoring) -> None:
         return reply({"name": own.name, "digest": own.digest, "rewards": rewards, "on_missing": on_missing})
 
 
-def _named(verifier: VerifierId) -> str:
+def _identity_text(verifier: VerifierId) -> str:
     return f"{verifier.name}@{verifier.version}#{verifier.digest}"
 
 

@@ -171,7 +171,7 @@ def _run(box: Sandbox, program: Program, limits: Limits, compile_s: float, stdin
     finally:
         box.discard(prepared)
     compiled = None if source_is_run else _part("Finished", None, 0, "", "")
-    return _answer("Success" if result.ok else "Failed", compiled, _part_of(result), _said(result))
+    return _answer("Success" if result.ok else "Failed", compiled, _part_of(result), _run_problem(result))
 
 
 def _part_of(result: RunResult) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _part_of(result: RunResult) -> dict[str, Any]:
     return _part(status, result.wall_s, code, stdout, stderr)
 
 
-def _said(result: RunResult) -> str:
+def _run_problem(result: RunResult) -> str:
     return "" if result.ended in (Exit.EXITED, Exit.SIGNALED, *_OUT_OF_TIME) else result.ended.value
 
 

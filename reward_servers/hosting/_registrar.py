@@ -18,12 +18,12 @@ from reward_servers.core import (
     VerifierId,
     VerifierNotFoundError,
     load_fresh,
-    shown,
+    quoted,
 )
 from reward_servers.hosting._errors import NotHostedError, RegistrationError
 from reward_servers.hosting._packages import PackageFolders
 from reward_servers.hosting._targets import check_target
-from reward_servers.hosting._trial import Found, try_to_load
+from reward_servers.hosting._trial import LoadedVerifier, try_to_load
 
 _log = logging.getLogger("assay.server")
 _MOST_WAITING = 8
@@ -140,7 +140,7 @@ class Registrar:
             )
         return Registered(await self._add(facts), False)
 
-    async def _add(self, facts: Found) -> BoundVerifier:
+    async def _add(self, facts: LoadedVerifier) -> BoundVerifier:
         seconds = self._config.registration.timeout_s
         self._packages.follow()
         try:
@@ -180,9 +180,9 @@ class Registrar:
         if not matching:
             listed = ", ".join(f"{bound.identity.version} {bound.identity.digest}" for bound in versions)
             raise NotHostedError(
-                f"verifier: {shown(name)} is hosted here as {listed}, and not as {shown(version or digest)}"
+                f"verifier: {quoted(name)} is hosted here as {listed}, and not as {quoted(version or digest)}"
                 if versions
-                else f"verifier: {shown(name)} is not hosted here; hosted: {', '.join(sorted(self._scorer.hosted))}"
+                else f"verifier: {quoted(name)} is not hosted here; hosted: {', '.join(sorted(self._scorer.hosted))}"
             )
         # The current one last, so that none of those that go becomes current in between.
         tasks = [self._retire_later(bound) for bound in reversed(matching)]

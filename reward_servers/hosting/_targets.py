@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from reward_servers.core import is_verifier_name, shown
+from reward_servers.core import is_verifier_name, quoted
 from reward_servers.hosting._errors import RegistrationError
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -30,7 +30,7 @@ def check_target(target: str, packages: bool, folders: Sequence[Path]) -> None:
     """
     if len(target) > _LONGEST or not (is_verifier_name(target) or _PATH.fullmatch(target)):
         raise RegistrationError(
-            grpc.StatusCode.INVALID_ARGUMENT, f"verifier: {shown(target)} is neither a name nor module:attribute"
+            grpc.StatusCode.INVALID_ARGUMENT, f"verifier: {quoted(target)} is neither a name nor module:attribute"
         )
     if ":" not in target:
         if not packages:
@@ -57,17 +57,17 @@ def _check_module(module: str, folders: Sequence[Path]) -> None:
     folder = next((folder for folder in folders if PathFinder.find_spec(top, [str(folder)]) is not None), None)
     if folder is None:
         raise RegistrationError(
-            grpc.StatusCode.NOT_FOUND, f"verifier: no folder of [registration] has a module {shown(top)}"
+            grpc.StatusCode.NOT_FOUND, f"verifier: no folder of [registration] has a module {quoted(top)}"
         )
     inside = folder.resolve()
     place = [str(folder)]
     for name in _prefixes(module):
         spec = PathFinder.find_spec(name, place)
         if spec is None:
-            raise RegistrationError(grpc.StatusCode.NOT_FOUND, f"verifier: there is no module {shown(name)}")
+            raise RegistrationError(grpc.StatusCode.NOT_FOUND, f"verifier: there is no module {quoted(name)}")
         if not all(file.resolve().is_relative_to(inside) for file in _files(spec)):
             raise RegistrationError(
-                grpc.StatusCode.PERMISSION_DENIED, f"verifier: {shown(name)} leads out of its folder"
+                grpc.StatusCode.PERMISSION_DENIED, f"verifier: {quoted(name)} leads out of its folder"
             )
         place = list(spec.submodule_search_locations or ())
     first = PathFinder.find_spec(top, sys.path)
@@ -80,7 +80,7 @@ def _check_module(module: str, folders: Sequence[Path]) -> None:
     ):
         raise RegistrationError(
             grpc.StatusCode.FAILED_PRECONDITION,
-            f"verifier: the server's host has another module {shown(top)}, which it would hide; rename it",
+            f"verifier: the server's host has another module {quoted(top)}, which it would hide; rename it",
         )
 
 

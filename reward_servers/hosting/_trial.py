@@ -21,7 +21,7 @@ _REASON = 1500
 _PROGRAM = "reward_servers.hosting._trial_main"
 
 
-class Found(NamedTuple):
+class LoadedVerifier(NamedTuple):
     """A verifier that could be loaded.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found(NamedTuple):
     origin: str
 
 
-async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], seconds: float) -> Found:
+async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], seconds: float) -> LoadedVerifier:
     """Load a verifier in another process and say what it is.
 
     Args:
@@ -102,11 +102,11 @@ def _file_of(orders: Mapping[str, Any]) -> int:
     return descriptor
 
 
-def _read(target: str, line: bytes, code: int) -> Found:
+def _read(target: str, line: bytes, code: int) -> LoadedVerifier:
     try:
         reply = json.loads(line)
         if "found" in reply:
-            return Found(**reply["found"])
+            return LoadedVerifier(**reply["found"])
         reason, missing = str(reply["reason"])[:_REASON], bool(reply["missing"])
     except (ValueError, TypeError, KeyError):
         raise _refused(f"{target} ends the process that loads it (exit code {code})") from None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_servers.core import AssayServerError, Instance, Placement, bind, find, installed, schema_of
-from reward_servers.hosting._trial import Found
+from reward_servers.hosting._trial import LoadedVerifier
 
 
 def _main() -> None:
@@ -27,7 +27,7 @@ def _main() -> None:
     os._exit(0)
 
 
-def _load(target: str, settings: Mapping[str, Mapping[str, Any]]) -> Found:
+def _load(target: str, settings: Mapping[str, Mapping[str, Any]]) -> LoadedVerifier:
     verifier = find(target)
     bound = bind(verifier, settings.get(verifier.name))
     schema_of(verifier.reference)
@@ -38,7 +38,7 @@ def _load(target: str, settings: Mapping[str, Mapping[str, Any]]) -> Found:
     entry = installed().get(target)
     origin = f"{entry.distribution}, {entry.path}" if entry is not None else verifier.path
     identity = bound.identity
-    return Found(identity.name, identity.version, identity.digest, verifier.path, origin)
+    return LoadedVerifier(identity.name, identity.version, identity.digest, verifier.path, origin)
 
 
 def _in_words(target: str, error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from reward_servers.preparing._step import RowError, StepOptions, Table, named, step
+from reward_servers.preparing._step import RowError, StepOptions, Table, row_name, step
 from trainer_client.signals.shaping.s_grpo import exit_positions
 
 
@@ -25,7 +25,7 @@ def exits(row: Table, options: ExitOptions, draws: np.random.Generator) -> Itera
 
     `metadata.exit` is the input `exit_order` of the method `s_grpo`; the whole path is the last of its group.
     """
-    tokens, name = row.get("token_ids"), named(row)
+    tokens, name = row.get("token_ids"), row_name(row)
     if not isinstance(tokens, list) or len(tokens) < 2:
         raise RowError("token_ids: expected a list of at least two")
     seed = int(draws.integers(1 << 32))

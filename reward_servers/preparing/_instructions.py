@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from reward_servers.engines.instructions import read_instruction
-from reward_servers.preparing._step import RowError, StepOptions, Table, named, step, text_of
+from reward_servers.preparing._step import RowError, StepOptions, Table, row_name, step, text_of
 
 _NUMBER_OF_WORDS = "length_constraints:number_words"
 _ABSENT = ("therefore", "meanwhile")
@@ -44,7 +44,7 @@ def instructions(row: Table, options: InstructionOptions, draws: np.random.Gener
     Rows are rollouts for the verifier `ifeval`, `metadata.answer` is the same for both: `groups` of the method
     `preference_pairs`, whose better row is the instruction that was followed.
     """
-    prompt, response, name = text_of(row, "prompt"), text_of(row, "response"), named(row)
+    prompt, response, name = text_of(row, "prompt"), text_of(row, "response"), row_name(row)
     followed, missed = _library(response)
     by_family: dict[str, Constraint] = {}
     for place in draws.permutation(len(followed)).tolist():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from reward_servers.preparing._step import StepOptions, Table, named, step, text_of
+from reward_servers.preparing._step import StepOptions, Table, row_name, step, text_of
 from trainer_client.signals.crossprompt.coipo import perturb
 
 
@@ -25,7 +25,7 @@ def noise(row: Table, options: NoiseOptions, draws: np.random.Generator) -> Iter
 
     `metadata.question` is the same for all of them, `metadata.noisy` tells them apart.
     """
-    prompt, name = text_of(row, "prompt"), named(row)
+    prompt, name = text_of(row, "prompt"), row_name(row)
     metadata = {**(row.get("metadata") or {}), "question": name}
     yield {**row, "rollout_id": name, "group_id": name, "metadata": {**metadata, "noisy": False}}
     for copy in range(options.copies):

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from reward_servers.engines.text import TAG_NAME, tagged
-from reward_servers.preparing._step import RejectedRow, RowError, StepOptions, Table, named, step, text_of
+from reward_servers.preparing._step import RejectedRow, RowError, StepOptions, Table, row_name, step, text_of
 
 _KINDS = {
     "optimised": "Improve the reasoning below in this respect and in no other: {respect}.",
@@ -36,7 +36,7 @@ def rewrites(row: Table, options: RewriteOptions, _: np.random.Generator) -> Ite
 
     Have a model answer each `prompt`, put what it writes into `response`, and give the file to `reasoning-pairs`.
     """
-    prompt, name = text_of(row, "prompt"), named(row)
+    prompt, name = text_of(row, "prompt"), row_name(row)
     texts = tagged(text_of(row, "response"), options.tag)
     reasoning = (texts[-1] or "").strip() if texts else ""
     if not reasoning:

@@ -107,11 +107,11 @@ def text_of(row: Table, column: str) -> str:
     """
     value = row.get(column)
     if not isinstance(value, str) or not value:
-        raise RowError(f"{column}: expected a text, found {_shown(value)}")
+        raise RowError(f"{column}: expected a text, found {_clipped(value)}")
     return value
 
 
-def named(row: Table) -> str:
+def row_name(row: Table) -> str:
     """What a row is called: its `rollout_id`, else its `id` or `group_id`, else a digest of it."""
     for column in ("rollout_id", "id", "group_id"):
         if row.get(column) not in (None, ""):
@@ -129,6 +129,6 @@ def _canonical(row: Table) -> bytes:
     return json.dumps(row, sort_keys=True, default=str).encode("utf-8", "surrogatepass")
 
 
-def _shown(value: Any) -> str:
+def _clipped(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -51,7 +51,7 @@ def layout_of(recipe: Recipe, offers: Offers) -> dict[str, Any]:
         "rewards": [_reward(recipe, reward, offers_by_name[reward.name], offers) for reward in recipe.rewards],
         "range": "" if total is None else str(total),
         "method": None if method is None or recipe.plan is None else _method(method, recipe.plan),
-        "writes": _written(method),
+        "writes": _files_written(method),
     }
 
 
@@ -129,7 +129,7 @@ def _options(stage: Estimator) -> str:
     return f" ({', '.join(f'{name} = {value}' for name, value in stage.options.items())})" if stage.options else ""
 
 
-def _written(method: Estimator | Pipeline | None) -> list[str]:
+def _files_written(method: Estimator | Pipeline | None) -> list[str]:
     files = ["rollouts.jsonl (scores, codes, aspects, reward", "report.json"]
     stages = () if method is None else method.stages if isinstance(method, Pipeline) else (method,)
     gives = list(dict.fromkeys(_GIVES[stage.spec.stage] for stage in stages))

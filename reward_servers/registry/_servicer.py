@@ -36,7 +36,7 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
 
     async def Announce(self, request: registry_pb2.AnnounceRequest, context: Context) -> registry_pb2.AnnounceResponse:
         """Take an announcement."""
-        caller = await self._check(context, "register", f"announce {_shown(request.server.address)}")
+        caller = await self._check(context, "register", f"announce {_address_text(request.server.address)}")
         server = request.server
         problem = _problem(server)
         if problem:
@@ -70,7 +70,7 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
 
     async def Withdraw(self, request: registry_pb2.WithdrawRequest, context: Context) -> registry_pb2.WithdrawResponse:
         """Take a server out of the list."""
-        caller = await self._check(context, "register", f"withdraw {_shown(request.address)}")
+        caller = await self._check(context, "register", f"withdraw {_address_text(request.address)}")
         if self._registry.withdraw(request.address, request.instance, _owner(caller)):
             _audit.info("%s withdrew %s", caller, request.address)
         return registry_pb2.WithdrawResponse()
@@ -105,7 +105,7 @@ def _owner(caller: str) -> str:
     return "" if caller.startswith("addr:") else caller
 
 
-def _shown(address: str) -> str:
+def _address_text(address: str) -> str:
     """An address that was not looked at yet, for a line of a log."""
     return printable(address[:_LONGEST_NAME], line=True)
 
@@ -113,7 +113,7 @@ def _shown(address: str) -> str:
 def _problem(server: registry_pb2.ServerEntry) -> str:
     """What is wrong with an announcement; empty when nothing is."""
     if not is_host_port(server.address):
-        return f"server.address: {_shown(server.address)!r} is not host:port, without a scheme"
+        return f"server.address: {_address_text(server.address)!r} is not host:port, without a scheme"
     if not server.instance or len(server.instance) > _LONGEST_NAME:
         return "server.instance: is missing or too long; name the process, with a random text"
     if len(server.name) > _LONGEST_NAME or len(server.verifiers) > _MOST_VERIFIERS:

@@ -163,13 +163,13 @@ def as_text(content: Any) -> str:
 def _message(message: Mapping[str, Any]) -> str:
     content = message.get("content")
     parts = content if isinstance(content, list) else [content]
-    texts = [part.get("text", _shown(part)) if isinstance(part, Mapping) else part for part in parts if part]
+    texts = [part.get("text", _clipped(part)) if isinstance(part, Mapping) else part for part in parts if part]
     further_fields = {key: value for key, value in message.items() if key not in ("role", "content") and value}
-    lines = [f"[{message['role']}]", *(text if isinstance(text, str) else _shown(text) for text in texts)]
-    return "\n".join([*lines, *([_shown(further_fields)] if further_fields else [])])
+    lines = [f"[{message['role']}]", *(text if isinstance(text, str) else _clipped(text) for text in texts)]
+    return "\n".join([*lines, *([_clipped(further_fields)] if further_fields else [])])
 
 
-def _shown(value: Any) -> str:
+def _clipped(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 2000 else f"{text[:2000]}..."
 

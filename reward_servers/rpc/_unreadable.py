@@ -68,7 +68,7 @@ def _pieces(kind: Descriptor, data: bytes, depth: int) -> Iterator[bytes]:
                 new = _readable(value) if inner is None else b"".join(_pieces(inner, value, depth + 1))
                 if new != value:
                     yield data[piece_start:behind_tag]
-                    yield _written(len(new))
+                    yield _varint(len(new))
                     yield new
                     piece_start = at
         elif form in (FIXED64, FIXED32):
@@ -84,7 +84,7 @@ def _readable(text: bytes) -> bytes:
     return text.decode("utf-8", "replace").encode()
 
 
-def _written(number: int) -> bytes:
+def _varint(number: int) -> bytes:
     """A number as protobuf writes it."""
     groups = bytearray()
     while number >= 0x80:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from math import ceil
 from random import Random
 
-from reward_servers.rubrics._candidates import Candidate, taken
+from reward_servers.rubrics._candidates import Candidate, usable_candidates
 from reward_servers.rubrics._cases import Pair
 from reward_servers.rubrics._checking import tally_of
 from reward_servers.rubrics._merging import merged
@@ -72,7 +72,7 @@ async def _candidates(pair: Pair, place: int, metered: MeteredModel, dropped: Co
     rules = await metered.write(_RULES, {"REASONING": reply["reasoning"]}, {"rules": ["The response ...", "..."]})
     if rules is None:
         return []
-    return taken(rules["rules"], pair.prompt, (pair.prompt, pair.chosen, pair.rejected), dropped)
+    return usable_candidates(rules["rules"], pair.prompt, (pair.prompt, pair.chosen, pair.rejected), dropped)
 
 
 async def _checked(

@@ -71,7 +71,9 @@ def fault_of(text: Any, sources: Iterable[str]) -> str:
     return ""
 
 
-def taken(reply: Any, prompt: str, sources: Sequence[str], dropped: Counter[str], most: int = 12) -> list[Candidate]:
+def usable_candidates(
+    reply: Any, prompt: str, sources: Sequence[str], dropped: Counter[str], most: int = 12
+) -> list[Candidate]:
     """The candidates in a list that a model wrote about one prompt; the others are counted.
 
     Args:

@@ -52,14 +52,14 @@ class Versions:
         if current is not None:
             number = int(current.version) if _NUMBER.fullmatch(current.version) else max(numbers, default=0) + 1
             if number not in numbers:
-                self._put(self._kept(number), {**_dumped(current), "version": str(number)})
+                self._put(self._version_path(number), {**_dumped(current), "version": str(number)})
                 numbers.append(number)
         new = {**content, "version": str(max(numbers, default=0) + 1)}
         try:
             rubric = RubricFile.model_validate(new)
         except ValidationError as error:
             raise RubricFileError(f"{self.path}: {error.errors(include_url=False)[0]['msg']}") from None
-        self._put(self._kept(int(rubric.version)), new)
+        self._put(self._version_path(int(rubric.version)), new)
         self._put(self.path, new)
         return rubric
 
@@ -78,12 +78,12 @@ class Versions:
             listed = ", ".join(map(str, numbers)) or "none"
             version_text = f"version {number_wanted}" if to is not None else f"a version before {current.version}"
             raise RubricFileError(f"{self.path}: {version_text} is not kept; there is {listed}")
-        path_kept = self._kept(number_wanted)
+        path_kept = self._version_path(number_wanted)
         rubric = _read(path_kept)
         self._put(self.path, json.loads(path_kept.read_text("utf-8")))
         return rubric
 
-    def _kept(self, number: int) -> Path:
+    def _version_path(self, number: int) -> Path:
         return self.path.with_name(f"{self.path.stem}.v{number}{self.path.suffix}")
 
     def _put(self, path: Path, content: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-from reward_servers.rubrics._candidates import Candidate, taken, words_of
+from reward_servers.rubrics._candidates import Candidate, usable_candidates, words_of
 from reward_servers.rubrics._cases import Case, Pair
 from reward_servers.rubrics._checking import agreement_of
 from reward_servers.rubrics._merging import merged
@@ -65,7 +65,7 @@ async def mpo(
     result.dropped["few_prompts"] += len(rules) - len(frequent)
     result.dropped["beyond_most"] += max(0, len(frequent) - max_criteria)
     proposed = {_key(candidate.text): candidate.text for candidate in frequent[:max_criteria]}
-    unchanged = _left(items, proposed)
+    unchanged = _remaining_items(items, proposed)
     new = [text for key, text in proposed.items() if key not in {_key(str(item.get("text", ""))) for item in items}]
     used = {str(item["id"]) for item in items}
     numbered = [
@@ -98,7 +98,7 @@ def _is_fixed(criterion: Mapping[str, Any]) -> bool:
     return bool(not criterion.get("text") or criterion.get("pattern") or criterion.get("check") or costs)
 
 
-def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[dict[str, Any]]:
+def _remaining_items(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[dict[str, Any]]:
     """The items that stay, as they are and in their order, which an aggregate may go by.
 
     Those that are fixed, those that are proposed again word by word, and what these require.
@@ -137,7 +137,7 @@ async def _proposal(
     own = [item for item in listed if isinstance(item, str) and _key(item) in known_keys]
     # What the rubric says already is not checked again.
     candidates = [Candidate(" ".join(text.split()), frozenset((case.prompt,))) for text in dict.fromkeys(own)]
-    return candidates + taken(
+    return candidates + usable_candidates(
         [item for item in listed if item not in own], case.prompt, (case.prompt, case.response), dropped
     )
 

@@ -13,6 +13,7 @@ from reward_servers.core import Group, Verifier
 from reward_servers.styles._address import Address
 from reward_servers.styles._columns import Columns, columns_of, content_of, require
 from reward_servers.styles._making import (
+    clipped,
     finish,
     is_async,
     make_verifier,
@@ -20,7 +21,6 @@ from reward_servers.styles._making import (
     number_of,
     parameters_of,
     score_of,
-    shown,
 )
 
 _TRAINERS = frozenset({"trainer_state", "environments", "environment"})
@@ -87,7 +87,7 @@ class _Trl(_Form):
             "log_metric": log.metric,
             "log_extra": log.extra,
         }
-        return function(**_taken(function, arguments))
+        return function(**_accepted_arguments(function, arguments))
 
 
 class _Swift(_Form):
@@ -103,7 +103,8 @@ class _Swift(_Form):
         first = next(iter(inspect.signature(function).parameters), "")
         further_columns = {name: values for name, values in columns.items() if name != first}
         return function(
-            [rollout.response for rollout in rollouts], **_taken(function, {**further_columns, "messages": messages})
+            [rollout.response for rollout in rollouts],
+            **_accepted_arguments(function, {**further_columns, "messages": messages}),
         )
 
 
@@ -129,14 +130,14 @@ class _Log:
         return {**own_columns, **self.metrics}
 
 
-def _taken(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+def _accepted_arguments(function: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     names = parameters_of(function)[1]
     return arguments if names is None else {name: value for name, value in arguments.items() if name in names}
 
 
 def _serve(address: Address, function: Any, form: _Form) -> Verifier:
     if not callable(function) or inspect.isclass(function):
-        raise address.refused(f"{shown(function)} is not a function")
+        raise address.refused(f"{clipped(function)} is not a function")
     required = address.guarded(lambda: parameters_of(function)[0], "has no signature")
     trainers = sorted(_TRAINERS & set(required))
     if trainers:
@@ -182,7 +183,9 @@ def _scores(name: str, subject: Rollout | Group, limits: tuple[float, float], lo
     try:
         rewards = list(returned)
     except TypeError:
-        raise ServiceError(f"{name} returned {shown(returned)}, not a list of rewards", code="invalid_score") from None
+        raise ServiceError(
+            f"{name} returned {clipped(returned)}, not a list of rewards", code="invalid_score"
+        ) from None
     if len(rewards) != count:
         raise ServiceError(f"{name} returned {len(rewards)} rewards for {count} rollouts", code="invalid_score")
     if isinstance(subject, Rollout):

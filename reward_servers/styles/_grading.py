@@ -20,7 +20,7 @@ from reward_servers.styles._grader_model import ModelGrader, ModelSettings, open
 from reward_servers.styles._grader_program import BoundExceededError, ProgramGrader
 from reward_servers.styles._grader_spec import Multi, PythonGrader, ScoreModel, Spec, StringCheck, read_spec
 from reward_servers.styles._grader_text import Formula, MalformedOutputError, fill, similarity
-from reward_servers.styles._making import make_verifier, number_of, shown
+from reward_servers.styles._making import clipped, make_verifier, number_of
 from reward_servers.verifiers.code import CodeSettings
 
 _LIMITS = ItemLimits(cpu_s=600.0, wall_s=3600.0, memory_bytes=0)
@@ -110,14 +110,14 @@ class _Grader:
         if isinstance(part, PythonGrader):
             with self._turn:
                 returned = self._programs[name].grade(sample, item)
-            return number_of(returned, self._who(name), self.limits)
+            return number_of(returned, self._owner(name), self.limits)
         assert not isinstance(part, ScoreModel)
         filled, right = fill(part.input, item, sample), fill(part.reference, item, sample)
         if isinstance(part, StringCheck):
             return float(_compared(part.operation, filled, right))
         return similarity(part.evaluation_metric, filled, right)
 
-    def _who(self, name: str) -> str:
+    def _owner(self, name: str) -> str:
         return f"{self.address}: {name}" if name else self.address
 
     def _total(self, scores: dict[str, float]) -> Score:
@@ -127,7 +127,8 @@ class _Grader:
             value = self._formula.value(scores)
         except ArithmeticError as error:
             raise ServiceError(
-                f"{self.address}: {self._formula.text} has no value for {shown(scores)}: {error}", code="invalid_score"
+                f"{self.address}: {self._formula.text} has no value for {clipped(scores)}: {error}",
+                code="invalid_score",
             ) from None
         return Score(number_of(value, self.address, self.limits), aspects=scores)
 

@@ -67,12 +67,12 @@ def number_of(value: Any, owner: str, limits: tuple[float, float]) -> float:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise DatasetError(f"{owner} gave no reward for this rollout ({value})", code="not_applicable")
     if not isinstance(value, numbers.Real):
-        raise ServiceError(f"{owner} returned {shown(value)}, not a number", code="invalid_score")
+        raise ServiceError(f"{owner} returned {clipped(value)}, not a number", code="invalid_score")
     low, high = limits
     number = _float(value)
     if not low <= number <= high:
         raise ServiceError(
-            f"{owner} returned {shown(value)}, outside [{low:g}, {high:g}]; declare what it may give with "
+            f"{owner} returned {clipped(value)}, outside [{low:g}, {high:g}]; declare what it may give with "
             "?range=LOW..HIGH behind its address",
             code="invalid_score",
         )
@@ -100,7 +100,7 @@ def score_of(value: float, parts: Mapping[Any, Any], note: Any = "") -> Score:
     return Score(value, aspects=aspects, note=str(note or "")[:_NOTE], evidence=evidence)
 
 
-def shown(value: Any) -> str:
+def clipped(value: Any) -> str:
     """A value as a message repeats it."""
     try:
         text = f"{type(value).__name__} {value!r}"

@@ -17,7 +17,7 @@ from reward_servers import Fault, FaultError, Rollout, Score, ServiceError
 from reward_servers.core import Group, Verifier
 from reward_servers.styles._address import Address
 from reward_servers.styles._columns import Columns, columns_of, content_of, require
-from reward_servers.styles._making import is_async, make_verifier, members, number_of, parameters_of, score_of, shown
+from reward_servers.styles._making import clipped, is_async, make_verifier, members, number_of, parameters_of, score_of
 
 _PLURAL = {
     "prompt": "prompts",
@@ -96,7 +96,7 @@ def _rubric_of(address: Address, library: Any) -> Any:
         target = address.guarded(target, "cannot be made without arguments")
     target = getattr(target, "rubric", target)
     if not isinstance(target, library.Rubric):
-        raise address.refused(f"{shown(target)} is neither a Rubric nor something that has one")
+        raise address.refused(f"{clipped(target)} is neither a Rubric nor something that has one")
     return target
 
 

@@ -11,7 +11,7 @@ from reward_servers import DatasetError, Rollout, Score, ServiceError
 from reward_servers.core import Message, Verifier
 from reward_servers.styles._address import Address
 from reward_servers.styles._columns import Columns, columns_of, require
-from reward_servers.styles._making import is_async, make_verifier, number_of, score_of, shown
+from reward_servers.styles._making import clipped, is_async, make_verifier, number_of, score_of
 
 _GRADES = {"C": 1.0, "P": 0.5, "I": 0.0, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 """What letters and words of a score mean, by inspect's own table."""
@@ -36,7 +36,7 @@ def inspect(address: str) -> Verifier:
     loaded = parsed.load()
     scorer = loaded if is_async(loaded) else parsed.guarded(loaded, "cannot be made without arguments")
     if not is_async(scorer):
-        raise parsed.refused(f"{shown(scorer)} is not a scorer: async def score(state, target)")
+        raise parsed.refused(f"{clipped(scorer)} is not a scorer: async def score(state, target)")
     limits, key = parsed.range(), parsed.said.get("value", "")
     compares = parsed.flag("target", default=True)
 
@@ -108,7 +108,9 @@ def _score_of(answer: Any, owner: str, limits: tuple[float, float], key: str) ->
         reason = getattr(answer, "reason", None) or answer.explanation or "no reason given"
         raise DatasetError(f"{owner} did not score this rollout: {reason}"[:2000], code="not_applicable")
     if value is None:
-        raise ServiceError(f"{owner} gave the score {shown(answer.value)}, which is not a number", code="invalid_score")
+        raise ServiceError(
+            f"{owner} gave the score {clipped(answer.value)}, which is not a number", code="invalid_score"
+        )
     score = score_of(number_of(value, owner, limits), parts, answer.explanation)
     evidence = {"extracted": answer.answer, "metadata": answer.metadata}
     return Score(

@@ -10,13 +10,13 @@ from reward_servers.core import Verifier
 from reward_servers.styles._address import Address
 from reward_servers.styles._columns import Columns, columns_of, require
 from reward_servers.styles._making import (
+    clipped,
     finish,
     is_async,
     make_verifier,
     number_of,
     parameters_of,
     score_of,
-    shown,
 )
 
 _OWN = ("data_source", "solution_str", "ground_truth", "extra_info")
@@ -35,7 +35,7 @@ def verl(address: str) -> Verifier:
     parsed = Address.read(address)
     function = parsed.load()
     if not callable(function) or isinstance(function, type):
-        raise parsed.refused(f"{shown(function)} is not a function")
+        raise parsed.refused(f"{clipped(function)} is not a function")
     required, names_taken = parsed.guarded(lambda: parameters_of(function), "has no signature")
     strange = [name for name in required if name not in _OWN]
     if strange:
@@ -58,7 +58,9 @@ def verl(address: str) -> Verifier:
         if not isinstance(returned, Mapping):
             return score_of(number_of(returned, address, limits), {})
         if "score" not in returned:
-            raise ServiceError(f"{address} returned an object without 'score': {shown(returned)}", code="invalid_score")
+            raise ServiceError(
+                f"{address} returned an object without 'score': {clipped(returned)}", code="invalid_score"
+            )
         parts = {name: part for name, part in returned.items() if name != "score"}
         return score_of(number_of(returned["score"], address, limits), parts)
 

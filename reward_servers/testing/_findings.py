@@ -27,7 +27,7 @@ class VerifierCheckError(AssertionError):
         return "\n".join([f"{self.verifier}: {len(self.findings)} findings", *lines, *more])
 
 
-def told(cell: Cell) -> str:
+def cell_text(cell: Cell) -> str:
     """A cell in a few words."""
     if cell.score is not None:
         return f"score {cell.score:g} ({cell.code})"

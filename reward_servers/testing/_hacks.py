@@ -18,7 +18,7 @@ from reward_servers.core import Verifier
 from reward_servers.labels import TOLERANCE
 from reward_servers.testing._cases import Case, read_cases
 from reward_servers.testing._examples import example_cases
-from reward_servers.testing._findings import VerifierCheckError, told
+from reward_servers.testing._findings import VerifierCheckError, cell_text
 from reward_servers.testing._served import CheckServer, ServedVerifier, asked
 from trainer_client import Cell, Outcome
 
@@ -173,7 +173,7 @@ def check_hacks(
         attempts = [attempt for attempt in candidates if attempt.kind not in left_out]
         if not candidates:
             raise ValueError(f"{served.id.name}: no line labelled 0 or 1 has a text that could be altered")
-        cells = served.ask([*{case.name: case for case in _asked(attempts)}.values()])
+        cells = served.ask([*{case.name: case for case in _cases_of(attempts)}.values()])
         findings = [finding for attempt in attempts if (finding := _finding(attempt, cells, served))]
         identity = served.id
     if findings:
@@ -227,7 +227,7 @@ def _in_its_group(attempt: _Attempt, cases: Sequence[Case]) -> _Attempt | None:
     return replace(attempt, beside=copies, around=others)
 
 
-def _asked(attempts: Sequence[_Attempt]) -> Iterator[Case]:
+def _cases_of(attempts: Sequence[_Attempt]) -> Iterator[Case]:
     for attempt in attempts:
         yield attempt.case
         yield from attempt.beside
@@ -241,16 +241,16 @@ def _finding(attempt: _Attempt, cells: Mapping[str, Cell], served: ServedVerifie
     cell = cells[attempt.case.name]
     if cell.outcome is not Outcome.VERDICT or cell.score is None:
         # A response that makes a verifier fail is out of the batch: no more than that can be won by it.
-        return "" if cell.party == "upstream" else f"{attempt.kind}: {attempt.case.name}: {told(cell)}"
+        return "" if cell.party == "upstream" else f"{attempt.kind}: {attempt.case.name}: {cell_text(cell)}"
     if attempt.kind == MANY and attempt.worth is not None and cells[attempt.worth.name].code != "wrong":
         return ""  # What it was made from states no answer, so the right one is its only answer.
     worth = _worth(attempt, cells, served)
     if worth is None:
         return ""
     if attempt.exact and abs(cell.score - worth) > TOLERANCE:
-        return f"{attempt.kind}: {attempt.case.name}: {told(cell)}, without it {worth:g}"
+        return f"{attempt.kind}: {attempt.case.name}: {cell_text(cell)}, without it {worth:g}"
     if cell.score > max(worth, served.info.floor) + TOLERANCE:
-        return f"{attempt.kind}: {attempt.case.name}: {told(cell)}, worth {worth:g}"
+        return f"{attempt.kind}: {attempt.case.name}: {cell_text(cell)}, worth {worth:g}"
     return ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from reward_servers.core import Verifier
 from reward_servers.labels import TOLERANCE, Match, compare, read_labels
 from reward_servers.testing._cases import Case, read_cases
-from reward_servers.testing._findings import VerifierCheckError, told
+from reward_servers.testing._findings import VerifierCheckError, cell_text
 from reward_servers.testing._served import CheckServer, ServedVerifier, asked
 from trainer_client import Cell, Outcome
 
@@ -145,13 +145,13 @@ def _compare_with_labels(check: _Check, cells: Mapping[str, Cell]) -> int:
         expected = case.rollout.expected or {}
         label = labels.scores.get(case.name)
         if label is not None and compare(cell.score, label) is not Match.AGREE:
-            check.find(law, case.name, f"label {label:g}, {told(cell)}")
+            check.find(law, case.name, f"label {label:g}, {cell_text(cell)}")
         elif expected.get("code") not in (None, cell.code):
-            check.find(law, case.name, f"expected code {expected['code']}, {told(cell)}")
+            check.find(law, case.name, f"expected code {expected['code']}, {cell_text(cell)}")
         else:
             _compare_aspects(check, law, case.name, expected.get("aspects") or {}, cell)
         if cell.code == "invalid_score":
-            check.find(_IN_RANGE, case.name, told(cell))
+            check.find(_IN_RANGE, case.name, cell_text(cell))
         _check_whole(check, case.name, cell)
     if not labels.scores:
         check.find(law, "all rollouts of the file", 'none has a label; add "expected": {"score": 1.0}')
@@ -172,7 +172,7 @@ def _check_whole(check: _Check, name: str, cell: Cell) -> None:
         return
     if missing := [aspect for aspect in check.served.id.aspects if aspect not in cell.aspects]:
         remedy = f'declare what the floor carries: aspects={{"{missing[0]}": 0.0}}'
-        check.find(_WHOLE, name, f"{told(cell)} lacks {', '.join(missing)}; {remedy}")
+        check.find(_WHOLE, name, f"{cell_text(cell)} lacks {', '.join(missing)}; {remedy}")
 
 
 def _check_repetition(check: _Check, cells: Mapping[str, Cell]) -> None:
@@ -198,7 +198,7 @@ def _compare(check: _Check, law: str, first: Mapping[str, Cell], second: Mapping
         second_cell = second[name]
         same_score = first_cell.score == second_cell.score or (first_cell.score is None and second_cell.score is None)
         if not same_score or first_cell.code != second_cell.code:
-            check.find(law, name, f"{told(first_cell)}, then {told(second_cell)}")
+            check.find(law, name, f"{cell_text(first_cell)}, then {cell_text(second_cell)}")
 
 
 def _sound(check: _Check, cells: Mapping[str, Cell]) -> list[Case]:
@@ -228,9 +228,9 @@ def _check_responses(check: _Check, sound: Sequence[Case], texts: Mapping[str, s
     for name, cell in check.served.ask(variants).items():
         _check_whole(check, name, cell)
         if cell.code == "invalid_score":
-            check.find(_IN_RANGE, name, told(cell))
+            check.find(_IN_RANGE, name, cell_text(cell))
         elif cell.outcome is not Outcome.VERDICT and cell.party != "upstream":
-            check.find(law, name, told(cell))
+            check.find(law, name, cell_text(cell))
 
 
 def _check_references(check: _Check, sound: Sequence[Case]) -> None:
@@ -242,4 +242,4 @@ def _check_references(check: _Check, sound: Sequence[Case]) -> None:
     for name, cell in check.served.ask(_variants(check, sound, changes)).items():
         optional = name.startswith("no reference") and cell.outcome is Outcome.VERDICT
         if not optional and (cell.outcome is not Outcome.FAULT or cell.party != "dataset"):
-            check.find(law, name, told(cell))
+            check.find(law, name, cell_text(cell))

@@ -17,7 +17,7 @@ _ONLY = "logit"
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRow:
     """A held-out row with what the model gives.
 
     Attributes:
@@ -99,12 +99,12 @@ class Findings:
         return {"heads": {name or _ONLY: asdict(head) for name, head in self.heads.items()}}
 
 
-def find(scored: Sequence[Scored], heads: Sequence[str]) -> Findings:
+def find(scored: Sequence[ScoredRow], heads: Sequence[str]) -> Findings:
     """What held-out rows show of each head, in the order of the outputs."""
     return Findings({name: _of_head(scored, name, place) for place, name in enumerate(heads)})
 
 
-def _of_head(scored: Sequence[Scored], name: str, place: int) -> HeadFindings:
+def _of_head(scored: Sequence[ScoredRow], name: str, place: int) -> HeadFindings:
     values = np.array([values[place] for s in scored for values in s.outputs], float)
     pairs = [*_pairs(scored, name, place), *_pairs_of_ratings(scored, name, place)]
     ratings = [
@@ -125,7 +125,7 @@ Gap = tuple[float, float, int]
 """Output of the better response, that of the worse one, and how many tokens the better one has more."""
 
 
-def _pairs(scored: Sequence[Scored], name: str, place: int) -> Iterator[Gap]:
+def _pairs(scored: Sequence[ScoredRow], name: str, place: int) -> Iterator[Gap]:
     for item in scored:
         row, outputs, tokens = item.row, item.outputs, item.tokens
         if isinstance(row, PreferencePair) and row.head == name:
@@ -136,7 +136,7 @@ def _pairs(scored: Sequence[Scored], name: str, place: int) -> Iterator[Gap]:
                     yield outputs[better][place], outputs[worse][place], tokens[better] - tokens[worse]
 
 
-def _pairs_of_ratings(scored: Sequence[Scored], name: str, place: int) -> Iterator[Gap]:
+def _pairs_of_ratings(scored: Sequence[ScoredRow], name: str, place: int) -> Iterator[Gap]:
     """Responses to one prompt that are rated differently."""
     by_prompt: dict[Any, list[tuple[float, float, int]]] = {}
     for item in scored:

@@ -11,7 +11,7 @@ from typing import Any
 from reward_servers.engines.models import Encoded, Encoder, EncodingError, Loaded, Template, reads_last
 from reward_servers.engines.preference import Head, PreferenceModel
 from reward_servers.training._examples import Example
-from reward_servers.training._findings import Findings, Scored, find
+from reward_servers.training._findings import Findings, ScoredRow, find
 from reward_servers.training._fit import fit_and_write
 from reward_servers.training._pairs import (
     Preference,
@@ -126,7 +126,7 @@ def _finish(
         raise TrainingError(f"all {len(held_rows) or 'of the'} held-out rows {problem.format(longest=longest)}")
     outputs = iter(model.run([sequence for _, sequences in fitting for sequence in sequences]))
     scored = [
-        Scored(row, [next(outputs).values for _ in seqs], [len(sequence.ids) for sequence in seqs])
+        ScoredRow(row, [next(outputs).values for _ in seqs], [len(sequence.ids) for sequence in seqs])
         for row, seqs in fitting
     ]
     if not all(math.isfinite(value) for one in scored for values in one.outputs for value in values):
@@ -158,7 +158,7 @@ def _normalisers(findings: Findings, run: Run, heads: Mapping[str, bool]) -> lis
     return lines
 
 
-def _golden(scored: Sequence[Scored]) -> list[str]:
+def _golden(scored: Sequence[ScoredRow]) -> list[str]:
     """One conversation of a turn each, and the first output that the model gave it."""
     for scored_row in scored:
         talk = scored_row.row.conversations[0]

@@ -237,7 +237,7 @@ def _fitted(
     for _ in range(steps):
         part = parts[int(torch.multinomial(counts, 1, generator=draw))]
         start = int(torch.randint(0, part.held_from, (1,), generator=draw))
-        history = _taken(parameters, part, start, window)
+        history = _history_taken_in(parameters, part, start, window)
         end = min(part.held_from, start + _ASKED)
         mean, _ = expect(parameters, part.vectors[start:end], history)
         loss = _loss(mean, part.outcomes[start:end])
@@ -252,7 +252,7 @@ def _fitted(
     return ValueParameters(*(parameter.detach() for parameter in parameters))
 
 
-def _taken(parameters: ValueParameters, part: _Part, start: int, window: int) -> Any:
+def _history_taken_in(parameters: ValueParameters, part: _Part, start: int, window: int) -> Any:
     """The window of outcomes before one, taken in; None before the first."""
     if start == 0:
         return None
@@ -280,7 +280,7 @@ def _judged(parameters: ValueParameters, held_parts: Sequence[_Part], window: in
     with torch.inference_mode():
         for number, part in enumerate(held_parts):
             for place in range(part.held_from, len(part.outcomes)):
-                history = _taken(parameters, part, place, window)
+                history = _history_taken_in(parameters, part, place, window)
                 mean, _ = expect(parameters, part.vectors[place : place + 1], history)
                 prior, _ = expect(parameters, part.vectors[place : place + 1], None)
                 before = part.outcomes[max(0, place - window) : place]

@@ -46,7 +46,7 @@ class AnswerOptions(Options):
     tag: str = Field("answer", pattern=TAG_NAME, description="Name of the tag for take = 'tag'.")
 
 
-def taken(rollout: Rollout, options: AnswerOptions) -> str | None:
+def answer_part(rollout: Rollout, options: AnswerOptions) -> str | None:
     """The part of the visible text that the options name; None where there is none, or where it is blank.
 
     Tags and boxes are looked for in the last 16,384 characters.

@@ -15,7 +15,7 @@ from reward_servers import CallerError, DatasetError, Fault, FaultError, Rollout
 from reward_servers.core._lengths import longer
 from reward_servers.verifiers._judge_options import JudgingOptions
 from reward_servers.verifiers._judge_pictures import blobs_of, pictures_of
-from reward_servers.verifiers._shown import is_empty, shown
+from reward_servers.verifiers._shown import is_empty, reader_view
 
 T = TypeVar("T")
 _LONGEST = 1 << 18
@@ -77,7 +77,7 @@ async def contestants(rollouts: Sequence[Rollout], options: JudgingOptions, *, i
 
 async def _contestant(rollout: Rollout, options: JudgingOptions, *, images: bool) -> Contestant:
     transcript = options.show_transcript
-    text = shown(rollout, transcript=transcript, reasoning=options.show_reasoning)
+    text = reader_view(rollout, transcript=transcript, reasoning=options.show_reasoning)
     pictures: tuple[bytes, ...] = ()
     out = ""
     if is_empty(rollout, text, transcript=transcript, images=images):

@@ -9,7 +9,7 @@ from reward_servers.core import Message, Part
 from reward_servers.engines.text import visible
 
 
-def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False) -> str:
+def reader_view(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False) -> str:
     """Write what a reader sees of a rollout.
 
     Args:

@@ -111,7 +111,7 @@ class Asking:
         return await self._ctx.score("judge", statement, options=options)
 
 
-def said_of(words: Verdict) -> dict[str, Any] | Score:
+def citation_evidence(words: Verdict) -> dict[str, Any] | Score:
     """The whole evidence of `citation`, from ``full_evidence``; the floor score if a limit left no evidence."""
     if words.code == "limit":
         return Score.floor(words.code, words.note)

@@ -35,7 +35,7 @@ class BestOfOptions(ComparingOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _WindowOutcome:
     """The outcome of one window.
 
     Attributes:
@@ -47,7 +47,9 @@ class _Seen:
     told: tuple[Mapping[str, Any], ...]
 
 
-async def _best(window: Sequence[int], members: Sequence[Contestant], options: BestOfOptions, ctx: Context) -> _Seen:
+async def _best(
+    window: Sequence[int], members: Sequence[Contestant], options: BestOfOptions, ctx: Context
+) -> _WindowOutcome:
     """The best of a window.
 
     Raises:
@@ -71,8 +73,8 @@ async def _best(window: Sequence[int], members: Sequence[Contestant], options: B
             left = [place for rank, place in enumerate(left) if rank not in blamed]
         else:
             records.append({"shown": names, **evidence_of(verdict)})
-            return _Seen(left[int(dict(verdict.aspects)["picked"] or 0)], tuple(records))
-    return _Seen(left[0] if left else None, tuple(records))
+            return _WindowOutcome(left[int(dict(verdict.aspects)["picked"] or 0)], tuple(records))
+    return _WindowOutcome(left[0] if left else None, tuple(records))
 
 
 def _blamed(error: FaultError) -> set[int]:

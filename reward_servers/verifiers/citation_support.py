@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reward_servers import Context, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.citations import Question, Report, Statement, first_questions, further_questions, measure
-from reward_servers.verifiers._support import Asking, AskingOptions, report_of, said_of
+from reward_servers.verifiers._support import Asking, AskingOptions, citation_evidence, report_of
 from reward_servers.verifiers.citation import CitationReference, Gate, flags_of
 
 _FINAL = ("no_answer", "no_statements", "limit")
@@ -55,7 +55,7 @@ async def citation_support(rollout: Rollout, ref: CitationReference, options: Su
     words = await ctx.score("citation", rollout, options=citation_options)
     if words.code in _FINAL:
         return Score.floor(words.code, words.note)
-    evidence = said_of(words)
+    evidence = citation_evidence(words)
     if isinstance(evidence, Score):
         return evidence
     report = report_of(evidence)

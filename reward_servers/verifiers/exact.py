@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import Cost, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.text import Form
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 _LONGEST = 65_536
 _SHOWN = 1_000
@@ -40,7 +40,7 @@ async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) ->
     Source: string match as lm-evaluation-harness's `exact_match`; which differences do not count is said by the
     options.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     if len(answer) > max(_LONGEST, 8 * max(map(len, ref.answers))):

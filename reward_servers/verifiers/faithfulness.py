@@ -13,7 +13,7 @@ from reward_servers.core import PromptContext
 from reward_servers.engines.citations import Statement
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._composing import replies_to
-from reward_servers.verifiers._support import Asking, AskingOptions, report_of, said_of
+from reward_servers.verifiers._support import Asking, AskingOptions, citation_evidence, report_of
 
 _RELEVANT = (
     "The statement in the response answers the question in the prompt, or tells what a reader needs for its answer. A "
@@ -87,7 +87,7 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     if not rollout.documents and options.no_documents == "fault":
         raise DatasetError("documents: there are none; give them, or set the option no_documents = 'unsupported'")
     words = await ctx.score("citation", rollout, options={"gates": [], "full_evidence": True})
-    evidence = said_of(words)
+    evidence = citation_evidence(words)
     if isinstance(evidence, Score):
         return evidence
     report = report_of(evidence)

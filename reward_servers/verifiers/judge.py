@@ -23,7 +23,7 @@ from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
 from reward_servers.verifiers._judge_pictures import Pictures, check_reader, pictures_of
 from reward_servers.verifiers._judge_questions import mean_of, question_of, score_of
 from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSettings, open_models
-from reward_servers.verifiers._shown import is_empty, shown
+from reward_servers.verifiers._shown import is_empty, reader_view
 
 _ITEMS = 256
 _BY_PLANTS = ("ambiguous", "unparsed")
@@ -72,7 +72,7 @@ class Judge:
 
     async def score(self, rollout: Rollout, ref: JudgeReference, options: JudgeOptions, ctx: Context) -> Score:
         """Ask until there is a verdict, or report why there is none."""
-        response = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
+        response = reader_view(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         pictures = Pictures()
         if options.show_images:
             others = [one.images for one in ref.others(options.protocol)] if options.compares else []

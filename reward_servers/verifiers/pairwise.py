@@ -28,7 +28,7 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class ComparisonOutcome:
     """What a comparison came to.
 
     Attributes:
@@ -91,7 +91,9 @@ _FOR_JUDGES = frozenset(
 )
 
 
-async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
+async def _ask_judge(
+    first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context
+) -> ComparisonOutcome:
     """The shares that the two responses win. Each of the two orders is half of a comparison."""
     judge_options = options.for_judge()
     reference = with_reference(first.rollout, opponent=second.told)
@@ -110,10 +112,12 @@ async def _ask_judge(first: Contestant, second: Contestant, options: PairwiseOpt
         {"shown": [ids[place], ids[1 - place]], "about": ids[0], **evidence_of(verdict)}
         for place, verdict in zip(places, verdicts, strict=True)
     ]
-    return Decided(won, lost / len(verdicts), tuple(records))
+    return ComparisonOutcome(won, lost / len(verdicts), tuple(records))
 
 
-async def _ask_pair_model(first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context) -> Decided:
+async def _ask_pair_model(
+    first: Contestant, second: Contestant, options: PairwiseOptions, ctx: Context
+) -> ComparisonOutcome:
     """The probability that ``first`` wins, and its rest: the model reads both orders.
 
     Of two that the model cannot read together the longer one loses, and both where they are equally long.
@@ -124,7 +128,7 @@ async def _ask_pair_model(first: Contestant, second: Contestant, options: Pairwi
     except FaultError as fault:
         if fault.code != OPPONENT_TOO_LONG:
             raise
-        return Decided(1.0, 0.0, (evidence_of(fault),))
+        return ComparisonOutcome(1.0, 0.0, (evidence_of(fault),))
     lost = 1.0 - verdict.score
     if verdict.code == "limit":
         turned = with_reference(second.rollout, opponent=first.text)
@@ -133,7 +137,7 @@ async def _ask_pair_model(first: Contestant, second: Contestant, options: Pairwi
         except FaultError as fault:
             if fault.code != OPPONENT_TOO_LONG:
                 raise
-    return Decided(verdict.score, lost, (evidence_of(verdict),))
+    return ComparisonOutcome(verdict.score, lost, (evidence_of(verdict),))
 
 
 async def _score_of(contestant: Contestant, ctx: Context) -> float:
@@ -151,34 +155,34 @@ class _Contest:
         self._ctx = ctx
         self._scores: dict[int, float | FaultError] = {}
 
-    async def compare(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
+    async def compare(self, pairs: Sequence[Pair]) -> list[ComparisonOutcome | FaultError]:
         """The outcomes of some pairs."""
-        decided: dict[Pair, Decided | FaultError] = {}
+        decided: dict[Pair, ComparisonOutcome | FaultError] = {}
         contests: list[Pair] = []
         for a, b in pairs:
             # Equal responses tie, and one that is out loses: no one needs to be asked.
             if self.out[a] or self.out[b] or self.members[a].same_as == self.members[b].same_as:
                 won = 0.5 if bool(self.out[a]) == bool(self.out[b]) else float(not self.out[a])
-                decided[a, b] = Decided(won, 1.0 - won)
+                decided[a, b] = ComparisonOutcome(won, 1.0 - won)
             else:
                 contests.append((a, b))
         ways = {"judge": self._by_judge, "preference": self._by_preference, "comparison": self._by_pair_model}
         decided.update(zip(contests, await ways[self._options.by](contests), strict=True))
         return [decided[pair] for pair in pairs]
 
-    async def _by_judge(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
+    async def _by_judge(self, pairs: Sequence[Pair]) -> list[ComparisonOutcome | FaultError]:
         members = self.members
         return await settled([_ask_judge(members[a], members[b], self._options, self._ctx) for a, b in pairs])
 
-    async def _by_pair_model(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
+    async def _by_pair_model(self, pairs: Sequence[Pair]) -> list[ComparisonOutcome | FaultError]:
         members = self.members
         return await settled([_ask_pair_model(members[a], members[b], self._options, self._ctx) for a, b in pairs])
 
-    async def _by_preference(self, pairs: Sequence[Pair]) -> list[Decided | FaultError]:
+    async def _by_preference(self, pairs: Sequence[Pair]) -> list[ComparisonOutcome | FaultError]:
         new = sorted({place for pair in pairs for place in pair} - set(self._scores))
         scores = await settled([_score_of(self.members[place], self._ctx) for place in new])
         self._scores.update(zip(new, scores, strict=True))
-        shares: list[Decided | FaultError] = []
+        shares: list[ComparisonOutcome | FaultError] = []
         for a, b in pairs:
             first, second = self._scores[a], self._scores[b]
             if isinstance(first, FaultError):
@@ -188,16 +192,16 @@ class _Contest:
             else:
                 won = 0.5 if abs(first - second) <= self._options.tie_margin else float(first > second)
                 record = {"scores": {self.names[a]: first, self.names[b]: second}}
-                shares.append(Decided(won, 1.0 - won, (record,)))
+                shares.append(ComparisonOutcome(won, 1.0 - won, (record,)))
         return shares
 
-    async def play(self) -> list[tuple[Pair, Decided | FaultError]]:
+    async def play(self) -> list[tuple[Pair, ComparisonOutcome | FaultError]]:
         """All comparisons of the schedule."""
         options, seed = self._options, self._ctx.seed
         if options.schedule == "spread":
             pairs = spread_pairs(self.names, seed, options.max_pairs)
             return list(zip(pairs, await self.compare(pairs), strict=True))
-        played: list[tuple[Pair, Decided | FaultError]] = []
+        played: list[tuple[Pair, ComparisonOutcome | FaultError]] = []
         points, met_pairs = [0.0] * len(self.names), set[frozenset[int]]()
         for _ in range(options.rounds):
             pairs = swiss_round(self.names, seed, points, met_pairs)
@@ -207,7 +211,7 @@ class _Contest:
                 # Who meets whom next would depend on which judge was away.
                 break
             for (a, b), outcome in zip(pairs, outcomes, strict=True):
-                assert isinstance(outcome, Decided)
+                assert isinstance(outcome, ComparisonOutcome)
                 points[a] += outcome.won
                 points[b] += outcome.lost
                 met_pairs.add(frozenset((a, b)))

@@ -12,7 +12,7 @@ from reward_servers import Context, FaultError, ItemLimits, Options, Rollout, Sc
 from reward_servers.engines.judging import Belief, Vote, agreement, combine, decided
 from reward_servers.verifiers._comparing import evidence_of, settled
 from reward_servers.verifiers._judge_options import check_asked
-from reward_servers.verifiers._shown import is_empty, shown
+from reward_servers.verifiers._shown import is_empty, reader_view
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -177,7 +177,7 @@ async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
     """
     ask = options.ask
     transcript, reasoning = bool(ask.get("show_transcript")), bool(ask.get("show_reasoning"))
-    text = shown(rollout, transcript=transcript, reasoning=reasoning)
+    text = reader_view(rollout, transcript=transcript, reasoning=reasoning)
     if is_empty(rollout, text, transcript=transcript, images=bool(ask.get("show_images", True))):
         return Score.floor("no_answer", "the response is empty")
     panel_of_judges, seats = _Panel(rollout, options, ctx), options.seats()

@@ -37,7 +37,7 @@ from reward_servers.verifiers._rubric_total import (
     total_of,
     without_positive,
 )
-from reward_servers.verifiers._shown import is_empty, shown
+from reward_servers.verifiers._shown import is_empty, reader_view
 
 _EACH_OF = "For each name, whether what it stands for is true of the response."
 _QUOTE = (
@@ -229,7 +229,7 @@ class Rubric:
 
     async def score(self, rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
         """Decide each criterion and compute one score."""
-        text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
+        text = reader_view(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if is_empty(rollout, text, transcript=options.show_transcript, images=options.show_images):
             return Score.floor("no_answer", "the response is empty")
         criteria, set_version = self._criteria(rollout.prompt, ref, options)

@@ -21,7 +21,7 @@ from reward_servers.core import (
     Rollout,
     Source,
     ToolCall,
-    shown,
+    quoted,
 )
 from trainer_client.contract.v1 import types_pb2
 
@@ -64,7 +64,7 @@ class GroupReader:
                 raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
             blob_fields = (blob.inline, blob.mime)
             if self._blobs.setdefault(blob.digest, blob_fields) != blob_fields:
-                raise RequestError(f"blobs[{place}].digest: {shown(blob.digest)} names two different blobs")
+                raise RequestError(f"blobs[{place}].digest: {quoted(blob.digest)} names two different blobs")
 
     def read(self, messages: Sequence[types_pb2.Group], *, later: bool = False) -> ReadGroups:
         """Read groups.
@@ -343,7 +343,7 @@ def _read_part(message: types_pb2.Part, blobs: Mapping[str, tuple[bytes, str]]) 
 
 def _blob(digest: str, blobs: Mapping[str, tuple[bytes, str]]) -> tuple[bytes, str]:
     if digest not in blobs:
-        raise RequestError(f"blobs: none has digest {shown(digest)}; send every blob that parts refer to")
+        raise RequestError(f"blobs: none has digest {quoted(digest)}; send every blob that parts refer to")
     return blobs[digest]
 
 

@@ -34,7 +34,7 @@ Take: TypeAlias = Callable[[Sequence[Rollout], ScoreTable, Labels], None]
 """Takes rollouts that were scored, their scores, and what the batch was labelled with."""
 
 
-class Scored(NamedTuple):
+class ScoredBatch(NamedTuple):
     """What was scored at once."""
 
     rollouts: Sequence[Rollout]
@@ -52,12 +52,12 @@ class Recorder:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._lock = threading.Lock()
-        self._last: Scored | None = None
+        self._last: ScoredBatch | None = None
         self._forget()
 
     def _forget(self) -> None:
         self.dropped = 0
-        self._queue: queue.SimpleQueue[Scored | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[ScoredBatch | None] = queue.SimpleQueue()
         self._held = 0
         self._thread: threading.Thread | None = None
         self._process = os.getpid()
@@ -69,11 +69,11 @@ class Recorder:
                 # A forked process has no thread of its own, and what its parent holds is the parent's to write.
                 self._forget()
                 self._last = None
-            last, self._last = self._last, Scored(rollouts, table, labels)
+            last, self._last = self._last, ScoredBatch(rollouts, table, labels)
             if last is not None:
                 self._hand_over(last)
 
-    def _hand_over(self, scored: Scored) -> None:
+    def _hand_over(self, scored: ScoredBatch) -> None:
         if self._thread is None:
             writer = _Writer(self._record)
             self._thread = threading.Thread(
@@ -115,7 +115,7 @@ class _Writer:
         self._room = 0
         self._groups: dict[tuple[str, int], int] = {}
 
-    def run(self, waiting: queue.SimpleQueue[Scored | None], owner: weakref.ref[Recorder]) -> None:
+    def run(self, waiting: queue.SimpleQueue[ScoredBatch | None], owner: weakref.ref[Recorder]) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             used_bytes = sum(file.stat().st_size for file in self._folder.glob("*.jsonl"))
@@ -129,7 +129,7 @@ class _Writer:
         except OSError as error:
             warnings.warn(f"[record] ends here: {self._folder}: {error}", RuntimeWarning, stacklevel=1)
 
-    def _write(self, scored: Scored, dropped: int) -> None:
+    def _write(self, scored: ScoredBatch, dropped: int) -> None:
         labels, table = scored.labels, scored.table
         rows = self._chosen(scored)
         lines = [json.dumps(self._row(scored, row), ensure_ascii=True) + "\n" for row in rows]
@@ -158,7 +158,7 @@ class _Writer:
         with (self._folder / STEPS).open("a", encoding="ascii") as file:
             file.write(json.dumps(about) + "\n")
 
-    def _chosen(self, scored: Scored) -> list[int]:
+    def _chosen(self, scored: ScoredBatch) -> list[int]:
         """Rows of whole groups, as many as a step may have: those with the lowest hash of their ids."""
         groups: dict[str, list[int]] = {}
         for row, group_id in enumerate(scored.table.group_ids):
@@ -173,7 +173,7 @@ class _Writer:
         self._groups = {key: self._groups.get(key, 0) + len(chosen)}
         return sorted(chosen)
 
-    def _row(self, scored: Scored, row: int) -> dict[str, Any]:
+    def _row(self, scored: ScoredBatch, row: int) -> dict[str, Any]:
         table, rollout = scored.table, scored.rollouts[row]
         line = verdict_row(rollout, table, row, evidence=self._record.evidence)
         line |= _signal(table, row)

@@ -170,10 +170,10 @@ class Link:
     def _meet(self) -> asyncio.Task[None]:
         if self._meeting is None:
             self._meeting = self._loop.create_task(self._find_a_part())
-            self._meeting.add_done_callback(self._met)
+            self._meeting.add_done_callback(self._flushed)
         return self._meeting
 
-    def _met(self, task: asyncio.Task[None]) -> None:
+    def _flushed(self, task: asyncio.Task[None]) -> None:
         self._meeting = None
         if not task.cancelled():
             self._flush()

@@ -98,7 +98,7 @@ class PendingBatch:
         for sink, (tokens, sink_results) in by_sink.items():
             sink.deliver(tokens, sink_results)
 
-    def wanted(self) -> list[int]:
+    def awaited_rows(self) -> list[int]:
         """Rows that some one waits for."""
         return [row for row, sink in enumerate(self.sinks) if not sink.is_abandoned(self.tokens[row])]
 
@@ -206,7 +206,7 @@ class MicroBatcher:
                 return
             del self._gathering[work.order.key]
         self._left = self._loop.time()
-        for wave in _waves(work, work.wanted()):
+        for wave in _waves(work, work.awaited_rows()):
             task = self._loop.create_task(self._settle(wave))
             self._running[task] = wave
             task.add_done_callback(self._running.pop)

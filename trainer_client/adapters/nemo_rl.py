@@ -73,7 +73,7 @@ def environment_of(
                 columns = _columns(results, scorer.client.recipe.columns, on_missing)
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             return EnvironmentReturn(
-                observations=[{"role": "environment", "content": _said(result)} for result in results],
+                observations=[{"role": "environment", "content": _reward_text(result)} for result in results],
                 metadata=[_noted(info or {}, result) for info, result in zip(metadata, results, strict=True)],
                 next_stop_strings=[None] * len(results),
                 rewards=rewards,
@@ -96,7 +96,7 @@ def _noted(info: Mapping[str, Any], result: SingleReward) -> dict[str, Any]:
     return {**info, "assay_valid": result.valid, NUMBERS: result.numbers()}
 
 
-def _said(result: SingleReward) -> str:
+def _reward_text(result: SingleReward) -> str:
     return f"reward {result.reward:g}" if result.valid else "no reward"
 
 

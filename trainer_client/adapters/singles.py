@@ -126,7 +126,7 @@ class SingleScorer:
         parts = self.parts()
         refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
         waiting = [self.client.submit(rollout, step=step, seed=seed) for rollout in rollouts]
-        return [self._told(future.result(), parts) for future in waiting]
+        return [self._as_single(future.result(), parts) for future in waiting]
 
     async def score_async(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, on any event loop: see `score`."""
@@ -139,7 +139,7 @@ class SingleScorer:
         parts = await self.parts_async()
         refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
         waiting = [asyncio.wrap_future(self.client.submit(rollout, step=step, seed=seed)) for rollout in rollouts]
-        return [self._told(result, parts) for result in await asyncio.gather(*waiting)]
+        return [self._as_single(result, parts) for result in await asyncio.gather(*waiting)]
 
     def parts(self) -> Parts:
         """Names of the parts of verdicts that `SingleReward.numbers` tells, by reward; servers are asked once.
@@ -159,7 +159,7 @@ class SingleScorer:
         """The same, on any event loop."""
         return self._parts if self._parts is not None else await asyncio.to_thread(self.parts)
 
-    def _told(self, result: RolloutResult, parts: Parts) -> SingleReward:
+    def _as_single(self, result: RolloutResult, parts: Parts) -> SingleReward:
         missing = result.reward is None
         self._breaker.count(missing, "; ".join(reasons_of(result).values()) if missing else "")
         return SingleReward(reward_or_rule(result, self.on_missing), not missing, result, parts)

@@ -128,7 +128,7 @@ def reward_function(
             rewards, mask = signal.rewards, mask & signal.valid & signal.keep
         return make.told(table, rewards.tolist(), mask.tolist())
 
-    return _named(rewards_of, name, client.recipe)
+    return _named_function(rewards_of, name, client.recipe)
 
 
 class _Scorer:
@@ -198,7 +198,7 @@ class _Scorer:
         return outcome
 
 
-def _named(
+def _named_function(
     rewards_of: Callable[[Mapping[str, Any]], Awaitable[list[float | None]]], name: str, recipe: Recipe
 ) -> RewardFunction:
     title = name or "".join(c if c.isalnum() else "_" for c in recipe.name)
@@ -378,4 +378,4 @@ def grpo_trainer(
         table = await scorer.table(arguments)
         return scorer.told(table, table.rewards.tolist(), table.mask.tolist())
 
-    return make_trainer(_named(rewards_of, "", client.recipe), lambda: scorer.latest, size, arguments)
+    return make_trainer(_named_function(rewards_of, "", client.recipe), lambda: scorer.latest, size, arguments)

@@ -71,12 +71,12 @@ def compute_score_of(
             task="" if data_source is None else str(data_source),
             metadata=plain(info),
         )
-        return _told(await scorer.score_async(rollout))
+        return _extra_info(await scorer.score_async(rollout))
 
     return compute_score
 
 
-def _told(result: SingleReward) -> dict[str, Any]:
+def _extra_info(result: SingleReward) -> dict[str, Any]:
     reward = math.nan if result.reward is None else result.reward
     return {"score": reward, "acc": reward, **result.numbers()}
 

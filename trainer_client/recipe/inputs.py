@@ -204,10 +204,10 @@ def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:
     if isinstance(setting, int | float) and not isinstance(setting, bool):
         return Source("number", threshold=float(setting))
     if isinstance(setting, str):
-        return _named(place, setting, rewards)
+        return _source_named(place, setting, rewards)
     if not isinstance(setting, Mapping) or not isinstance(setting.get("from"), str):
         raise RecipeError(f'expected "SOURCE" or {{ from = "SOURCE", at_least = 0.5 }}, found {setting!r}', place)
-    source = _named(place, setting["from"], rewards)
+    source = _source_named(place, setting["from"], rewards)
     more = {key: value for key, value in setting.items() if key != "from"}
     for key, value in more.items():
         if key not in (*COMPARISONS, "times", "plus"):
@@ -223,7 +223,7 @@ def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:
     return replace(source, comparison=compared[0], threshold=float(more[compared[0]])) if compared else source
 
 
-def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
+def _source_named(place: str, text: str, rewards: Sequence[str]) -> Source:
     first, dot, member = text.partition(".")
     path = tuple(member.split(".")) if dot else ()
     if first in rewards and first in _WORDS:

@@ -66,7 +66,9 @@ def _differs(saved: Mapping[str, Any], current: Mapping[str, Any]) -> StateError
     keys = tuple(
         key for key in {**current, **saved} if saved.get(key) != current.get(key) or (key in saved) != (key in current)
     )
-    differences = ", ".join(f"{key} ({_told(saved, key)} there, {_told(current, key)} here)" for key in keys)
+    differences = ", ".join(
+        f"{key} ({_value_text(saved, key)} there, {_value_text(current, key)} here)" for key in keys
+    )
     return StateError(
         f"the state was saved under another recipe; these differ: {differences}. Load it under the recipe of then, or "
         "with strict=False to use it all the same",
@@ -74,7 +76,7 @@ def _differs(saved: Mapping[str, Any], current: Mapping[str, Any]) -> StateError
     )
 
 
-def _told(shape: Mapping[str, Any], key: str) -> str:
+def _value_text(shape: Mapping[str, Any], key: str) -> str:
     return repr(shape[key]) if key in shape else "missing"
 
 

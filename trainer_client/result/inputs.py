@@ -287,7 +287,7 @@ class _Builder:
         try:
             return float(value)
         except (TypeError, ValueError):
-            raise self._wrong(declared, row, f"expected a number, found {_shown(value)}") from None
+            raise self._wrong(declared, row, f"expected a number, found {_clipped(value)}") from None
 
     def _put(self, declared: Input, numbers: FloatArray, present: BoolArray) -> None:
         """Take numbers in, and say of those that are missing what that means."""
@@ -394,6 +394,6 @@ def _plain(declared: Input, value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
-def _shown(value: Any) -> str:
+def _clipped(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

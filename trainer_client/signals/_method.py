@@ -209,7 +209,7 @@ def register(
         declaration: dict[str, Any] = {
             "stage": stage or _stage_of(target),
             "needs": needs,
-            **_named(inputs=inputs, optional=optional),
+            **_wishes_by_field(inputs=inputs, optional=optional),
             "papers": tuple(paper if isinstance(paper, str) else paper.key for paper in papers) or None,
             "provenance": provenance or _read_of(papers, own=own),
             "source": source or _source_of(target.__module__, own=own),
@@ -286,7 +286,7 @@ def _paragraph(doc: str | None) -> str:
     return " ".join((doc or "").partition("\n\n")[2].split()).rstrip(".")
 
 
-def _named(**wishes: Sequence[Wish] | None) -> dict[str, tuple[str, ...] | None]:
+def _wishes_by_field(**wishes: Sequence[Wish] | None) -> dict[str, tuple[str, ...] | None]:
     return {field: None if wish is None else tuple(map(_name, wish)) for field, wish in wishes.items()}
 
 

@@ -48,7 +48,7 @@ class Turns:
         self._first: AnyArray = first.astype(np.int64)
         columns: dict[str, Any] = dict.fromkeys(batch.names)
         for column in batch.names & (reads | {"groups"}) - {"lengths", "mask"}:
-            columns[column] = self._one(column)
+            columns[column] = self._per_trajectory(column)
         if batch.names & {"lengths", "mask"} and reads & {"lengths", "mask"}:
             columns["lengths"] = self.episodes.sum(np.where(batch.valid, batch.lengths, 0)).astype(np.int64)
         self.joined = _batch_of(batch, self.episodes.any(batch.valid), columns)
@@ -58,7 +58,7 @@ class Turns:
         """Whether each trajectory is one row, so that nothing is to be joined."""
         return len(self.episodes) == self.batch.rows
 
-    def _one(self, column: str) -> Any:
+    def _per_trajectory(self, column: str) -> Any:
         """A column's value for each trajectory."""
         batch, declared = self.batch, INPUTS[column]
         if declared.axes in ("NT", "NN"):

@@ -55,7 +55,7 @@ def _rollout(rollout: Rollout) -> tuple[Any, ...]:
 _AskedTuple = tuple[bytes, float, int, float | None]
 
 
-def _what_is_asked(job: Job) -> _AskedTuple:
+def _question_of(job: Job) -> _AskedTuple:
     return job.options, job.max_cpu_s, job.seed, job.deadline
 
 
@@ -72,7 +72,7 @@ def _encode_stretch(number: int, hosting: int, stretch: Stretch) -> list[bytes]:
     """Rollouts as they came, behind a head that says how to read them."""
     pieces = stretch.pieces()
     lengths = list(map(len, pieces))
-    head = pickle.dumps(("read", number, hosting, _what_is_asked(stretch.job), stretch.reader, lengths), protocol=5)
+    head = pickle.dumps(("read", number, hosting, _question_of(stretch.job), stretch.reader, lengths), protocol=5)
     return [frame(head, pieces), *pieces]
 
 
@@ -87,7 +87,7 @@ def _encode_units(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
         subject, job = unit.subject, unit.job
         position = jobs.setdefault(id(job), len(jobs_asked))
         if position == len(jobs_asked):
-            jobs_asked.append(_what_is_asked(job))
+            jobs_asked.append(_question_of(job))
         if subject.prompt_context is not context:
             context, place = subject.prompt_context, len(shared)
             shared.append(

@@ -78,7 +78,7 @@ def has_figure(text: str, question: str) -> bool:
     return any((figure.value >= 10 or figure.unit) and figure.value not in question_values for figure in figures(text))
 
 
-def _named(text: str) -> bool:
+def _has_name(text: str) -> bool:
     """Whether a text has a capitalised word behind its first word, and is not in title case."""
     words = _WORD.findall(text)[1:]
     capital = len([word for word in words if word[0].isupper()])
@@ -114,7 +114,7 @@ def heading_states(text: str, question: str = "") -> bool:
     if _size(text) < 4 or _ASKS.match(text):
         return False
     if _AUXILIARY.search(text) is not None:
-        return has_figure(text, question) or _named(text)
+        return has_figure(text, question) or _has_name(text)
     return has_verb(text) and has_figure(text, question)
 
 
@@ -150,7 +150,7 @@ def code_states(line: str) -> bool:
     code = _COMMENT.sub("", line).strip()
     if _size(code) < 5 or _CODE.search(code) is not None:
         return False
-    return (_VERB.search(code) is not None and (has_figure(code, "") or _named(code))) or (
+    return (_VERB.search(code) is not None and (has_figure(code, "") or _has_name(code))) or (
         has_verb(code) and has_figure(code, "")
     )
 
@@ -194,6 +194,6 @@ def remark_states(text: str, exempt: re.Pattern[str], question: str = "") -> boo
     return any(
         _size(part) >= 4
         and has_verb(part)
-        and (has_figure(part, question) or (_named(part) and _AUXILIARY.search(part) is not None))
+        and (has_figure(part, question) or (_has_name(part) and _AUXILIARY.search(part) is not None))
         for part in remaining
     )

@@ -125,7 +125,7 @@ def figures(text: str) -> list[Figure]:
     """The figures of a text, in order; ordinals of centuries are left out."""
     return [
         Figure(value, unit, _is_hedged(text, at), span, in_words, value <= 31 and _is_day(text, at))
-        for at, value, unit, span, in_words in _found(text, words_of(text)[1])
+        for at, value, unit, span, in_words in _figure_places(text, words_of(text)[1])
     ]
 
 
@@ -136,10 +136,10 @@ def plain_figures(text: str, words: Set[str]) -> list[tuple[float, str]]:
         text: The text.
         words: The parts of its words.
     """
-    return [(value, unit) for _, value, unit, _, _ in _found(text, words)]
+    return [(value, unit) for _, value, unit, _, _ in _figure_places(text, words)]
 
 
-def _found(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]]:
+def _figure_places(text: str, words: Set[str]) -> list[tuple[int, float, str, int, bool]]:
     """Place, value, unit and span of each figure, and whether it is in words."""
     figures: list[tuple[int, float, str, int, bool]] = []
     in_words = not words.isdisjoint(_WORDS)

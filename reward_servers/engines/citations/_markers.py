@@ -285,7 +285,7 @@ def _brackets(text: str, index: Index) -> Iterator[Marker]:
     subscripts: set[int] = set()
     by_content: dict[str, tuple[tuple[str, ...], tuple[str, ...], bool] | None] = {}
     for match in _BRACKETS.finditer(text):
-        (start, end), content = match.span(), _held(match)
+        (start, end), content = match.span(), _content(match)
         numeric = text[start] == "[" and _INDICES.fullmatch(content) is not None
         if numeric and _is_subscript(text, start, subscripts):
             subscripts.add(end)
@@ -303,7 +303,7 @@ def _brackets(text: str, index: Index) -> Iterator[Marker]:
             subscripts.add(end)
 
 
-def _held(match: re.Match[str]) -> str:
+def _content(match: re.Match[str]) -> str:
     """The content of a bracket of any form."""
     return match[match.lastindex or 0]
 
@@ -320,7 +320,7 @@ def _authors(text: str, index: Index) -> Iterator[Marker]:
             yield _settle(start, match.end(), [(match[0], document)], index)
     for pattern in (_BRACKETS, _PARENTHESES):
         for match in pattern.finditer(text):
-            parts = [_AUTHOR_YEAR.fullmatch(part.strip()) for part in _held(match).split(";")]
+            parts = [_AUTHOR_YEAR.fullmatch(part.strip()) for part in _content(match).split(";")]
             targets = []
             for part in parts:
                 if part is None:

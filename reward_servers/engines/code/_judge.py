@@ -305,7 +305,7 @@ class _Judging:
         args = [typed(value, kind) for value, kind in zip_longest(test.args, tests.types[: len(test.args)])]
         call = CandidateCall(tests.entry, args, plain.encode(dict(test.kwargs)), tests.how)
         calls = make_calls(self._slots.program, prepared, [call], limits, data=True)
-        detail: dict[str, Any] = {"args": _excerpt(_shown(test.args)), "expected": _excerpt(_shown(test.expected))}
+        detail: dict[str, Any] = {"args": _excerpt(_repr(test.args)), "expected": _excerpt(_repr(test.expected))}
         try:
             outcome = calls.outcome(0)
         except plain.LibraryValueError as value:
@@ -313,7 +313,7 @@ class _Judging:
         if isinstance(outcome, Failed):
             detail["reason"] = outcome.reason
             return self._result(test, outcome.verdict, "calls", calls.result, detail)
-        detail["returned"] = _excerpt(_shown(outcome.value))
+        detail["returned"] = _excerpt(_repr(outcome.value))
         verdict = run_verdict(calls.result)
         if verdict is None and compare.kind == "checker":
             arguments = list(test.args)
@@ -354,7 +354,7 @@ class _Judging:
             if failure is not None:
                 detail["reason"] = failure.reason
                 return self._result(test, failure.verdict, "calls", calls.result, detail)
-            detail["returned"] = [_excerpt(_shown(results[index])) for index in needed]
+            detail["returned"] = [_excerpt(_repr(results[index])) for index in needed]
             if not _holds(expectation.expression, results):
                 return self._result(test, Verdict.WRONG_ANSWER, "calls", calls.result, detail)
         verdict = next(iter(failures.values())).verdict if failures else run_verdict(calls.result)
@@ -386,7 +386,7 @@ def _holds(expression: Any, results: list[Any]) -> bool:
         return False
 
 
-def _shown(value: Any) -> str:
+def _repr(value: Any) -> str:
     try:
         return repr(value)
     except (ValueError, RecursionError):  # integers of thousands of digits, deep nesting

@@ -121,7 +121,7 @@ def _invocation(judging: JudgingProgram, turn: _Pass, answer: str, *, output: bo
 
 def _ruling(judging: JudgingProgram, run: RunResult, turn: _Pass, where: str) -> _Ruling:
     """What the end of a judging program means, why, and what comes next."""
-    verdict, detail = _said(judging, run, where)
+    verdict, detail = _verdict_of_end(judging, run, where)
     limits_text = run.files.get("nextpass.in")
     if verdict is not Verdict.ACCEPTED:
         return _Ruling(verdict, detail)
@@ -135,7 +135,7 @@ def _ruling(judging: JudgingProgram, run: RunResult, turn: _Pass, where: str) ->
     return _Ruling(verdict, detail, _Pass(turn.number + 1, limits_text, feedback))
 
 
-def _said(judging: JudgingProgram, run: RunResult, where: str) -> tuple[Verdict, dict[str, Any]]:
+def _verdict_of_end(judging: JudgingProgram, run: RunResult, where: str) -> tuple[Verdict, dict[str, Any]]:
     """What the end of a judging program means, and why."""
     message = (run.stderr or run.stdout)[-_EXCERPT:].decode("utf-8", "replace")
     if run.ended is Exit.EXITED and run.exit_code in _SAID[judging.style]:

@@ -162,7 +162,7 @@ class Protocol:
                     return
                 if question["op"] == "describe":
                     answer = checked_kinds(answer, question["names"])
-                encoded = _written(answer)
+                encoded = _encoded(answer)
                 self._last = {"asked": _beginning(message), "answered": _beginning(encoded)}
                 tests.send(encoded)
         except EOFError:
@@ -247,7 +247,7 @@ def _beginning(message: bytes) -> str:
     return text if len(text) <= 500 else f"{text[:500]}… ({len(text)} in all)"
 
 
-def _written(answer: dict[str, Any]) -> bytes:
+def _encoded(answer: dict[str, Any]) -> bytes:
     try:
         return plain.dumps_json(answer)
     except RecursionError:

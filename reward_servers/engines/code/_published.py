@@ -236,7 +236,7 @@ def _typed_cases(cases: list[Any], row: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "stdin": _text(case["input"], f"tests[{number}].input"),
                 "stdout": _text(case["output"], f"tests[{number}].output"),
-                **_shown(case),
+                **_publicity(case),
             }
             for number, case in enumerate(cases)
         ]
@@ -250,11 +250,11 @@ def _typed_cases(cases: list[Any], row: Mapping[str, Any]) -> dict[str, Any]:
             # One argument on a line, each in JSON.
             args = [_literal(line, f"{field}.input") for line in args.split("\n") if line.strip()]
             returns = _literal(returns, f"{field}.output")
-        calls.append({"args": _list(args, f"{field}.input"), "returns": returns, **_shown(case)})
+        calls.append({"args": _list(args, f"{field}.input"), "returns": returns, **_publicity(case)})
     return {"tests": {"kind": "call", "entry": entry, "cases": calls}}
 
 
-def _shown(case: Mapping[str, Any]) -> dict[str, Any]:
+def _publicity(case: Mapping[str, Any]) -> dict[str, Any]:
     return {"public": True} if case.get("public") is True else {}
 
 

@@ -35,19 +35,19 @@ def answer(request: bytes) -> bytes:
     try:
         connection = opened(order)
     except Exception as error:  # noqa: BLE001 - what the engine says is the answer
-        return _said("setup", error)
+        return _error_reply("setup", error)
     try:
         rows = run(connection, order)
         encoded = [[_plain(value) for value in row] for row in rows[: order["rows"]]]
         reply = json.dumps({"rows": encoded, "more": len(rows) > order["rows"]}, allow_nan=False).encode()
     except RefusedError as error:
-        return _said("refused", error)
+        return _error_reply("refused", error)
     except Exception as error:  # noqa: BLE001 - what the engine says is the answer
-        return _said("limit" if "interrupted" in str(error).lower() else "query", error)
-    return reply if len(reply) <= order["bytes"] else _said("limit", ValueError(f"{len(reply)} bytes"))
+        return _error_reply("limit" if "interrupted" in str(error).lower() else "query", error)
+    return reply if len(reply) <= order["bytes"] else _error_reply("limit", ValueError(f"{len(reply)} bytes"))
 
 
-def _said(stage: str, error: Exception) -> bytes:
+def _error_reply(stage: str, error: Exception) -> bytes:
     return json.dumps({"stage": stage, "error": f"{type(error).__name__}: {error}"[:2000]}).encode()
 
 

@@ -205,12 +205,12 @@ class ChatClient:
         """
         try:
             async with asyncio.timeout(None if ends == float("inf") else max(0.0, ends - time.monotonic())):
-                return await self.rate.wait(_size(request), self._written)
+                return await self.rate.wait(_size(request), self._max_output_tokens)
         except TimeoutError:
             raise ChatUnavailableError(f"{self.model}: the pace per minute left no time within the budget") from None
 
     @property
-    def _written(self) -> int:
+    def _max_output_tokens(self) -> int:
         """Tokens of a reply at most."""
         return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 0)
 
@@ -266,7 +266,7 @@ class ChatClient:
         if self.structured and request.schema is not None:
             schema = {"name": "verdict", "strict": True, "schema": dict(request.schema)}
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
-        _, completion = await self._paid(endpoint, request, left, parameters, self._written)
+        _, completion = await self._paid(endpoint, request, left, parameters, self._max_output_tokens)
         cost = self.spend.prices.of(completion.input_tokens, completion.output_tokens)
         return replace(without_key(completion, self.api_key), cost=cost)
 

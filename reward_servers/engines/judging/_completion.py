@@ -165,8 +165,8 @@ def completion_of(reply: Any) -> Completion | None:
     return Completion(
         text,
         str(finish_reason),
-        _shown(reply.model),
-        _shown(getattr(reply, "system_fingerprint", None)),
+        _printable(reply.model),
+        _printable(getattr(reply, "system_fingerprint", None)),
         _count(getattr(usage, "prompt_tokens", 0)),
         _count(getattr(usage, "completion_tokens", 0)),
         _tokens(choices[0], text),
@@ -179,7 +179,7 @@ def _count(value: Any) -> int:
     return int(value) if counts else 0
 
 
-def _shown(value: Any) -> str:
+def _printable(value: Any) -> str:
     """A name as an endpoint gives it, without what does not belong into one."""
     return re.sub(r"[^\x20-\x7e]", "?", str(value or ""))[:_LONGEST_NAME]
 

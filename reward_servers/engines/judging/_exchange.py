@@ -36,7 +36,7 @@ def _is_filtered(finish_reason: str) -> bool:
     return finish_reason != "refusal" and Ending.of(finish_reason) is Ending.FILTERED
 
 
-def _kept(text: str) -> str:
+def _without_middle(text: str) -> str:
     left_out = len(text) - _KEPT
     half = _KEPT // 2
     return text if left_out <= 0 else f"{text[:half]}\n[{left_out} characters left out]\n{text[-half:]}"
@@ -123,7 +123,7 @@ class Exchange:
             self.replies.append(
                 {
                     "status": reply.status.value,
-                    "text": _kept(completion.text),
+                    "text": _without_middle(completion.text),
                     "planted": reply.injection_detected,
                     "channel": reply.channel.value,
                     "finish_reason": completion.finish_reason,
@@ -134,7 +134,7 @@ class Exchange:
                 await asyncio.to_thread(self._weigh, completion)
             if reply.status is Status.OK or _is_final(completion.finish_reason):
                 break
-            answer: Message = {"role": "assistant", "content": _kept(completion.text) or "(nothing)"}
+            answer: Message = {"role": "assistant", "content": _without_middle(completion.text) or "(nothing)"}
             messages = [*opening, answer, self.question.again()]
         return reply
 

@@ -228,7 +228,7 @@ def read_formatted(
     text = _plain(without_struck(read_part(visible_text)))
     if ending is Ending.UNKNOWN and text.strip() and not (text := closed_part(text, "")).strip():
         return Reply(Status.TRUNCATED)
-    parts = [_held(name, protocol, text, responses) for text in candidate_texts]
+    parts = [_verdicts_in(name, protocol, text, responses) for text in candidate_texts]
     ratings = list(islice(find(text, responses), _MOST + 1))
     disputed = [
         rating
@@ -257,12 +257,12 @@ def repeats_formatted(
 ) -> tuple[bool, ...]:
     """For each judged text, whether a reply repeats a verdict that it holds in a form which only a judge writes."""
     ratings = list(islice(_finder(name, protocol)(_plain(read_part(shown_of(raw, marks) or "")), responses), _MOST))
-    return _provoked([_held(name, protocol, text, responses) for text in texts], ratings)
+    return _provoked([_verdicts_in(name, protocol, text, responses) for text in texts], ratings)
 
 
 def holds_formatted(name: str, protocol: Protocol, responses: int, texts: Sequence[str]) -> tuple[bool, ...]:
     """For each judged text, whether it holds a verdict in such a form."""
-    return tuple(bool(_held(name, protocol, text, responses).own) for text in texts)
+    return tuple(bool(_verdicts_in(name, protocol, text, responses).own) for text in texts)
 
 
 def _finder(name: str, protocol: Protocol) -> Finder:
@@ -294,7 +294,7 @@ def _provoked(parts: Sequence[_JudgedForms], ratings: Sequence[FoundVerdict]) ->
 
 
 @lru_cache(maxsize=64)
-def _held(name: str, protocol: Protocol, text: str, responses: int) -> _JudgedForms:
+def _verdicts_in(name: str, protocol: Protocol, text: str, responses: int) -> _JudgedForms:
     """What a judged text holds: in the whole, and in each of its lines."""
     find, plain = _finder(name, protocol), _plain(text)
     ratings = (rating for piece in (plain, *filter(None, plain.split("\n"))) for rating in find(piece, responses))

@@ -36,7 +36,7 @@ def _numeric(value: Any, read: Read) -> float | None:
     return float(value)
 
 
-def _named(decoded: dict[Any, Any], names: Sequence[str]) -> list[Any]:
+def _fields_named(decoded: dict[Any, Any], names: Sequence[str]) -> list[Any]:
     """The fields of these names at the top, or one level down where the object around them is called a verdict."""
     values = _field(decoded, names)
     nested = [value for value in _field(decoded, _VERDICTS) if isinstance(value, dict)]
@@ -49,11 +49,11 @@ def score_of(decoded: Any, read: Read) -> float | None:
     """The one score of an object, at the top or one level down; None when there is none that can be used."""
     if not isinstance(decoded, dict):
         return None
-    scores = _named(decoded, ("score", "rating"))
+    scores = _fields_named(decoded, ("score", "rating"))
     return _numeric(scores[0], read) if len(scores) == 1 else None
 
 
-def _met(value: Any) -> bool | None:
+def _met_value(value: Any) -> bool | None:
     if isinstance(value, str):
         return _YES_NO.get(value.strip().casefold())
     return value if isinstance(value, bool) else None
@@ -63,9 +63,9 @@ def verdict_of(decoded: Any) -> bool | None:
     """The one ``correct`` of an object, at the top or one level down."""
     if not isinstance(decoded, dict):
         return None
-    values = _named(decoded, ("correct",))
-    verdict = _met(values[0]) if len(values) == 1 else None
-    verdicts = [met for value in _field(decoded, _VERDICTS) if (met := _met(value)) is not None]
+    values = _fields_named(decoded, ("correct",))
+    verdict = _met_value(values[0]) if len(values) == 1 else None
+    verdicts = [met for value in _field(decoded, _VERDICTS) if (met := _met_value(value)) is not None]
     return None if any(further != verdict for further in verdicts) else verdict
 
 
@@ -90,7 +90,7 @@ def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
     result: dict[str, bool] = {}
     for name, verdict in pairs:
         key = keys_by_folded.get(str(name).strip().casefold())
-        met = _met(verdict)
+        met = _met_value(verdict)
         if key is None or key in result or met is None:
             return None
         result[key] = met

@@ -120,7 +120,7 @@ class _VerdictForms:
 
 
 @lru_cache(maxsize=256)
-def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _VerdictForms:
+def _verdicts_in(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _VerdictForms:
     normal_text = normal(text[-_LONGEST:])
     forms = {_name(value) for value in _values(normal_text, protocol, keys)}
     looks = {_name(value) for value in _like_values(normal_text, protocol)}
@@ -158,7 +158,7 @@ class Planted:
         """Read the judged texts."""
         self._protocol = protocol
         self._keys = keys
-        self._held = [_held(text, protocol, tuple(keys)) for text in texts]
+        self._held = [_verdicts_in(text, protocol, tuple(keys)) for text in texts]
 
     def __contains__(self, value: Any) -> bool:
         """Whether a judged text that gains by a verdict holds it, or what looks like it."""
@@ -194,7 +194,7 @@ class Planted:
 
     def repeated_of(self, reply: str) -> tuple[bool, ...]:
         """For each judged text, whether a reply repeats a form that it holds."""
-        names = self._said(reply) if any(self.holders) else set()
+        names = self._value_names(reply) if any(self.holders) else set()
         return tuple(not part.forms.isdisjoint(names) for part in self._held)
 
     def repeated_in(self, reply: str) -> bool:
@@ -202,7 +202,7 @@ class Planted:
         value_name = _name(whole_text(reply, self._protocol, self._keys))
         return any(value_name in part.bare for part in self._held) or any(self.repeated_of(reply))
 
-    def _said(self, reply: str) -> set[str]:
+    def _value_names(self, reply: str) -> set[str]:
         names = {_name(value) for value in _values(reply, self._protocol, self._keys)}
         names.add(_name(whole_text(reply, self._protocol, self._keys)))
         return names - {_name(None)}

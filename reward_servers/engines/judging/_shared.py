@@ -82,7 +82,7 @@ class SharedBackend:
     ) -> Completion:
         task = self._under_way.get(key)
         if task is None:
-            task = asyncio.ensure_future(self._asked(key, backend, request, budget, jitter))
+            task = asyncio.ensure_future(self._stored_reply(key, backend, request, budget, jitter))
             self._under_way[key] = task
         self._waiting[key] = self._waiting.get(key, 0) + 1
         try:
@@ -94,7 +94,7 @@ class SharedBackend:
                 del self._waiting[key], self._under_way[key]
                 task.cancel()
 
-    async def _asked(
+    async def _stored_reply(
         self, key: str, backend: Backend, request: CompletionRequest, budget: float, jitter: Random
     ) -> Completion:
         entry: Completion | ChatRejectedError

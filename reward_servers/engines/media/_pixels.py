@@ -45,7 +45,7 @@ class Preprocessor:
         from PIL import Image as pillow
 
         picture = pillow.open(io.BytesIO(image.png)).convert("RGB")
-        if (target_size := self._wanted(picture.height, picture.width)) is not None:
+        if (target_size := self._target_size(picture.height, picture.width)) is not None:
             picture = picture.resize((target_size[1], target_size[0]), resample=pillow.Resampling(self.resample))
         array = np.asarray(picture)
         if self.crop is not None:
@@ -55,7 +55,7 @@ class Preprocessor:
         normalised = (scaled.astype(np.float32) - mean) / std
         return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
 
-    def _wanted(self, height: int, width: int) -> tuple[int, int] | None:
+    def _target_size(self, height: int, width: int) -> tuple[int, int] | None:
         if self.shortest is None:
             return self.size
         # The longer side is cut down to a whole number, and a strip of one pixel keeps one.

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.models._loading import Loaded, ModelUnusableError, named
+from reward_servers.engines.models._loading import Loaded, ModelUnusableError, errors_named
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ class Adapters:
         for needed in (config_file, file):
             if not needed.is_file():
                 raise ModelUnusableError(f"{needed} is missing; give the directory of a LoRA adapter that peft wrote")
-        with named(path, "adapter", "download it again"):
+        with errors_named(path, "adapter", "download it again"):
             config = json.loads(config_file.read_text("utf-8"))
             tensors: dict[str, torch.Tensor] = load_file(file, device=loaded.device)
             kind = config.get("peft_type")

@@ -12,8 +12,8 @@ from reward_servers.engines.models._loading import (
     ModelUnusableError,
     check_device,
     dtype_option,
+    errors_named,
     fingerprint_of,
-    named,
     positions_of,
     quietly,
     read_tokenizer,
@@ -60,7 +60,7 @@ def load_causal(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loa
         model = read_weights(path, AutoModelForCausalLM, dtype, _WHAT)
     if model.config.is_encoder_decoder or not _only_looks_back(model):
         raise ModelUnusableError(f"{path} is not {_WHAT}: it reads ahead; give one that writes text")
-    with named(path, "model", "free memory of the device, or give a smaller model"):
+    with errors_named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
 
@@ -81,7 +81,7 @@ def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any]:
     if importlib.util.find_spec("gguf") is None:
         raise ImportError("gguf is not installed, which reading a GGUF file needs")
     where: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True, "trust_remote_code": False}
-    with quietly(), named(path, "model", _REMEDY):
+    with quietly(), errors_named(path, "model", _REMEDY):
         tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             path.parent, output_loading_info=True, **where, **dtype_option(getattr(torch, dtype))

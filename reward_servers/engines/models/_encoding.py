@@ -174,7 +174,7 @@ class Encoder:
             response[0] = (response[0][0], f" {response[0][1]}")
             in_response += 1
         refuses = truncation == "refuse"
-        known_prompt = self._known(prompt, tuple(role for role, _ in response), refuses)
+        known_prompt = self._known_prompt(prompt, tuple(role for role, _ in response), refuses)
         if refuses and len(known_prompt.alone) > self.max_length:
             return Encoded(
                 tuple(known_prompt.alone),
@@ -238,7 +238,7 @@ class Encoder:
         ids: list[int] = self._tokenizer(text, add_special_tokens=not (first and text.startswith(first)))["input_ids"]
         return ids
 
-    def _known(self, prompt: Turns, roles: tuple[str, ...], refuses: bool) -> _Prompt:
+    def _known_prompt(self, prompt: Turns, roles: tuple[str, ...], refuses: bool) -> _Prompt:
         """The facts about a prompt, computed once for the rollouts of its group."""
         key = (tuple(prompt), roles, refuses)
         known_prompt = self._prompts.get(key)
@@ -317,7 +317,9 @@ class Encoder:
         harmless, replaced = [], 0
         for role, text in turns:
             # A space after its first character leaves a control token readable, and no control token.
-            changed, count = self._control.subn(lambda match: f"{match[0][0]} {match[0][1:]}", _whole(text))
+            changed, count = self._control.subn(
+                lambda match: f"{match[0][0]} {match[0][1:]}", _without_half_pairs(text)
+            )
             harmless.append((role, changed))
             replaced += count
         return harmless, replaced
@@ -355,7 +357,7 @@ def _size(key: tuple[Any, ...], known_prompt: _Prompt) -> int:
     return len(known_prompt.alone) + sum(len(text) for _, text in key[0])
 
 
-def _whole(text: str) -> str:
+def _without_half_pairs(text: str) -> str:
     """The text with U+FFFD for each half of a surrogate pair, which JSON can hold and no tokenizer reads."""
     if text.isascii():
         return text

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.models._adapters import Adapters
 from reward_servers.engines.models._encoding import Encoded
-from reward_servers.engines.models._kernel import Kernel, PackedKernel, what_is_wrong
+from reward_servers.engines.models._kernel import Kernel, PackedKernel, kernel_problem
 from reward_servers.engines.models._loading import Loaded, ModelUnusableError, reads_last, takes_segments
 from reward_servers.engines.models._memory import is_out_of_memory
 
@@ -193,7 +193,7 @@ class Forward:
         invariant, problem = kernel != "packed", "only decoders are packed"
         if self._reads_last:
             packs = PackedKernel(self._loaded, self._beginning_of, batch_tokens, invariant=invariant)
-            problem = what_is_wrong(packs, self._run_alone, self._loaded)
+            problem = kernel_problem(packs, self._run_alone, self._loaded)
             if not problem:
                 return packs
         if kernel != "auto":

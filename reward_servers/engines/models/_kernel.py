@@ -128,7 +128,7 @@ class _Outcome(Protocol):
         """One number per output."""
 
 
-def what_is_wrong(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loaded: Loaded) -> str:
+def kernel_problem(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loaded: Loaded) -> str:
     """Try a kernel on random sequences.
 
     Args:

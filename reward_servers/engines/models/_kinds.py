@@ -12,8 +12,8 @@ from reward_servers.engines.models._loading import (
     MayLack,
     ModelUnusableError,
     check_device,
+    errors_named,
     fingerprint_of,
-    named,
     nothing,
     of_pooler,
     positions_of,
@@ -102,7 +102,7 @@ def _load(
     check_device(torch, device)
     tokenizer = read_tokenizer(path)
     model = read_weights(path, kind, dtype, label, may_lack)
-    with named(path, "model", "free memory of the device, or give a smaller model"):
+    with errors_named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
 

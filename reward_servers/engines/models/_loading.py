@@ -71,7 +71,7 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
     model, tokenizer = _read(path, dtype, device, threads)
     import torch
 
-    with named(path, "model", "free memory of the device, or give a smaller model"):
+    with errors_named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     _check_finite(torch, path, model)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
@@ -180,7 +180,7 @@ def _read(
     check_device(torch, device)
     if (kind := pooled_kind(path)) is not None:
         base, tokenizer = _read_encoder(path, dtype)
-        with named(path / "head.safetensors", "head", "train it again"):
+        with errors_named(path / "head.safetensors", "head", "train it again"):
             weights = read_head(path)
             if isinstance(kind, dict):
                 return chunked_classifier(base, kind, weights), tokenizer
@@ -222,7 +222,7 @@ def _chunked(path: Path, base: Any, outputs: int) -> Any:
 def read_tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
-    with quietly(), named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
+    with quietly(), errors_named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
@@ -246,7 +246,7 @@ def read_weights(
 
     _check_weights(path)
     options = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, **changes}
-    with quietly(), named(path, "model", f"download the model again; it must be {description}"):
+    with quietly(), errors_named(path, "model", f"download the model again; it must be {description}"):
         model, info = kind.from_pretrained(
             path, output_loading_info=True, **options, **dtype_option(getattr(torch, dtype))
         )
@@ -296,7 +296,7 @@ def check_device(torch: Any, device: str) -> None:
 
 
 @contextmanager
-def named(path: Path, part_name: str, remedy: str) -> Iterator[None]:
+def errors_named(path: Path, part_name: str, remedy: str) -> Iterator[None]:
     """Turn any error of the libraries' readers, which raise nearly everything, into one that names file and remedy."""
     try:
         yield

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from reward_servers.engines.media import Image, Preprocessor, read_preprocessor
-from reward_servers.engines.models import Encoder, ModelUnusableError, load_towers, named, within_memory
+from reward_servers.engines.models import Encoder, ModelUnusableError, errors_named, load_towers, within_memory
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +79,9 @@ class PictureModel:
                 f"head: kind {kind!r} has none; leave it out" if head else f"head: kind {kind!r} needs a file of it"
             )
         loaded = load_towers(path, joint=kind == "image_reward", **where)
-        with named(path / "preprocessor_config.json", "preprocessor configuration", "put that of the model there"):
+        with errors_named(
+            path / "preprocessor_config.json", "preprocessor configuration", "put that of the model there"
+        ):
             self._preprocessor: Preprocessor = read_preprocessor(path)
         self.kind: PictureKind = kind
         self._model, self._tokenizer, self._device = loaded.model, loaded.tokenizer, loaded.device
@@ -170,7 +172,7 @@ def _read_head(file: Path, width: int, model: Any) -> list[tuple[torch.Tensor, t
     """Weights and biases, in order, from the numbers that it reads down to one."""
     from safetensors.torch import load_file
 
-    with named(file, "head", "give a safetensors file of linear layers"):
+    with errors_named(file, "head", "give a safetensors file of linear layers"):
         tensors = load_file(file)
         names = {name.rpartition(".")[0] for name in tensors}
         order = sorted(names, key=lambda name: [int(digits) for digits in _NUMBER.findall(name)])

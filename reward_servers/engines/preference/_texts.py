@@ -97,7 +97,7 @@ class TextModel:
             NoMemoryError: The device has no memory for one of them.
         """
         own = self.vector(texts[0])
-        vectors = [self._kept(text) for text in texts[1:]]
+        vectors = [self._cached_vector(text) for text in texts[1:]]
         cosines = [float(own @ reference) for reference in vectors]
         if any(map(math.isnan, cosines)):
             return ClosestReference(0, float("nan"), 0.0, [], [])
@@ -122,9 +122,9 @@ class TextModel:
         Raises:
             NoMemoryError: The device has no memory for it.
         """
-        return self._kept(self._texts.beginning(text, self.max_length))
+        return self._cached_vector(self._texts.beginning(text, self.max_length))
 
-    def _kept(self, encoded: Encoded) -> torch.Tensor:
+    def _cached_vector(self, encoded: Encoded) -> torch.Tensor:
         """The vector of a reference, which a whole group is compared with."""
         vector = self._known.get(encoded.ids)
         if vector is None:

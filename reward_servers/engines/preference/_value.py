@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reward_servers.engines.models import ModelUnusableError, named
+from reward_servers.engines.models import ModelUnusableError, errors_named
 from reward_servers.engines.preference._texts import TextModel
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class ValueModel:
             raise ModelUnusableError(f"{path} has no {VALUE_FILE}; train it with: assay train value")
         self._encoder = TextModel(path, "mean", max_length, **where)
         self.fingerprint = self._encoder.fingerprint
-        with named(file, "value model", "train it again"):
+        with errors_named(file, "value model", "train it again"):
             self._parameters = _read(file, self._encoder.width)
         self._histories: OrderedDict[tuple[tuple[str, ...], tuple[float, ...]], EncodedHistory] = OrderedDict()
 
@@ -164,10 +164,10 @@ class ValueModel:
         with torch.inference_mode():
             vector = self._encoder.shortened(prompt)[None]
             prior, _ = expect(self._parameters, vector, None)
-            mean, deviation = expect(self._parameters, vector, self._known(history))
+            mean, deviation = expect(self._parameters, vector, self._taken_in(history))
         return float(mean[0]), float(deviation[0]), float(prior[0])
 
-    def _known(self, history: Sequence[tuple[str, float]]) -> EncodedHistory | None:
+    def _taken_in(self, history: Sequence[tuple[str, float]]) -> EncodedHistory | None:
         """The history taken in: once for all prompts that are asked with it."""
         import torch
 

@@ -23,7 +23,7 @@ from reward_servers import (
 )
 from reward_servers.engines.databases import Database, Equality, Failure, Runner, Table, is_ordered, same_table
 from reward_servers.engines.text import fenced
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 from sandbox import SandboxConfig, SandboxError, open_sandbox
 
 Cell = None | bool | int | float | str
@@ -199,7 +199,7 @@ class Sql:
 
 
 def _query(rollout: Rollout, options: SqlOptions) -> str | None:
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return None
     blocks = fenced(answer)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, Rollout, Score
 from reward_servers.engines.text import fenced
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 ASPECTS = dict.fromkeys(("f1", "precision", "recall", "exact"), 0.0)
 _DEEPEST = 64
@@ -44,7 +44,7 @@ def compared(rollout: Rollout, options: ValueOptions, reader: Callable[[str], An
     Raises:
         DatasetError: The right value is too large.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return Score.floor("no_answer", f"nothing to read (take = {options.take})")
     blocks = fenced(answer)

@@ -11,7 +11,7 @@ from reward_servers.engines.language import CODES, COMMON, identify, share_in
 from reward_servers.engines.text import visible
 
 
-def _known(code: str | None) -> str | None:
+def _known_code(code: str | None) -> str | None:
     if code is not None and code not in CODES:
         raise ValueError(f"a code of ISO 639-1 such as 'de', not {code!r}")
     return code
@@ -22,7 +22,7 @@ class LanguageReference(Reference):
 
     language: str | None = Field(None, description="Its ISO 639-1 code, such as `de`.")
 
-    _check = field_validator("language")(_known)
+    _check = field_validator("language")(_known_code)
 
 
 class LanguageOptions(Options):
@@ -38,13 +38,13 @@ class LanguageOptions(Options):
     enough: float = Field(1.0, gt=0, le=1, description="Share that is right for metric = 'whole'.")
     reasoning: bool = Field(False, description="Whether reasoning is read too, as for the consistency of R1.")
 
-    _check = field_validator("language")(_known)
+    _check = field_validator("language")(_known_code)
 
     @field_validator("among")
     @classmethod
     def _check_among(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
         for code in codes:
-            _known(code)
+            _known_code(code)
         return codes
 
 

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from scipy.optimize import linear_sum_assignment
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _BOX = re.compile(rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}[\])]")
@@ -80,7 +80,7 @@ def boxes(rollout: Rollout, ref: BoxesReference, options: BoxesOptions) -> Score
     Source: intersection over union and the best assignment (Kuhn 1955, `scipy.optimize.linear_sum_assignment`), as
     for referred objects in RefCOCO (arXiv 1608.00272).
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     stated = [[float(number) for number in match.groups()] for match in _BOX.finditer(answer or "")]
     if not stated:
         return Score.floor("no_answer", "no box [x, y, x, y]")

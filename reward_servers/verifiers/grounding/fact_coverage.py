@@ -40,12 +40,12 @@ def _replies(rollout: Rollout) -> Iterator[tuple[str, str]]:
     arguments = ""
     for message in rollout.messages:
         for call in message.tool_calls:
-            arguments += f" {_said(call.arguments)} "
+            arguments += f" {_argument_words(call.arguments)} "
         if message.role == "tool":
             yield f" {folded(message.text)} ", arguments
 
 
-def _said(arguments: str) -> str:
+def _argument_words(arguments: str) -> str:
     """The words of a call's arguments; where they are no object, of what is written there."""
     with contextlib.suppress(MalformedCallError, RecursionError):
         arguments = json.dumps(read_object(arguments), ensure_ascii=False)

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import strict_json
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 
 _MOST = 4096
 
@@ -53,7 +53,7 @@ def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOp
     grades of the highlights, weighted by them; one that is not named has 0. Nothing is paid for grades where no
     highlight is named. Source: TempSamp-R1 (arXiv 2509.18056), whose weights of both are not known.
     """
-    text = taken(rollout, options)
+    text = answer_part(rollout, options)
     right = {name: grade for name, grade in ref.saliency.items() if grade > 0}
     unnamed = {"wmse": _error(right, {})}
     if text is None:

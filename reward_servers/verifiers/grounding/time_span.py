@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.published import read_span, temporal_iou
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 
 class TimeSpanReference(Reference):
@@ -53,7 +53,7 @@ def time_span(rollout: Rollout, ref: TimeSpanReference, options: TimeSpanOptions
 
     Times are seconds, or minutes:seconds with hours in front. Source: TempSamp-R1 (arXiv 2509.18056).
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     span = read_span(answer) if answer is not None else None
     if span is None:
         return Score.floor("no_answer", "the answer does not name exactly two times")

@@ -11,7 +11,7 @@ from pydantic import Field
 from reward_servers import Group, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.math import PROFILES, Gold, Outcome, extract, judge
 from reward_servers.engines.text import Form
-from reward_servers.verifiers._answers import taken
+from reward_servers.verifiers._answers import answer_part
 from reward_servers.verifiers.groups._clusters import ASPECTS, ClusterOptions, scores_of
 from reward_servers.verifiers.groups._sizes import too_large
 
@@ -36,7 +36,7 @@ def _answers(group: Group, options: AgreementOptions) -> list[str]:
     if options.equal == "math":
         extracted = (extract(rollout.response, _DEFAULT, rollout.reasoning_marks).text for rollout in group)
         return [text or "" for text in extracted]
-    return [_FORM.of(taken(rollout, options) or "") for rollout in group]
+    return [_FORM.of(answer_part(rollout, options) or "") for rollout in group]
 
 
 def _clusters(answers: Sequence[str], is_same: Same) -> list[list[int]]:

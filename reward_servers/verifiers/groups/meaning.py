@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.text import Form
-from reward_servers.verifiers._answers import taken
+from reward_servers.verifiers._answers import answer_part
 from reward_servers.verifiers._composing import replies_to
 from reward_servers.verifiers._judge_options import check_asked
 from reward_servers.verifiers.groups._clusters import ASPECTS, ClusterOptions, scores_of
@@ -38,7 +38,7 @@ class _Answers:
 
     def __init__(self, group: Group, options: MeaningOptions, ctx: Context) -> None:
         self._rollouts, self._ask, self._ctx = list(group), options.ask, ctx
-        answers = [(taken(rollout, options) or "").strip() for rollout in self._rollouts]
+        answers = [(answer_part(rollout, options) or "").strip() for rollout in self._rollouts]
         self.texts = [text if len(text) <= _LONGEST else "" for text in answers]
         self.too_long = {place for place, text in enumerate(answers) if len(text) > _LONGEST}
         self.provoked: dict[int, str] = {}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reward_servers import CallerError, Group, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 from reward_servers.verifiers.groups._sizes import too_large
 from trainer_client.signals.crossprompt.ps_grpo import set_overlap
 
@@ -56,7 +56,7 @@ def wordings(group: Group, options: WordingsOptions) -> Sequence[Score]:
         reason = f"metadata.{options.field}: the group has one wording; give rollouts of two or more"
         raise CallerError(reason, code="one_wording")
     overlap = _overlap(rollouts, wordings_of, options.retrieved) if options.retrieved else None
-    answers = [similarity.words(taken(rollout, options) or "")[:_WORDS] for rollout in rollouts]
+    answers = [similarity.words(answer_part(rollout, options) or "")[:_WORDS] for rollout in rollouts]
     scores = []
     for words, own in zip(answers, wordings_of, strict=True):
         other_texts = [text for text, name in zip(answers, wordings_of, strict=True) if text and name != own]

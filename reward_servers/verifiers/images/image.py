@@ -83,7 +83,7 @@ def _reference(text: str) -> Image:
         raise DatasetError(f"reference.image: {error}") from None
 
 
-def _asked(ref: ImageReference) -> set[str]:
+def _check_names(ref: ImageReference) -> set[str]:
     """The checks that a reference asks for."""
     names = {"size"} if ref.width is not None or ref.height is not None else set()
     names |= {"aspect"} if ref.aspect is not None else set()
@@ -129,7 +129,7 @@ def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score
     """
     if ref.image is not None:
         _reference(ref.image)
-    nothing = dict.fromkeys(_CHECKS) | dict.fromkeys(_asked(ref), 0.0)
+    nothing = dict.fromkeys(_CHECKS) | dict.fromkeys(_check_names(ref), 0.0)
     data = picture_of(rollout)
     if data is None:
         return Score(None, "no_answer", aspects=nothing, note="the response has no picture")

@@ -115,7 +115,7 @@ def turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], .
     return tuple((message.role, message.text) for message in content)
 
 
-def seen(rollout: Rollout) -> str | Score:
+def visible_or_floor(rollout: Rollout) -> str | Score:
     """The visible text of the response; the floor score of one that has none."""
     text = visible(rollout.response, rollout.reasoning_marks).text
     return text if text.strip() else Score.floor("no_answer", "the response is empty")

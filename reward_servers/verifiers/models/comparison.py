@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from reward_servers import DatasetError, Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
 from reward_servers.engines.models import Encoded
 from reward_servers.engines.preference import PAIR_LAYOUT, CrossModel, laid_out
-from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, no_room, seen
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, no_room, visible_or_floor
 
 _PLACES = ("prompt", "first", "second")
 OPPONENT_TOO_LONG = "opponent_too_long"
@@ -78,7 +78,7 @@ class Comparison(OneByOne):
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Encode both orders."""
-        own = seen(item.rollout)
+        own = visible_or_floor(item.rollout)
         if isinstance(own, Score):
             return own
         prompt, opponent = self._model.shorten(item.rollout.prompt), item.ref.opponent

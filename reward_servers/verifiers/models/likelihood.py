@@ -13,7 +13,7 @@ from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, O
 from reward_servers.engines.models import EncodingError
 from reward_servers.engines.preference import Continuation, LikelihoodModel
 from reward_servers.verifiers._answers import TextReference
-from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, seen, turns
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, turns, visible_or_floor
 
 
 class LikelihoodSettings(ModelSettings):
@@ -87,7 +87,7 @@ class Likelihood(OneByOne):
         """Encode the texts whose likelihood counts."""
         options: LikelihoodOptions = item.options
         prompt = turns(item.rollout.prompt_context.prompt, "user")
-        text = seen(item.rollout)
+        text = visible_or_floor(item.rollout)
         if isinstance(text, Score):
             return text
         if options.of == "reference" and not item.ref.answers:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from reward_servers import DatasetError, Fault, Item, ItemLimits, Reference, Score, ServiceError, verifier
 from reward_servers.engines.preference import CrossModel, TextModel
-from reward_servers.verifiers._answers import Answer, AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import Answer, AnswerOptions, answer_part, nothing_taken
 from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
 
 
@@ -96,7 +96,7 @@ class Similarity(OneByOne):
         source = "the prompt" if against_prompt else "reference.answer"
         if not any(text.strip() for text in others):
             return DatasetError(f"{source} is missing, and is compared with", code="missing_reference").to_fault()
-        text = taken(item.rollout, options)
+        text = answer_part(item.rollout, options)
         with_vector = options.embedding and isinstance(self._model, TextModel)
         if text is None and not with_vector:
             return nothing_taken(options)

@@ -54,7 +54,7 @@ def behaviour(rollout: Rollout, options: BehaviourOptions) -> Score:
     counts = {
         "tagged": sum(any(character.isalnum() for character in part) for part in inside),
         "coded": sum(map(_does_something, fenced(text))) if options.code else 0,
-        "phrased": sum(len(_whole(phrase).findall(text)) for phrase in options.phrases),
+        "phrased": sum(len(_whole_phrase(phrase).findall(text)) for phrase in options.phrases),
     }
     is_shown = sum(counts.values()) >= options.min_places
     return Score(
@@ -85,6 +85,6 @@ def _acts(statement: ast.stmt) -> bool:
     return not isinstance(statement, ast.Pass)
 
 
-def _whole(phrase: str) -> re.Pattern[str]:
+def _whole_phrase(phrase: str) -> re.Pattern[str]:
     between = r"\s+".join(map(re.escape, phrase.split()))
     return re.compile(rf"(?<!\w){between}(?!\w)", re.IGNORECASE)

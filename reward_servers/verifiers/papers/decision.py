@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import Form
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 _FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
 
@@ -58,7 +58,7 @@ def decision(rollout: Rollout, ref: DecisionReference, options: DecisionOptions)
     label = options.place(ref.answer)
     if label is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not one of {', '.join(options.choices)}")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     decided = options.place(answer) if answer is not None else None
     if decided is None:
         return Score(None, "no_answer", aspects={"decision": -1.0, "label": float(label), "penalty": 1.0})

@@ -12,7 +12,7 @@ from pydantic import AllowInfNan, Field, field_validator, model_validator
 
 from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.ranking import quadratic_kappa
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 from trainer_client.signals.shaping.ordinal_class import error_reward, ordinal_class_reward
 
 _MOST = 4096
@@ -83,7 +83,7 @@ def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) ->
     `kappa` is Cohen's with quadratic weights, where it is defined; `error` is the mean squared error. Sources:
     kaist-cvml/FAKER-Air aurora/rl/reward.py @2c208b85; Cohen (Psychological Bulletin 70, 1968).
     """
-    text = taken(rollout, options)
+    text = answer_part(rollout, options)
     if text is None:
         return nothing_taken(options)
     numbers = _numbers(text)

@@ -111,7 +111,7 @@ def _steps(rollout: Rollout, options: ToolStepsOptions) -> list[_Step]:
     """The steps with words, each with its place."""
     if not isinstance(rollout.content, str):
         turns = [(place, message) for place, message in enumerate(rollout.messages) if message.role == "assistant"]
-        all_steps = [_Step(_written(turn, rollout), place, 0, len(turn.text)) for place, turn in turns]
+        all_steps = [_Step(_turn_text(turn, rollout), place, 0, len(turn.text)) for place, turn in turns]
         return [step for step in all_steps if step.text.strip()]
     text, between = visible(rollout.response, rollout.reasoning_marks).text, _BETWEEN[options.cut]
     pieces = [text] if between is None else between.split(text)
@@ -124,7 +124,7 @@ def _steps(rollout: Rollout, options: ToolStepsOptions) -> list[_Step]:
     return steps
 
 
-def _written(turn: Message, rollout: Rollout) -> str:
+def _turn_text(turn: Message, rollout: Rollout) -> str:
     """A turn with its calls as Python has them."""
     calls = []
     for call in turn.tool_calls:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines import retrieval as metrics
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 _SEPARATORS = re.compile(r"\s*(?:>|,|;|\n)\s*")
 _NUMBERING = re.compile(r"^\s*(?:\d+[.)]\s+|[-*]\s+)")
@@ -75,7 +75,7 @@ def ranking(rollout: Rollout, ref: RankingReference, options: RankingOptions) ->
     Sources: nDCG of Järvelin and Kekäläinen (TOIS 2002) with the gain of Burges et al. (ICML 2005); MAP at k is over as
     many documents as could stand among the first k. Each agrees with scikit-learn.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     order = _order(answer) if answer is not None else None
     if order is None:
         return Score.floor("no_answer", "no list of ids")

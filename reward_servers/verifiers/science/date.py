@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 
 _MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
 _NAME = (
@@ -102,7 +102,7 @@ def date(rollout: Rollout, ref: DateReference, options: DateOptions) -> Score:
     right = _read(ref.answer, "refuse")
     if right is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not a date such as 2021-03-05")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     stated = _read(answer, options.order)

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 
 _SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _UNIT = r"(w|weeks?|d|days?|h|hrs?|hours?|m|mins?|minutes?|s|secs?|seconds?|ms|milliseconds?)"
@@ -90,7 +90,7 @@ def duration(rollout: Rollout, ref: DurationReference, options: DurationOptions)
     right = Fraction(str(ref.answer)) if isinstance(ref.answer, float) else _read(ref.answer, options.clock)
     if right is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not a length of time such as PT1H30M")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     stated = _read(answer, options.clock)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.chemistry import Equation, FormulaError, is_balanced, read_equation
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 _LINES = 200
 
@@ -55,7 +55,7 @@ def equation(rollout: Rollout, ref: EquationReference, options: EquationOptions)
         raise DatasetError(f"reference.answer: {error}") from None
     if not is_balanced(right):
         raise DatasetError("reference.answer: the equation is not balanced, or a species stands on both sides")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     stated = _last(answer) if answer is not None else None
     if stated is None:
         return Score.floor("no_answer", f"no equation (take = {options.take})")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.chemistry import FormulaError, read_formula
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 
 class FormulaReference(Reference):
@@ -41,7 +41,7 @@ def formula(rollout: Rollout, ref: FormulaReference, options: FormulaOptions) ->
         right = read_formula(ref.answer)
     except FormulaError as error:
         raise DatasetError(f"reference.answer: {error}") from None
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return Score.floor("no_answer", f"nothing to read (take = {options.take})")
     try:

@@ -10,7 +10,7 @@ import pint
 from pydantic import ConfigDict, Field
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part
 
 _POWER = r"(?:e|\s*(?:\*|\u00d7|\u00b7|x|\\times|\\cdot)\s*10\s*\^?\s*\{?)([+-]?\d{1,3})\}?"
 _QUANTITY = re.compile(rf"\s*([+-]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?|[+-]?\.\d+)(?:{_POWER})?\s*(.*?)\s*", re.I)
@@ -114,7 +114,7 @@ def quantity(rollout: Rollout, ref: QuantityReference, options: QuantityOptions)
     right_unit = _unit(reference[1]) if reference is not None else None
     if reference is None or right_unit is None:
         raise DatasetError(f"reference.answer: {ref.answer!r} is not a number with a known unit")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     stated = _read(answer) if answer is not None else None
     if stated is None:
         return Score.floor("no_answer", "the answer is not one number with its unit")

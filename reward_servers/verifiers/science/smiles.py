@@ -8,7 +8,7 @@ from pydantic import Field
 from rdkit import Chem, rdBase
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 _LONGEST = 2000
 
@@ -42,7 +42,7 @@ def smiles(rollout: Rollout, ref: TextReference, options: SmilesOptions) -> Scor
     right = [_canonical(text, options.stereo) for text in ref.answers]
     if None in right:
         raise DatasetError("reference.answer: not a SMILES string of a molecule")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     canonical = _canonical(answer.strip().strip("`"), options.stereo)

@@ -9,7 +9,7 @@ from pydantic import Field
 from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
 from reward_servers import ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 
 class BleuOptions(AnswerOptions):
@@ -55,7 +55,7 @@ def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
 
     Source: BLEU (Papineni et al., ACL 2002), with the tokens and smoothing of sacreBLEU (arXiv 1804.08771).
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     if options.length_aware:

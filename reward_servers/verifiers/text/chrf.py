@@ -8,7 +8,7 @@ from pydantic import Field
 from sacrebleu.metrics.chrf import CHRF
 
 from reward_servers import ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 
 class ChrfOptions(AnswerOptions):
@@ -37,7 +37,7 @@ def chrf(rollout: Rollout, ref: TextReference, options: ChrfOptions) -> Score:
 
     Source: chrF (Popovic, WMT 2015), chrF++ (WMT 2017), with sacreBLEU's orders and weights.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     return Score(min(1.0, _metric(options).sentence_score(answer, list(ref.answers)).score / 100))

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import Form, strict_json
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,4}[.)]|\(?[a-z][.)])\s+")
 _AND = re.compile(r",?\s+(?:and|&)\s+|,?\s+or\s+")
@@ -83,7 +83,7 @@ def item_set(rollout: Rollout, ref: ItemSetReference, options: ItemSetOptions) -
     owner = {name: place for place, group in enumerate(names) for name in group}
     if sum(len(set(group)) for group in names) != len(owner):
         raise DatasetError("reference.answer: two items have one name")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     items = _items(answer, options.separator)

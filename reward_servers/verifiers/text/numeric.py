@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 
 _LONGEST = 60
 _SCALES = {
@@ -137,7 +137,7 @@ def numeric(rollout: Rollout, ref: NumericReference, options: NumericOptions) ->
     right; the forms of numbers are ours.
     """
     right = _read(ref.answer)
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     numbers = _numbers(answer)

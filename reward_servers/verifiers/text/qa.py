@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
@@ -62,7 +62,7 @@ def qa(rollout: Rollout, ref: TextReference, options: QaOptions) -> Score:
     Source: exact match and F1 of SQuAD (arXiv 1606.05250) and TriviaQA (arXiv 1705.03551), with the normalisation
     of their published evaluation scripts.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     accepted = {text: _normal(text, options.normal) for text in ref.answers}

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 
 class RougeOptions(AnswerOptions):
@@ -29,7 +29,7 @@ def rouge(rollout: Rollout, ref: TextReference, options: RougeOptions) -> Score:
 
     Source: ROUGE (Lin, ACL 2004), as the package rouge-score computes it.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     references = [similarity.words(text) for text in ref.answers]

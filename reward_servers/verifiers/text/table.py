@@ -14,7 +14,7 @@ from pydantic import Field
 
 from reward_servers import CallerError, DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import Form, fenced, strict_json
-from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, answer_part, nothing_taken
 
 _FORM = Form(case=False, whitespace="collapse", punctuation=True, compatibility=False)
 _RULE = re.compile(r"\s*\|?\s*:?-{1,}:?\s*(?:\|\s*:?-{1,}:?\s*)*\|?\s*")
@@ -158,7 +158,7 @@ def table(rollout: Rollout, ref: TableReference, options: TableOptions) -> Score
     key = [_FORM.of(name) for name in options.key] or list(right[0])[:1]
     if missing := [name for name in key if name not in right[0]]:
         raise CallerError(f"options.key: the right table has no column {missing[0]!r}", code="invalid_options")
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     table_text = _read(answer)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, answer_part, nothing_taken
 
 
 class WerOptions(AnswerOptions):
@@ -35,7 +35,7 @@ def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
 
     Source: the edit distance of Levenshtein (1966) over words, as the NIST scoring toolkit divides it.
     """
-    answer = taken(rollout, options)
+    answer = answer_part(rollout, options)
     if answer is None:
         return nothing_taken(options)
     references = [_pieces(text, options) for text in ref.answers]

@@ -27,7 +27,7 @@ class Joined:
 
     def __init__(self, path: PathLike, key: str | None, heads: Iterable[Mapping[str, Any]]) -> None:
         self._path = path
-        rows = [_asked(row.table) for row in read_rows(path) if row.table is not None]
+        rows = [_with_prompt(row.table) for row in read_rows(path) if row.table is not None]
         columns = list(dict.fromkeys(name for row in heads for name in row))
         joined_columns = list(dict.fromkeys(name for row in rows[:100] for name in row))
         self._here, self._there = self._keys(key, columns, joined_columns)
@@ -69,7 +69,7 @@ class Joined:
         return {**joined_row, **row}
 
 
-def _asked(row: dict[str, Any]) -> dict[str, Any]:
+def _with_prompt(row: dict[str, Any]) -> dict[str, Any]:
     """A row of a batch's input says its prompt in the body of the request."""
     body = row.get("body")
     if "custom_id" not in row or not isinstance(body, Mapping):

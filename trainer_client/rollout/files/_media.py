@@ -163,19 +163,19 @@ def _split(text: str, waiting: Iterator[str]) -> list[dict[str, Any]] | None:
     for piece in pieces[1:]:
         url = next(waiting, None)
         # A mark without an image is a text that speaks of marks.
-        parts.append({"type": "text", "text": _PLACE} if url is None else _shown(url))
+        parts.append({"type": "text", "text": _PLACE} if url is None else _picture_part(url))
         has_picture = has_picture or url is not None
         if piece:
             parts.append({"type": "text", "text": piece})
     return parts if has_picture else None
 
 
-def _shown(url: str) -> dict[str, Any]:
+def _picture_part(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _before_question(prompt: Any, urls: list[str]) -> Any:
-    images = [_shown(url) for url in urls]
+    images = [_picture_part(url) for url in urls]
     if isinstance(prompt, str):
         return [{"role": "user", "content": [*images, {"type": "text", "text": prompt}]}]
     last = max((number for number, message in enumerate(prompt) if message.get("role") == "user"), default=None)

@@ -75,14 +75,14 @@ def _openai(row: Table) -> Table:
     if "custom_id" in row:
         answer = row.get("response")
         if row.get("error") or not isinstance(answer, Mapping) or answer.get("status_code", 200) != 200:
-            raise RolloutError(f"the request failed: {_said(row)}", "response", str(row["custom_id"]))
+            raise RolloutError(f"the request failed: {_error_text(row)}", "response", str(row["custom_id"]))
         return {"rollout_id": row["custom_id"], **_completion(answer.get("body") or {})}
     if row.get("object") in ("chat.completion", "response"):
         return {"rollout_id": row.get("id"), **_completion(row)}
     return {"rollout_id": row.get("id"), **_answered(row.get("messages")), **_plain_answer(row)}
 
 
-def _said(row: Table) -> str:
+def _error_text(row: Table) -> str:
     answer = row.get("response")
     body = answer.get("body") if isinstance(answer, Mapping) else None
     error = row.get("error") or (body.get("error") if isinstance(body, Mapping) else None) or "no response"

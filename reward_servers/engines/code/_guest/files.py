@@ -25,7 +25,7 @@ class TooMuchStoredError(OSError):
     """More is stored than can be shared."""
 
 
-class Shared:
+class SharedFiles:
     """The files of one side."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._guest.borrowed import Borrowed, Patches, set_environment
 from reward_servers.engines.code._guest.calling import AbsentNameError, is_iterator, loaded, raised, resolve
-from reward_servers.engines.code._guest.files import Shared
+from reward_servers.engines.code._guest.files import SharedFiles
 from reward_servers.engines.code._guest.library import nodes_of
 from reward_servers.engines.code._guest.plain import BASES, NotPlainError, decode, dumps_json, encode, loads_json
 
@@ -76,8 +76,8 @@ class _Session:
         self._borrowed = Borrowed(self._ask_back)
         self._turn = _thread.RLock()
         self._nodes: list[str] = []
-        self._files: Shared | None = None
-        files = Shared()
+        self._files: SharedFiles | None = None
+        files = SharedFiles()
         self._module = loaded()
         self._patches = Patches(self._module)
         self._printed()
@@ -205,9 +205,9 @@ class _Session:
     def _argument(self, argument: list[Any]) -> Any:
         if argument[0] == "target":
             return self._target(argument[1])
-        return decode(argument[1], True, other=self._met)
+        return decode(argument[1], True, other=self._received)
 
-    def _met(self, description: Any, _: int) -> Any:
+    def _received(self, description: Any, _: int) -> Any:
         """An object of the program that comes back, or one of the test code."""
         if isinstance(description, dict):
             return self._target(description["target"]) if "target" in description else self._borrowed.make(description)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._guest.asking import OtherSideGoneError, describe, exchange, is_from_program
 from reward_servers.engines.code._guest.blame import is_own_fault, place
-from reward_servers.engines.code._guest.files import Shared, import_nothing_from_files
+from reward_servers.engines.code._guest.files import SharedFiles, import_nothing_from_files
 from reward_servers.engines.code._guest.library import has_node_class, scopes
 from reward_servers.engines.code._guest.patching import forward_changes, install_patching
 from reward_servers.engines.code._guest.plain import UnpassableError, dumps_json, loads_json
@@ -110,7 +110,7 @@ def _run(task: dict[str, Any]) -> None:
     names["__package__"] = "program"  # relative imports of the test code mean the program too
     scopes[:] = [names]
     if task["shares"]:
-        exchange.files = Shared()
+        exchange.files = SharedFiles()
         import_nothing_from_files()
     exec(_compiled(task["setup"], None), names)  # noqa: S102
     names_needed = [name for name in task["free"] if name not in names]

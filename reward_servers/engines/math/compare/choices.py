@@ -58,7 +58,7 @@ def gold_letters(text: str, *, choice: bool = False) -> frozenset[str] | None:
 
 def option_letters(text: str, options: tuple[tuple[str, str], ...], context: Context) -> frozenset[str] | None:
     """The letter of the only option whose text a gold gives, None where it gives none or several."""
-    letter = _named(text, dict(options), context)
+    letter = _option_named(text, dict(options), context)
     return None if letter is None else frozenset(letter.upper())
 
 
@@ -103,7 +103,7 @@ def decide(
     if letters is not None and len(named_choices(plain(answer), texts or _UNKNOWN)) > 1:
         return Decision(Outcome.INCORRECT, "choice", "more than one choice is stated", None)
     if texts and letters is not None:
-        letter = _named(answer, texts, context)
+        letter = _option_named(answer, texts, context)
         if letter is not None:
             outcome = Outcome.CORRECT if {letter} == set(letters) else Outcome.INCORRECT
             return Decision(outcome, "option text", f"the text of option {letter}", letter)
@@ -124,10 +124,10 @@ def _in_order(bare: str) -> frozenset[str] | None:
 def _beside(answer: str, texts: dict[str, str], context: Context) -> str | None:
     """The only option whose text the answer gives behind a letter."""
     behind = _AFTER_LETTER.fullmatch(plain(answer))
-    return None if behind is None else _named(behind["text"], texts, context)
+    return None if behind is None else _option_named(behind["text"], texts, context)
 
 
-def _named(text: str, options: dict[str, str], context: Context) -> str | None:
+def _option_named(text: str, options: dict[str, str], context: Context) -> str | None:
     """The only option whose text the answer gives."""
     letters = [letter for letter, option in options.items() if _same_text(text, option, context)]
     return letters[0] if len(letters) == 1 else None

@@ -128,14 +128,14 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
         if context.policy.ordered_lists and Kind.SET not in (gold.kind, answer.kind):
             return all_same(context, gold.items, answer.items, "list in order")
         by_name = _by_name(context, gold, answer)
-        if answer.kind == Kind.SET and _named(gold) and len(_bases(gold)) > 1:
+        if answer.kind == Kind.SET and _all_named(gold) and len(_bases(gold)) > 1:
             return Answer(False, "kind", "a set does not say which value is whose")
         bare = gold.kind != Kind.SET and not any(isinstance(i, Rel) for i in gold.items)
-        if by_name is None and bare and _named(answer) and len(_bases(answer)) > 1:
+        if by_name is None and bare and _all_named(answer) and len(_bases(answer)) > 1:
             # x = 3, y = -1 gives a point, not two values of one unknown.
             by_name = all_same(context, gold.items, _values(answer, sort=True), "values by name")
         return by_name or unordered(context, gold, answer)
-    if gold.kind == Kind.SET or (answer.kind == Kind.SQUARE and len(answer.items) == 2) or _named(gold):
+    if gold.kind == Kind.SET or (answer.kind == Kind.SQUARE and len(answer.items) == 2) or _all_named(gold):
         return _tuples_of(context, gold, answer)
     if _tuples_only(gold):
         return _tuples_of(context, gold, answer)
@@ -193,7 +193,7 @@ def _tuples_only(gold: Seq) -> bool:
 
 def _tuples_of(context: Context, gold: Seq, answer: Seq) -> Answer:
     """A gold of named values may be answered by the tuple of the values."""
-    if _named(gold) and answer.kind in (Kind.TUPLE, Kind.ANGLE):
+    if _all_named(gold) and answer.kind in (Kind.TUPLE, Kind.ANGLE):
         return all_same(context, _values(gold, sort=True), answer.items, "values by name")
     return Answer(False, "kind", "a tuple is not a set")
 
@@ -224,7 +224,7 @@ def _ordered(context: Context, gold: Seq, answer: Seq) -> Answer:
     if answer.kind == Kind.LIST:
         if gold.kind == Kind.SQUARE and len(gold.items) == 2:
             return Answer(False, "kind", "two numbers are no closed interval")
-        if _named(answer):
+        if _all_named(answer):
             return all_same(context, gold.items, _values(answer, sort=True), "values by name")
         if any(isinstance(i, Rel) or (isinstance(i, Call) and i.head == Head.MOD) for i in answer.items):
             return Answer(False, "kind", "values of one unknown are no tuple")
@@ -239,7 +239,7 @@ def _ordered(context: Context, gold: Seq, answer: Seq) -> Answer:
 # Lists without order ----------------------------------------------------------------------------
 
 
-def _named(node: Node) -> bool:
+def _all_named(node: Node) -> bool:
     """Whether every element is an assignment, each to its own name."""
     if not isinstance(node, Seq) or len(node.items) < 2:
         return False
@@ -260,8 +260,8 @@ def _bases(node: Seq) -> set[str]:
 
 def _by_name(context: Context, gold: Seq, answer: Seq) -> Answer | None:
     """Named values against named values, whatever their order."""
-    if not (_named(gold) and _named(answer)):
-        if _named(gold) and answer.kind == Kind.LIST and not any(isinstance(i, Rel | Seq) for i in answer.items):
+    if not (_all_named(gold) and _all_named(answer)):
+        if _all_named(gold) and answer.kind == Kind.LIST and not any(isinstance(i, Rel | Seq) for i in answer.items):
             if len(_bases(gold)) == 1:
                 return unordered(context, Seq(Kind.LIST, _values(gold, sort=False)), answer)
             as_written = all_same(context, _values(gold, sort=False), answer.items, "values as written")

@@ -87,9 +87,9 @@ class Reader:
                 op = _HALF_LINES[name]
                 return self._half(op, Num(Fraction(0)))
             case Interval(lo, hi, lo_closed, hi_closed):
-                return self._written(lo, lo_closed, hi, hi_closed)
+                return self._as_pieces(lo, lo_closed, hi, hi_closed)
             case Seq(Kind.TUPLE | Kind.SQUARE as kind, (lo, hi)):
-                return self._written(lo, kind is Kind.SQUARE, hi, kind is Kind.SQUARE)
+                return self._as_pieces(lo, kind is Kind.SQUARE, hi, kind is Kind.SQUARE)
             case Seq(Kind.SET, items):
                 if any(isinstance(i, Seq | Rel | Interval) for i in items):
                     raise NotRealError
@@ -111,7 +111,7 @@ class Reader:
             case _:
                 raise NotRealError
 
-    def _written(self, lo: Node, lo_closed: bool, hi: Node, hi_closed: bool) -> Pieces:
+    def _as_pieces(self, lo: Node, lo_closed: bool, hi: Node, hi_closed: bool) -> Pieces:
         pieces = self._piece(lo, lo_closed, hi, hi_closed)
         if not pieces or (lo_closed and lo == _MINUS_INFINITY) or (hi_closed and hi == INFINITY):
             # (3, 1] and [0, ∞] are no intervals: they equal nothing but what is written the same.

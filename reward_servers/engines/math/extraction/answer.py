@@ -54,20 +54,20 @@ def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
         raise LimitExceededError("response_chars", f"{len(response)} > {policy.limits.response_chars}")
     hides = policy.think and may_be_marked(response, marks)
     if not (hides or policy.require_think_end):
-        return _found(response, policy)
+        return _first_extraction(response, policy)
     visible_text = visible(response, marks)
     if policy.require_think_end and not visible_text.closed:
         return Extraction(None, -1, -1, "no closed think section")
     if not policy.think:
-        return _found(response, policy)
-    extraction = _found(visible_text.text, policy)
+        return _first_extraction(response, policy)
+    extraction = _first_extraction(visible_text.text, policy)
     if extraction.start >= 0 and visible_text.text is not response:
         start, end = visible_text.origin(extraction.start, extraction.end)
         extraction = extraction._replace(start=start, end=end)
     return extraction
 
 
-def _found(text: str, policy: Policy) -> Extraction:
+def _first_extraction(text: str, policy: Policy) -> Extraction:
     if policy.window:
         text = " " * max(0, len(text) - policy.window) + text[-policy.window :]
     for rule in policy.extraction:

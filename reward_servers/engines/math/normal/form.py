@@ -46,7 +46,7 @@ def _normal(node: Node, depth: int) -> Node:
     if value is not None:
         return Num(value)
     try:
-        return _written(_expand(node))
+        return _sum_of_terms(_expand(node))
     except (_TooLargeError, LimitExceededError, UndefinedValueError):
         return rebuild(node, lambda child: _normal(child, depth + 1))
 
@@ -108,7 +108,7 @@ def _times(a: Poly, b: Poly) -> Poly:
     return {m: c for m, c in product.items() if c}
 
 
-def _written(poly: Poly) -> Node:
+def _sum_of_terms(poly: Poly) -> Node:
     """Terms by falling degree, then by name."""
     if not poly:
         return Num(Fraction(0))

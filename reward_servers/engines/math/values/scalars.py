@@ -258,7 +258,7 @@ def _at_integers(left: Node, right: Node, names: list[str], whole: tuple[str, ..
         env = {name: sample(name, round_ % len(_ROUNDS)) for name in names} | point
         is_same = _same_at(left, right, env, limits)
         if is_same is False:
-            return Answer(False, "at integers", f"different at {_written(point)}")
+            return Answer(False, "at integers", f"different at {_point_text(point)}")
         agreed += is_same is True
     return Answer(True, "at integers", f"equal at {agreed} points") if agreed >= _WANTED_INTEGERS else None
 
@@ -267,7 +267,7 @@ def _jump_apart(left: Node, right: Node, names: list[str], limits: Limits) -> An
     """A point at which step functions differ, sought where they jump; None where there is none."""
     for point in islice(step_points(tuple(names), constants_of(left, right)), _affordable(left, right)):
         if _same_at(left, right, point, limits) is False:
-            return Answer(False, "at jumps", f"different at {_written(point)}")
+            return Answer(False, "at jumps", f"different at {_point_text(point)}")
     return None
 
 
@@ -277,7 +277,7 @@ def _affordable(left: Node, right: Node) -> int:
     return max(40, 20_000 // size)
 
 
-def _written(point: dict[str, Fraction]) -> str:
+def _point_text(point: dict[str, Fraction]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in point.items())
 
 

@@ -44,7 +44,7 @@ def number_from_words(words: list[str]) -> Fraction | None:
     sign = 1
     if flat[0] in ("negative", "minus"):
         sign, flat = -1, flat[1:]
-    value = _with_part(flat) if flat and flat[-1] in _PARTS else _whole(flat)
+    value = _with_part(flat) if flat and flat[-1] in _PARTS else _whole_number(flat)
     return None if value is None else sign * value
 
 
@@ -53,13 +53,13 @@ def _with_part(flat: list[str]) -> Fraction | None:
     head = flat[:-1]
     if "and" in head:
         cut = len(head) - 1 - head[::-1].index("and")
-        whole, count = _whole(head[:cut]), _whole(head[cut + 1 :])
+        whole, count = _whole_number(head[:cut]), _whole_number(head[cut + 1 :])
         return None if whole is None or count is None else whole + count * part
-    count = _whole(head) if head else Fraction(1)
+    count = _whole_number(head) if head else Fraction(1)
     return None if count is None else count * part
 
 
-def _whole(flat: list[str]) -> Fraction | None:
+def _whole_number(flat: list[str]) -> Fraction | None:
     if flat in (["a"], ["an"]):
         return Fraction(1)
     total, group, has_number = 0, 0, False
