@@ -211,13 +211,13 @@ class Settings:
         if tls is not None:
             tls = tls.absolute()
             tls.check()
-        named: dict[str, tuple[str, ...]] = {}
+        names: dict[str, tuple[str, ...]] = {}
         default: tuple[str, ...] = ()
         if isinstance(endpoints, Mapping):
-            named = {name: _addresses(value, f"endpoints.{name}") for name, value in endpoints.items()}
+            names = {name: _addresses(value, f"endpoints.{name}") for name, value in endpoints.items()}
         elif endpoints is not None:
             default = _addresses(endpoints, "endpoints")
-        return cls(named, default, pin, batching or Batching(), retries or Retries(), tls, token)
+        return cls(names, default, pin, batching or Batching(), retries or Retries(), tls, token)
 
 
 def read_token(source: str) -> str:

@@ -27,7 +27,7 @@ class IdleLimit:
 
     def look(self, connections: Iterable[Any]) -> None:
         """End the connections without progress. Read all sockets before, so that no byte is waiting unread."""
-        seen: dict[Any, tuple[_State, int]] = {}
+        waiting: dict[Any, tuple[_State, int]] = {}
         for connection in list(connections):
             state = _waits(connection)
             if state is None:
@@ -38,8 +38,8 @@ class IdleLimit:
                 # `close` would wait until the caller has read the rest.
                 connection.transport.abort()
             else:
-                seen[connection] = state, looks
-        self._seen = seen
+                waiting[connection] = state, looks
+        self._seen = waiting
 
 
 def _waits(connection: Any) -> _State | None:

@@ -48,7 +48,7 @@ class Header:
         ]
         self.names = [AspectNames(hosted.verifier.aspects if hosted is not None else ()) for hosted in self._hosted]
         record.request_id, record.run, record.step = request_id, run, first.step
-        record.verifiers = [one.verifier for one in evaluations]
+        record.verifiers = [evaluation.verifier for evaluation in evaluations]
 
     def pin(self) -> None:
         """Let what is asked later be judged by the same versions, whatever is hosted by then."""

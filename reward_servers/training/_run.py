@@ -129,7 +129,7 @@ def _finish(
         ScoredRow(row, [next(outputs).values for _ in seqs], [len(sequence.ids) for sequence in seqs])
         for row, seqs in fitting
     ]
-    if not all(math.isfinite(value) for one in scored for values in one.outputs for value in values):
+    if not all(math.isfinite(value) for row in scored for values in row.outputs for value in values):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
     findings = find(scored, list(heads))
     (out / "report.json").write_text(json.dumps({**findings.as_json(), "training": facts}, indent=2) + "\n")

@@ -114,7 +114,7 @@ class CodeSettings(Settings):
         return slots.program.report.cpu_clock != "none" or self.unmeasured_cpu == "wall"
 
 
-_JUDGED = {one.name for one in dataclasses.fields(JudgeOptions)}
+_JUDGED = {field.name for field in dataclasses.fields(JudgeOptions)}
 
 # The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,
 # wide enough for the longest list of tests that a reference may ask for.

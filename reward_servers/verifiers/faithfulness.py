@@ -96,7 +96,7 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
         floor = Score.floor("no_statements", "it states nothing that could be supported")
         return replace(floor, aspects={**_NOTHING, "attempted": float(not evidence["abstains"])})
     asking = Asking(rollout, options, ctx, claims)
-    everything = frozenset(one.id for one in rollout.documents)
+    everything = frozenset(document.id for document in rollout.documents)
     questions = [(place, everything) for place in range(len(claims))]
     stopped = await asking.settle(questions)
     if stopped is not None:
@@ -104,7 +104,7 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     relevant = None if options.measure == "faithfulness" else await _relevant(rollout, claims, options, ctx)
     if isinstance(relevant, Score):
         return relevant
-    supported = [asking.known[one] for one in questions]
+    supported = [asking.known[question] for question in questions]
     faithful = sum(supported) / len(claims)
     on_topic = None if relevant is None else sum(relevant) / len(claims)
     value = faithful if on_topic is None else on_topic if options.measure == "relevance" else faithful * on_topic
@@ -132,5 +132,5 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
                 for place, (claim, holds) in enumerate(zip(claims, supported, strict=True))
             ],
         },
-        feedback={"not_supported": [one.text for one, holds in zip(claims, supported, strict=True) if not holds]},
+        feedback={"not_supported": [claim.text for claim, holds in zip(claims, supported, strict=True) if not holds]},
     )

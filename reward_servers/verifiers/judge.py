@@ -75,7 +75,7 @@ class Judge:
         response = reader_view(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         pictures = Pictures()
         if options.show_images:
-            others = [one.images for one in ref.others(options.protocol)] if options.compares else []
+            others = [compared.images for compared in ref.others(options.protocol)] if options.compares else []
             pictures = await pictures_of(rollout, transcript=options.show_transcript, others=others)
         if pictures.refused is not None:
             return pictures.refused
@@ -99,10 +99,12 @@ class Judge:
         argued = await self._argued(question, name, options, ctx)
         if isinstance(argued, Score):
             return argued
-        said = {side: str(one.value) for side, one in argued.items()}
-        texts = tuple(said.values())
+        arguments = {side: str(argument.value) for side, argument in argued.items()}
+        texts = tuple(arguments.values())
         both = [replace(question, arguments=order) for order in (texts, texts[::-1])]
-        return mean_of([await self._decided(one, rollout, name, options, ctx, argued) for one in both], said)
+        return mean_of(
+            [await self._decided(exchange, rollout, name, options, ctx, argued) for exchange in both], arguments
+        )
 
     def _illustrated(self, question: Question, pictures: Pictures, name: str, options: JudgeOptions) -> Question:
         """The question with its pictures.
@@ -219,7 +221,7 @@ class Judge:
                     code, exchange.question, backend, self._budget(ctx), lambda control: _count(ctx, control)
                 )
                 if code == "planted":
-                    blame = tuple(proved and held for proved, held in zip(blame, holders, strict=True))
+                    blame = tuple(proved and holds for proved, holds in zip(blame, holders, strict=True))
         except ChatError as error:
             # As long as the judge is unavailable it cannot be decided whether the response caused the failure.
             raise _fault("unavailable", f"{message}; control call: {error}", exchange, retryable=True) from None

@@ -75,7 +75,7 @@ def _(case: Case) -> Any:
         read_items(case.inputs["completion"]),
         [(title, year) for title, year in case.inputs["ground_truth"]],
         catalogue=[(title, year) for title, year in case.inputs["catalog"]],
-        seen=case.inputs["seen_titles"],
+        seen_titles=case.inputs["seen_titles"],
         length=case.params["rec_num"],
         year_tolerance=case.params["year_tolerance"],
     )

@@ -71,7 +71,7 @@ async def _describe(replica: Replica, tls: TLS | None, with_activity: bool, time
         if failure.code in NOT_A_SERVICE:
             reason = f"{NOT_A_SERVICE[failure.code]} ({failure})"
             raise RequestRejectedError(reason, failure.code, address, address) from None
-        mistake = await find_mistake(address, tls, said=failure.details)
+        mistake = await find_mistake(address, tls, grpc_message=failure.details)
         reason = mistake or f"no reward server answers ({failure}); {_remedy(failure.details)}"
         raise ServerUnavailableError(address, reason) from None
     finally:

@@ -64,14 +64,14 @@ def in_words_of(reason: str, *, ca: str, pair: str) -> str:
     return reason.replace(_CA, ca).replace(_PAIR, pair)
 
 
-async def find_mistake(address: str, tls: TLS | None, authority: str = "", said: str = "") -> str:
+async def find_mistake(address: str, tls: TLS | None, authority: str = "", grpc_message: str = "") -> str:
     """What is wrong with the encryption or the protocol of a connection; empty where nothing is found.
 
     Args:
         address: a replica's address.
         tls: the client's files.
         authority: the name that the address was found under, which the certificate has to bear.
-        said: what gRPC says of the connection.
+        grpc_message: what gRPC says of the connection.
     """
     target = target_of(address)
     if ":" not in target or target.startswith(("unix", "xds:")):
@@ -83,14 +83,14 @@ async def find_mistake(address: str, tls: TLS | None, authority: str = "", said:
     try:
         async with asyncio.timeout(_TIMEOUT):
             if not is_encrypted(address, tls):
-                return await _try_plain(host.strip("[]"), int(port), said)
+                return await _try_plain(host.strip("[]"), int(port), grpc_message)
             return await _try_encrypted(host.strip("[]"), int(port), name, tls or TLS())
     except (OSError, TimeoutError):
         # Nothing listens there, or it does not speak: no mistake of encryption.
         return ""
 
 
-async def _try_plain(host: str, port: int, said: str) -> str:
+async def _try_plain(host: str, port: int, grpc_message: str) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -99,7 +99,7 @@ async def _try_plain(host: str, port: int, said: str) -> str:
         _, writer = await asyncio.open_connection(host, port, ssl=context)
     except (ssl.SSLError, ConnectionError):
         # A proxy that speaks HTTP/2 too is asked again instead: what is behind it may be starting.
-        return await _try_http(host, port) if any(sign in said for sign in _NOT_HTTP2) else ""
+        return await _try_http(host, port) if any(sign in grpc_message for sign in _NOT_HTTP2) else ""
     writer.transport.abort()
     return "TLS: the server is encrypted and this client is not; give " + _CA + ", or write grpcs:// before its address"
 

@@ -65,7 +65,7 @@ def verdict_of(decoded: Any) -> bool | None:
         return None
     values = _fields_named(decoded, ("correct",))
     verdict = _met_value(values[0]) if len(values) == 1 else None
-    verdicts = [met for value in _field(decoded, _VERDICTS) if (met := _met_value(value)) is not None]
+    verdicts = [is_met for value in _field(decoded, _VERDICTS) if (is_met := _met_value(value)) is not None]
     return None if any(further != verdict for further in verdicts) else verdict
 
 
@@ -90,10 +90,10 @@ def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
     result: dict[str, bool] = {}
     for name, verdict in pairs:
         key = keys_by_folded.get(str(name).strip().casefold())
-        met = _met_value(verdict)
-        if key is None or key in result or met is None:
+        is_met = _met_value(verdict)
+        if key is None or key in result or is_met is None:
             return None
-        result[key] = met
+        result[key] = is_met
     return {key: result[key] for key in keys} if len(result) == len(keys) else None
 
 

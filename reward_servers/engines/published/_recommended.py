@@ -34,10 +34,10 @@ def read_items(text: str) -> list[Item]:
 
 def list_hits(
     items: Sequence[Item],
-    wanted: Iterable[tuple[str, int]],
+    right_items: Iterable[tuple[str, int]],
     *,
     catalogue: Collection[tuple[str, int]],
-    seen: Collection[str] = (),
+    seen_titles: Collection[str] = (),
     length: int = 20,
     year_tolerance: int = 2,
 ) -> list[float]:
@@ -48,9 +48,9 @@ def list_hits(
 
     Args:
         items: recommended, in order.
-        wanted: titles and years that the user took; one may stand there several times.
+        right_items: titles and years that the user took; one may stand there several times.
         catalogue: titles and years that exist, as written; a set, if it is large.
-        seen: titles known to the user, as written.
+        seen_titles: titles known to the user, as written.
         length: items asked for.
         year_tolerance: years that an item may be off.
 
@@ -61,11 +61,11 @@ def list_hits(
     """
     if length < 1 or year_tolerance < 0:
         raise ValueError(f"length {length} and year_tolerance {year_tolerance} must be at least 1 and 0")
-    left = Counter((_key(title), int(year)) for title, year in wanted)
+    left = Counter((_key(title), int(year)) for title, year in right_items)
     near = [gap for step in range(year_tolerance + 1) for gap in ({0: (0,)}.get(step, (step, -step)))]
     hits = [0.0] * length
     for place, (title, year) in enumerate(items[:length]):
-        if title in seen or (title, year) not in catalogue:
+        if title in seen_titles or (title, year) not in catalogue:
             continue
         match = next((entry for gap in near if left[entry := (_key(title), year + gap)] > 0), None)
         if match is not None:

@@ -52,7 +52,7 @@ def diversity(group: Group, options: DiversityOptions) -> Sequence[Score]:
                 ]
     scores = []
     for place, text in enumerate(texts):
-        others = [alike[place][other] for other in range(size) if other != place and texts[other]]
+        others = [alike[place][sibling] for sibling in range(size) if sibling != place and texts[sibling]]
         if not text:
             scores.append(Score.floor("no_answer", "there are no words"))
             continue

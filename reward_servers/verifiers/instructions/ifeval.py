@@ -72,8 +72,8 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
     strictly = [instruction.followed(answer) for instruction in instructions]
     forms = loosely(answer)
     loose = [
-        held or any(instruction.followed(form) for form in forms)
-        for instruction, held in zip(instructions, strictly, strict=True)
+        strict or any(instruction.followed(form) for form in forms)
+        for instruction, strict in zip(instructions, strictly, strict=True)
     ]
     aspects = {
         "strict": float(all(strictly)),
@@ -81,8 +81,10 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
         "share_strict": sum(strictly) / len(instructions),
         "share_loose": sum(loose) / len(instructions),
     }
-    held = strictly if options.mode == "strict" else loose
-    aspects |= {f"instruction_{place}": float(followed) for place, followed in enumerate(held, 1)}
-    failed = [instruction.name for instruction, followed in zip(instructions, held, strict=True) if not followed]
+    followed_places = strictly if options.mode == "strict" else loose
+    aspects |= {f"instruction_{place}": float(followed) for place, followed in enumerate(followed_places, 1)}
+    failed = [
+        instruction.name for instruction, followed in zip(instructions, followed_places, strict=True) if not followed
+    ]
     value = aspects[options.mode if options.grade == "all" else f"share_{options.mode}"]
     return Score(value, aspects=aspects, note=", ".join(failed)[:500], feedback={"failed": failed})

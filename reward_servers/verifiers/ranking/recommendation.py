@@ -54,7 +54,7 @@ def recommendation(rollout: Rollout, ref: RecommendationReference, options: Reco
         items,
         ref.wanted,
         catalogue=set(ref.catalogue),
-        seen=set(ref.seen),
+        seen_titles=set(ref.seen),
         length=options.length,
         year_tolerance=options.year_tolerance,
     )

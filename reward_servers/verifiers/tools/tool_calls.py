@@ -97,7 +97,7 @@ def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOpti
 
     right = assign(len(calls), len(ref.calls), fits)
     called = assign(len(calls), len(ref.calls), same_name)
-    checks = [held for at, expected in (called | right).items() for held in _arguments(at, expected).values()]
+    checks = [holds for at, expected in (called | right).items() for holds in _arguments(at, expected).values()]
     total = len(calls) + len(ref.calls)
     aspects = {
         "f1": 2 * len(right) / total if total else 1.0,

@@ -124,7 +124,7 @@ def test_a_wanted_item_is_used_up_and_the_nearest_year_goes_first() -> None:
     items = [Item("Up", 2009), Item("Up", 2009), Item("Up", 2009), Item("Up", 2010)]
     wanted = [("UP", 2010), ("up", 2008)]
     assert list_hits(items, wanted, catalogue=catalogue, length=5) == [1, 1, 0, 0, 0]
-    assert list_hits(items, wanted, catalogue=catalogue, seen=["Up"], length=2) == [0, 0]
+    assert list_hits(items, wanted, catalogue=catalogue, seen_titles=["Up"], length=2) == [0, 0]
     assert list_hits([Item("UP", 2009)], wanted, catalogue=catalogue, length=1) == [0]
     assert list_hits(items, wanted, catalogue=[], length=2) == [0, 0]
     assert list_hits(items, wanted, catalogue=catalogue, length=4, year_tolerance=0) == [0, 0, 0, 1]

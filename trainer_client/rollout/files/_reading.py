@@ -125,7 +125,7 @@ class RolloutReader:
         found: what is counted along the way; rollouts and problems are not kept in it.
     """
 
-    def __init__(self, form: Form, on_problem: Callable[[LineProblem], object], found: RolloutFile) -> None:
+    def __init__(self, form: Form, on_problem: Callable[[LineProblem], object], file: RolloutFile) -> None:
         self._form = form
         self._on_problem = on_problem
         self._rows: dict[str, int] = {}
@@ -135,7 +135,7 @@ class RolloutReader:
         self._variant: Any = None
         self._joined: Joined | None = None
         self._media = Media(Path(form.media_root or "."))
-        self.found = found
+        self.found = file
 
     def read(self, path: PathLike) -> Iterator[tuple[Rollout, Mapping[str, Any]]]:
         """Rollouts, each with the row that it came from."""
