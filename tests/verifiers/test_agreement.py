@@ -15,7 +15,7 @@ from reward_servers.core import Message, Part, PromptContext, ToolCall, Verdict
 from reward_servers.engines.citations import check_citations
 from reward_servers.engines.code import extract
 from reward_servers.engines.text import visible
-from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers._shown import reader_view
 from reward_servers.verifiers.choice import ChoiceOptions, ChoiceReference, choice
 from reward_servers.verifiers.exact import ExactOptions, ExactReference, exact
 from reward_servers.verifiers.format import FormatOptions, FormatReference, format
@@ -68,7 +68,7 @@ def test_all_verifiers_see_the_same_text(response: str) -> None:
     assert (judged(exact, response, whole, ExactOptions.model_validate({})) == 1.0) == bool(text.strip())
     one_box = FormatOptions.model_validate({"boxed": True})
     assert (judged(format, response, FormatReference(), one_box) == 1.0) == (len(letters) == 1)
-    assert shown(rollout(response)) == text
+    assert reader_view(rollout(response)) == text
     blocks = extract(response, "python", blocks="all", marks=PLAN)
     for name in ("x1", "x2"):
         assert (name in (blocks.source or "")) == (name in text)
@@ -107,6 +107,8 @@ def test_a_reader_of_a_transcript_sees_visible_text_and_tool_calls() -> None:
         Message("assistant", (Part("text", "<plan>c</plan>d"),)),
     )
     one = Rollout(turns, PromptContext(reasoning_marks=PLAN))
-    assert shown(one) == "d"
-    assert shown(one, transcript=True) == "assistant: b\n[calls f({})]\n\ntool: <think>kept</think>\n\nassistant: d"
-    assert "<think>a" in shown(one, transcript=True, reasoning=True)
+    assert reader_view(one) == "d"
+    assert (
+        reader_view(one, transcript=True) == "assistant: b\n[calls f({})]\n\ntool: <think>kept</think>\n\nassistant: d"
+    )
+    assert "<think>a" in reader_view(one, transcript=True, reasoning=True)

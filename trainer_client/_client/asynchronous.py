@@ -160,7 +160,7 @@ class AsyncRewardClient(BaseClient):
             sink.answer(sink.futures, [error] * len(sink.futures))
 
     async def waits(self) -> list[Wait]:
-        """What calls under way wait for: see `RewardClient.waits`."""
+        """The replicas that open calls wait for: see `RewardClient.waits`."""
         return await _awaited(self._core.waits())
 
     async def describe(self) -> Mapping[str, VerifierInfo]:
@@ -168,7 +168,7 @@ class AsyncRewardClient(BaseClient):
         return await _awaited(self._core.describe(self._recipe))
 
     async def close(self) -> None:
-        """Close connections and end what is under way."""
+        """Close connections and end open calls."""
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
         if self._owns_core:

@@ -1,4 +1,4 @@
-"""`BaseClient`: what both faces of the client take, and what they answer without asking a server."""
+"""`BaseClient`: the arguments of both client classes, and the methods that ask no server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class BaseClient:
-    """What both faces take, and what they answer without asking a server."""
+    """The arguments of both client classes, and the methods that ask no server."""
 
     _core: Core
     _recipe: Recipe
@@ -44,7 +44,7 @@ class BaseClient:
         tls: TLS | None = None,
         token: str | None = None,
     ) -> None:
-        # What works for a client is loaded with the first one: many processes import its name and never make one.
+        # The client's machinery is loaded with the first client: many processes import the name and never make one.
         from trainer_client._client.core import Core
 
         self._recipe = as_recipe(recipe)
@@ -72,7 +72,7 @@ class BaseClient:
 
     @property
     def recipe(self) -> Recipe:
-        """What is asked, and what is made of it."""
+        """The recipe: the rewards that are asked for, and the method that is applied."""
         return self._recipe
 
     @property
@@ -81,7 +81,7 @@ class BaseClient:
         return self._method
 
     def with_recipe(self, recipe: Recipe | str | os.PathLike[str]) -> Self:
-        """A client of another recipe over the same connections, with a state of its own.
+        """A client of another recipe over the same connections, with a separate state.
 
         Closing it leaves the connections open; they are closed with this client.
 
@@ -130,7 +130,7 @@ class BaseClient:
         return None if self._recorder is None else self._recorder.take
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the recipe's methods, of JSON types, for a checkpoint: what they remember of earlier steps.
+        """The state of the methods for a checkpoint, as JSON types: the values that they keep from earlier steps.
 
         It holds a digest of what shapes it: the methods with their options, and the rewards that they read.
         """
@@ -188,7 +188,7 @@ def combined_at_once(
 
 
 def _check_access(recipe: Recipe) -> None:
-    """Refuse files of single servers that cannot be used, before anything waits for those servers.
+    """Refuse unusable files of single servers before anything waits for those servers.
 
     Raises:
         RecipeError: one does not hold what it should.

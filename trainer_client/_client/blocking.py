@@ -30,7 +30,7 @@ class RewardClient(BaseClient):
     May be used from any thread, in a forked process, and pickled with its state.
 
     Args:
-        recipe: what to ask, and what to make of it: a recipe, or the path of one.
+        recipe: the rewards and the method: a recipe, or the path of one.
         endpoints: where the servers are: ``"host:port"``, several of them for replicas, or a mapping from the names
             of the recipe's servers to either. ``"local"``: the client starts what the recipe needs on this host, at
             first use, and ends it with itself. Left out: what the recipe says.
@@ -59,7 +59,7 @@ class RewardClient(BaseClient):
             run: name of the training run, for the servers' logs.
             step: training step, for logs and for what follows it; 0 unless given, and to be given where a number of
                 the recipe follows it.
-            seed: seed of verifiers that draw; an item's own follows from it and from the rollout's id.
+            seed: seed of verifiers that draw random numbers. The seed of an item follows from it and the rollout's id.
 
         Raises:
             IncompleteBatchError: more scores are missing than the recipe tolerates; carries the table.
@@ -158,7 +158,7 @@ class RewardClient(BaseClient):
         return future
 
     def waits(self) -> list[Wait]:
-        """What calls under way wait for: which verifier at which endpoint, and how long it has given no result.
+        """The verifiers and endpoints that open calls wait for, and the seconds since their last result.
 
         The longest silence comes first. To be called from another thread than the one that waits.
         """
@@ -174,7 +174,7 @@ class RewardClient(BaseClient):
         return waited(self._core.describe(self._recipe))
 
     def close(self) -> None:
-        """Close connections and end what is under way."""
+        """Close connections and end open calls."""
         if self._recorder is not None:
             self._recorder.close()
         if self._owns_core:

@@ -1,4 +1,4 @@
-"""`Core`: what both faces of the client share. Methods return futures that any thread can wait for."""
+"""`Core`: the shared part of both client classes. Methods return futures that any thread can wait for."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Core:
     """A client without a face.
 
     Args:
-        settings: what the client was told.
+        settings: the client's settings.
         local: starts the servers of the client's recipe on this host, at first use.
 
     Attributes:
@@ -71,7 +71,7 @@ class Core:
 
     @property
     def settings(self) -> Settings:
-        """What the client was told."""
+        """The client's settings."""
         return self._settings
 
     @property
@@ -110,7 +110,7 @@ class Core:
             self._local_endpoints = await asyncio.to_thread(self._local.endpoints)
 
     def addresses(self, recipe: Recipe, server: str, verifier: str) -> tuple[str, ...]:
-        """Endpoints of a server: what the client was told, else what the recipe says.
+        """Endpoints of a server: those given to the client, else those of the recipe.
 
         Raises:
             RecipeError: neither says where it is.
@@ -232,7 +232,7 @@ class Core:
         return False
 
     def waits(self) -> concurrent.futures.Future[list[Wait]]:
-        """What is waited for at present: see `RewardClient.waits`."""
+        """The replicas that open calls wait for: see `RewardClient.waits`."""
         return self._handle.runtime().waits()
 
     def describe(self, recipe: Recipe) -> concurrent.futures.Future[dict[str, VerifierInfo]]:

@@ -1,4 +1,4 @@
-"""`describe_server`: what hosts which verifiers, asked of one address without a recipe."""
+"""`describe_server`: the verifiers of the server at one address, without a recipe."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def describe_server(
         address: ``host:port``, with ``grpcs://`` before it for an encrypted connection.
         tls: files for an encrypted connection.
         token: bearer token for a server that asks for one, or ``"file:PATH"``. Never sent unencrypted to another host.
-        with_activity: ask as well for what its verifiers have done, and for items that took long.
+        with_activity: also ask for the counts of its verifiers and for slow items.
         timeout_s: seconds to wait for its answer.
 
     Raises:
         RecipeError: that is no address or no token, or the token would be sent unencrypted to another host.
         ServerUnavailableError: nothing answers there, with what is known of the reason.
-        RequestRejectedError: what answers is no reward server, or asks for credentials.
+        RequestRejectedError: the address answers, but is no reward server, or asks for credentials.
         OSError: a file of certificates cannot be read.
     """
     check_address(address, "address")
@@ -79,7 +79,7 @@ async def _describe(replica: Replica, tls: TLS | None, with_activity: bool, time
 
 
 def _remedy(details: str) -> str:
-    """What to do about a server that is not reached: a name that nothing resolves is rather mistyped."""
+    """The remedy for a server that is not reached. A name that does not resolve is probably misspelt."""
     if "resolving" in details or "resolution" in details:
         return "the host's name is not known here; look for a slip of the pen, or give its IP address"
     return "start one with `assay serve`"

@@ -1,6 +1,6 @@
 """`LocalCommand`: the servers of a recipe on this host, started by the command ``assay`` in a process of its own.
 
-The client imports nothing of the servers. They end when the client is closed or dropped, and with the process that
+The client imports nothing of the servers. They end when the client is closed or dropped, or with the process that
 started them, however it ends: the command is told by the kernel.
 """
 
@@ -71,7 +71,7 @@ class LocalCommand:
         A copy of the client, in a forked process or out of a pickle, uses the servers of the first.
 
         Raises:
-            ServerUnavailableError: a server cannot be started, with its own words.
+            ServerUnavailableError: a server cannot be started. The message quotes the server.
         """
         with self._lock:
             if self._endpoints is None:
@@ -153,7 +153,7 @@ def spawn_bound(
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                # In a group of its own it hears of Ctrl-C from this process alone.
+                # In a separate process group it gets no Ctrl-C from the terminal, only from this process.
                 start_new_session=True,
             )
         except OSError as error:

@@ -1,4 +1,4 @@
-"""A record of a training run: what was scored in each step, written in the background and bounded.
+"""A record of a training run: the scored rollouts of each step, written in the background and bounded.
 
 A record must not change what a trainer does. A step is written when the next one comes, or at the end: by then the
 trainer has computed its advantages or never will, and a method that remembers earlier steps is not asked twice. Where
@@ -35,7 +35,7 @@ Take: TypeAlias = Callable[[Sequence[Rollout], ScoreTable, Labels], None]
 
 
 class ScoredBatch(NamedTuple):
-    """What was scored at once."""
+    """The rollouts of one call and their table."""
 
     rollouts: Sequence[Rollout]
     table: ScoreTable
@@ -43,7 +43,7 @@ class ScoredBatch(NamedTuple):
 
 
 class Recorder:
-    """Writes what is scored into a folder.
+    """Writes scored rollouts into a folder.
 
     Attributes:
         dropped: batches that were left out because the disk was slower than the trainer.
@@ -66,7 +66,7 @@ class Recorder:
         """Keep what was scored; the batch before it is written meanwhile."""
         with self._lock:
             if self._process != os.getpid():
-                # A forked process has no thread of its own, and what its parent holds is the parent's to write.
+                # A forked process has no writer thread, and the parent writes its own queue.
                 self._forget()
                 self._last = None
             last, self._last = self._last, ScoredBatch(rollouts, table, labels)
@@ -93,7 +93,7 @@ class Recorder:
             self._held = max(0, self._held - rollouts)
 
     def close(self) -> None:
-        """Write what is left, for a bounded time."""
+        """Write the rest of the queue, for a bounded time."""
         with self._lock:
             if self._process != os.getpid():
                 return
@@ -187,7 +187,7 @@ class _Writer:
 
 
 def _signal(table: ScoreTable, row: int) -> Mapping[str, Any]:
-    """Reward and advantage of a row, as far as they are there: nothing is computed that the trainer did not ask for."""
+    """Reward and advantage of a row, if the trainer has computed them; nothing is computed for the record."""
     try:
         reward = float(table.rewards[row])
     except IncompleteBatchError:

@@ -1,1 +1,1 @@
-"""Processes of one host that share a client: one of them asks the servers for all."""
+"""Processes of one host that share a client: one of them sends the requests of all."""

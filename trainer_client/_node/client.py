@@ -65,12 +65,12 @@ class SharedRewardClient:
 
     @property
     def recipe(self) -> Recipe:
-        """What is asked."""
+        """The recipe."""
         return self._client.recipe
 
     @property
     def role(self) -> str:
-        """What this process does at present: ``"leads"``, ``"follows"``, ``"alone"``; empty before its first work."""
+        """The role of this process: ``"leads"``, ``"follows"``, ``"alone"``; empty before its first request."""
         return self._joined[1].role if self._joined is not None else ""
 
     def submit(

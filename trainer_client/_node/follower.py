@@ -33,7 +33,7 @@ class PendingRequest:
 
 
 def by_labels(rollouts_asked: Iterable[PendingRequest]) -> dict[Labels, list[PendingRequest]]:
-    """Work by what its requests are labelled with."""
+    """Requests by their labels."""
     by_labels: dict[Labels, list[PendingRequest]] = {}
     for pending in rollouts_asked:
         by_labels.setdefault(pending.labels, []).append(pending)
@@ -46,7 +46,7 @@ class Listeners(NamedTuple):
     Attributes:
         heard: takes a frame.
         lost: the leader has gone.
-        unreadable: the leader said what cannot be read.
+        unreadable: the leader sent something that cannot be read.
     """
 
     heard: Callable[[Frame], None]
@@ -87,7 +87,7 @@ class LeaderConnection(asyncio.Protocol):
         self._listeners.lost(self)
 
     def send(self, data: bytes) -> None:
-        """Say something."""
+        """Send bytes."""
         if self._transport is not None:
             self._transport.write(data)
 

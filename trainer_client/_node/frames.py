@@ -1,4 +1,4 @@
-"""What processes of one host say to each other: frames of JSON and bytes, nothing that runs when it is read.
+"""The messages between processes of one host: frames of JSON and bytes. Reading them runs no code.
 
 A frame is two lengths, a head in JSON, and the bytes that the head counts. Rollouts are encoded one by one, so that one
 that cannot be read costs no other anything. Numbers arrive exactly.
@@ -69,7 +69,7 @@ def pack(head: Head, parts: Sequence[bytes] = ()) -> bytes:
 
 
 class Reader:
-    """Cuts what arrives into frames."""
+    """Cuts received bytes into frames."""
 
     def __init__(self) -> None:
         self._held = bytearray()
@@ -154,7 +154,7 @@ def split(body: memoryview, sizes: Sequence[int]) -> list[memoryview]:
 
 
 def pack_results(tokens: Sequence[Token], results: Sequence[RolloutResult | IncompleteBatchError]) -> bytes:
-    """The results of rollouts of one batch, with all that was said of them."""
+    """The results of rollouts of one batch, with all details."""
     parts: list[bytes] = []
     lines = []
     batch: Batch | None = None
@@ -202,8 +202,8 @@ def unpack_results(
 
     Args:
         frame: from `pack_results`.
-        rollouts_by_token: the rollouts that are waited for; what is not there is left out.
-        recipe: what was asked.
+        rollouts_by_token: the rollouts that are waited for. Results of others are left out.
+        recipe: the recipe that was asked.
         labels: what it was labelled with.
 
     Yields:
@@ -235,7 +235,7 @@ def unpack_results(
             yield line[0], RolloutResult(batch, row, line[1]), line[2]
 
 
-# Errors, and what servers say of verifiers
+# Errors, and facts about verifiers
 
 
 def pack_error(tokens: Sequence[Token], error: BaseException) -> bytes:
@@ -260,7 +260,7 @@ def _are_texts(values: tuple[Any, ...]) -> bool:
 
 
 def pack_facts(token: Token, facts: Mapping[str, VerifierInfo]) -> bytes:
-    """What servers say of each reward's verifier."""
+    """The servers' facts about each reward's verifier."""
     return pack(["facts", token, {name: [list(info.id), *info[1:]] for name, info in facts.items()}])
 
 

@@ -39,8 +39,8 @@ class Leader:
     """Serves other processes. Lives on the private loop of this process's client.
 
     Args:
-        core: what asks the servers.
-        recipe: what is asked.
+        core: the client that asks the servers.
+        recipe: the recipe that is asked.
         loop: the private loop.
         listener: the socket that listens at the common name.
     """
@@ -61,7 +61,7 @@ class Leader:
             try:
                 connection, _ = await self._loop.sock_accept(self._listener)
             except OSError as error:
-                # Too many open files, as a rule; those who wait are let in when there are fewer.
+                # Usually there are too many open files. Waiting processes are accepted when there are fewer.
                 logger.warning("cannot let another process in: %s", error)
                 await asyncio.sleep(_PAUSE_S)
                 continue
@@ -79,7 +79,7 @@ class Leader:
                 connection.close()
 
     def close(self) -> None:
-        """Give the name up and leave those who are served; they find another leader."""
+        """Release the name and disconnect the followers, who find another leader."""
         self._task.cancel()
         self._listener.close()
         for connection in list(self.connections):
@@ -93,7 +93,7 @@ class Leader:
 
 
 class Connection(asyncio.Protocol):
-    """Another process, which is served. As a sink of results it is told them."""
+    """A follower's connection. As a sink of results it receives them."""
 
     def __init__(self, leader: Leader) -> None:
         self._leader = leader

@@ -56,8 +56,8 @@ class Link:
     """A process's part in the sharing. Lives on the private loop of its client, which it does not keep alive.
 
     Args:
-        core: what asks the servers when this process leads or works alone.
-        recipe: what is asked.
+        core: the client that asks the servers when this process leads or works alone.
+        recipe: the recipe that is asked.
         name: where the processes meet.
         silence_s: seconds without a word of the leader, while work is open, after which it is left.
     """
@@ -93,7 +93,7 @@ class Link:
             return "follows"
         return "alone" if self._loop.time() < self._alone_until else ""
 
-    # What callers ask, from any thread
+    # Methods for callers, on any thread
 
     def ask(self, labels: Labels, rollout: Rollout, future: ThreadFuture) -> None:
         """Hand over a rollout."""
@@ -304,7 +304,7 @@ class Link:
         _THREADS.deliver(futures, results)
 
     def _closed(self, tokens: Iterable[Token]) -> list[PendingRequest]:
-        """Take work out of what is open; what is not there any more was given up."""
+        """Remove requests from the open ones. Those that are missing were given up."""
         return [self._open.pop(token) for token in list(tokens) if token in self._open]
 
     def _lost(self, followed: LeaderConnection) -> None:

@@ -102,7 +102,7 @@ class BatchRunner:
 
 
 def _unasked(count: int, chosen: Sequence[Collection[int]]) -> list[int]:
-    """Rows that no reward is asked of: they are complete as they are."""
+    """Rows to which no reward applies: they are complete already."""
     if any(len(rows) == count for rows in chosen):
         return []
     return sorted(set(range(count)).difference(*chosen))

@@ -20,7 +20,7 @@ _foreign: set[str] = set()
 
 
 def await_end_of_grpc(seconds: float) -> bool:
-    """Wait until ``grpc.aio`` polls no more and the core's own threads have ended; whether they did.
+    """Wait until ``grpc.aio`` no longer polls and the threads of its core have ended. Whether they did.
 
     The poller ends with the last object that uses it: calls that were cut off live on for a moment in the frames of
     exceptions and tasks. The core's threads end a moment after it. Threads that once outlast the wait are not waited

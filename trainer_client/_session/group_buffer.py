@@ -41,7 +41,7 @@ class GroupBuffer:
         send: takes a complete group: the arguments of `MicroBatcher.add`.
         later: calls a function after some seconds, on any thread.
         patience: seconds that the first rollout of a group waits for the last.
-        endings: what is called when the client is closed.
+        endings: functions that are called when the client is closed.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class GroupBuffer:
         if arrived >= group.size:
             self._send(order, group.rollouts, range(arrived), group, arrived)
         elif arrived == 1:
-            # Most groups are complete long before: what is called then must not keep their texts.
+            # Most groups are complete long before. The function that is called then must not keep their texts alive.
             self._later(self._patience, partial(self._give_up, key, weakref.ref(group)))
 
     def _give_up(self, key: tuple[Any, str], reference: weakref.ref[BufferedGroup]) -> None:
@@ -94,7 +94,7 @@ class GroupBuffer:
 
 
 def _drop(groups: dict[tuple[Any, str], BufferedGroup]) -> None:
-    """Tell those whose group was not complete yet that the client was closed."""
+    """Fail the rollouts of incomplete groups: the client was closed."""
     while groups:
         _, group = groups.popitem()
         places = range(len(group.rollouts))

@@ -33,10 +33,10 @@ class PendingBatch:
     rollout that need not be.
 
     Attributes:
-        order: what is asked.
+        order: the recipe and the labels.
         rollouts: what to score.
         sinks: where each result goes.
-        tokens: what each sink knows its result by.
+        tokens: the key under which each sink expects its result.
         sizes: size of each group of which all rollouts are here.
         batch: the batch that it has become; None before.
     """
@@ -53,7 +53,7 @@ class PendingBatch:
         self._open = bytearray()
 
     def take(self, rows: Sequence[int]) -> PendingBatch:
-        """Some of it."""
+        """A part of the batch."""
         part = PendingBatch(self.order)
         part.rollouts = [self.rollouts[row] for row in rows]
         part.sinks = [self.sinks[row] for row in rows]
@@ -67,7 +67,7 @@ class PendingBatch:
         self._open = bytearray(b"\1") * len(self.rollouts)
 
     def complete(self, rows: Sequence[int]) -> None:
-        """Rows of the batch are done: answer those who wait for them."""
+        """Answer the sinks of rows that are done."""
         batch = self.batch
         assert batch is not None
         for row in rows:
@@ -85,7 +85,7 @@ class PendingBatch:
         self.answer(rows, [error] * len(rows))
 
     def answer(self, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
-        """Hand results to their sinks, all of one sink at once."""
+        """Hand results to their sinks, all results of a sink at once."""
         by_sink: dict[ResultSink, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
         last: ResultSink | None = None
         for row, result in zip(rows, results, strict=True):
@@ -108,7 +108,7 @@ class PendingBatch:
         return self.batch is None or 1 in self._open
 
     def sweep(self) -> None:
-        """Give up what no one waits for any more."""
+        """Give up rows that no one waits for any more."""
         if self.batch is not None:
             rows = [row for row, open_ in enumerate(self._open) if open_ and self._is_abandoned(row)]
             if rows:
@@ -126,7 +126,7 @@ class MicroBatcher:
 
     Args:
         loop: where the batches run.
-        endings: what is called when the client is closed.
+        endings: functions that are called when the client is closed.
         items: rollouts times rewards that are enough for a call.
         wait: seconds between batches, which a rollout waits at most.
         run: settles a batch.
@@ -157,11 +157,11 @@ class MicroBatcher:
         """Hand over rollouts, from any thread.
 
         Args:
-            order: what is asked.
+            order: the recipe and the labels.
             rollouts: what to score.
             tokens: names of the results.
             sink: where they go.
-            size: size of the group, when they are all of one group; 0 when that is not known.
+            size: size of the group if all rollouts are of one group; 0 if it is not known.
         """
         key = order.key
         with self._lock:
@@ -226,7 +226,7 @@ class MicroBatcher:
 
 
 def _drop(gathering: dict[JobKey, PendingBatch]) -> None:
-    """Tell those whose rollouts were not sent yet that the client was closed."""
+    """Fail the rollouts that were not sent yet: the client was closed."""
     while gathering:
         _, work = gathering.popitem()
         work.fail(ClientClosedError())
@@ -242,7 +242,7 @@ def _aborted(scored: RolloutResult) -> IncompleteBatchError:
 def _waves(work: PendingBatch, rows: Sequence[int]) -> list[PendingBatch]:
     """Batches in which ids are unique and the rollouts of a group have one prompt.
 
-    The rollouts come from callers that know nothing of each other; what does not fit together goes apart.
+    The rollouts come from independent callers. Rollouts that do not fit together go into separate batches.
     """
     left = list(rows)
     waves: list[PendingBatch] = []

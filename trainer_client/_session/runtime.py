@@ -1,4 +1,4 @@
-"""`Runtime`: a private event loop on a thread of its own, where all of a client's network work happens.
+"""`Runtime`: a private event loop on a separate thread, where all of a client's network work happens.
 
 One implementation serves every caller that way: blocking code, coroutines on any loop, several threads. A runtime
 belongs to one process. gRPC's core does not survive a fork while its threads run, so before a fork every runtime
@@ -43,12 +43,12 @@ class Runtime:
     """The loop, the runner and the pools of a client in one process.
 
     Args:
-        settings: what the client was told.
+        settings: the client's settings.
         pins: digests by server and verifier, shared with the client so that they outlive the runtime.
 
     Attributes:
         loop: the private loop.
-        runner: what settles batches on it.
+        runner: the function that settles batches on it.
         endings: called when the runtime ends. They must not refer to the client, which could then never be dropped.
     """
 
@@ -89,7 +89,7 @@ class Runtime:
         return pool
 
     def waits(self) -> concurrent.futures.Future[list[Wait]]:
-        """What is waited for at present, the longest silence first."""
+        """The replicas that open calls wait for, the longest silence first."""
 
         async def look() -> list[Wait]:
             now = self.loop.time()
@@ -213,7 +213,7 @@ class RuntimeHandle:
     """Gives a client its runtime: made at first use, once per process, never pickled.
 
     Args:
-        settings: what the client was told.
+        settings: the client's settings.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""What is asked of rollouts, and where their results go."""
+"""The questions about rollouts, and the receivers of their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JobKey: TypeAlias = tuple[str, tuple[str, int, int]]
 
 
 class ScoringJob(NamedTuple):
-    """What is asked of rollouts: the recipe, and the labels of the requests."""
+    """The question about rollouts: the recipe, and the labels of the requests."""
 
     recipe: Recipe
     labels: Labels = Labels()

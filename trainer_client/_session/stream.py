@@ -30,7 +30,7 @@ class OpenGroup:
 
     Attributes:
         size: how many rollouts complete it; 0 when that is not known yet.
-        rollouts: those that have arrived.
+        rollouts: the rollouts that have arrived.
         scored: results by place in ``rollouts``.
         held: whether the rollouts wait to be sent together.
     """
@@ -47,7 +47,7 @@ class GroupStream:
     Args:
         submit: hands over rollouts: see `Core.submit`.
         given_up: called when the stream is abandoned: see `Core.abandoned`.
-        order: what is asked.
+        order: the recipe and the labels.
         kept: what makes advantages of the rewards of a group, and what was missing before.
         group_size: rollouts of a complete group, for rollouts that arrive one by one; None: a group is complete
             when the stream ends.
@@ -140,7 +140,7 @@ class GroupStream:
         self._submit(self._order, rollouts, tokens, self, size)
 
     def abandon(self) -> None:
-        """No one reads the stream any more: what is not judged need not be."""
+        """No one reads the stream any more, so open rollouts need not be judged."""
         self._abandoned = True
         if self.open:
             self._given_up()
@@ -150,7 +150,7 @@ class GroupStream:
         return self._abandoned
 
     def finish(self) -> None:
-        """No more rollouts come: groups are complete as they are."""
+        """No more rollouts come, so all groups are complete."""
         with self._lock:
             groups = list(self._groups.values())
             waiting = [group for group in groups if group.held and len(group.rollouts) != group.size]
@@ -172,7 +172,7 @@ class GroupStream:
                 group.scored[place] = result
                 self._emit_if_complete(group)
             elif not self._failed:
-                # The first error ends the stream; what else comes is of no interest any more.
+                # The first error ends the stream. Later results are ignored.
                 self._failed = True
                 self._emit(result)
         self._progress()

@@ -1,4 +1,4 @@
-"""Where the replicas of a server are: addresses as told, names that stand for several, and files that change.
+"""The addresses of a server's replicas: given addresses, names with several addresses, and files that change.
 
 gRPC connects a channel to one address of a name, or balances in a way in which a client cannot see which replica is
 slow, full or broken. So a name with several addresses becomes several replicas here, looked up again now and then; a
@@ -57,7 +57,7 @@ class AddressBook:
 
     Attributes:
         interval: seconds between looks; None where nothing can change.
-        trouble: what is wrong with the places that were looked at; empty when nothing is.
+        trouble: the problem with the places that were looked at; empty if there is none.
     """
 
     def __init__(self, server: str, entries: Sequence[str], credentials: Credentials, token: str = "") -> None:
@@ -84,7 +84,7 @@ class AddressBook:
             self.interval = _NAME_INTERVAL
 
     async def look(self) -> list[Place]:
-        """The addresses as they are now, each once."""
+        """The present addresses, each once."""
         places: dict[tuple[bool, str], Place] = {}
         troubles: list[str] = []
         for address in self._told:
@@ -105,7 +105,7 @@ class AddressBook:
         return list(places.values())
 
     async def _told_at(self, address: str) -> tuple[Sequence[str], str]:
-        """What an address stands for, and what is wrong with it."""
+        """The addresses that an entry stands for, and the problem with it."""
         view = self._views.get(address)
         if view is not None:
             return await view.look(), view.trouble
@@ -144,14 +144,14 @@ class AddressBook:
         try:
             places = await _resolve(address)
         except (OSError, UnicodeError):
-            # Of one that was never found gRPC says so, in its words, when it tries.
+            # If a name was never found, gRPC reports it when it connects.
             return self._named.get(address, [Place(address)])
         self._named[address] = places
         return places
 
 
 def _mistake(address: str) -> str:
-    """Why what a list says is no address of a server; empty when it is one."""
+    """Why an entry of a list is no address of a server; empty if it is one."""
     if is_list(address):
         return f"{address!r} is a list of servers itself, and no address of one"
     try:
@@ -206,7 +206,7 @@ async def _resolve(address: str) -> list[Place]:
     entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     hosts = sorted({str(entry[4][0]) for entry in entries if entry[0] == socket.AF_INET})
     if not hosts:
-        # A replica with addresses of both kinds is one replica.
+        # A replica with an IPv4 and an IPv6 address is one replica.
         hosts = sorted({f"[{entry[4][0]}]" for entry in entries if entry[0] == socket.AF_INET6})
     if len(hosts) < 2:
         return [Place(address)]

@@ -10,7 +10,7 @@ class BackgroundTask:
     """At most one running task of a coroutine function.
 
     Args:
-        run: the work; it returns when there is nothing left to look at.
+        run: the work. It returns when there is nothing more to do.
     """
 
     def __init__(self, run: Callable[[], Coroutine[None, None, None]]) -> None:

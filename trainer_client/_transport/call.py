@@ -135,7 +135,7 @@ class OpenCall:
         return len(self._reader.awaited)
 
     def take_over(self, silence: float) -> None:
-        """It has given nothing for that many seconds, and another replica has time."""
+        """The call has given no result for that many seconds, and another replica is free."""
         if not self.moved:
             self.moved = True
             self._stalled(self, silence)

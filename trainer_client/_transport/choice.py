@@ -19,7 +19,7 @@ def choose(
         replicas: all of a server.
         needs: digest by verifier, empty for any.
         avoid: addresses that are taken only when there is no other.
-        suspect: whether the call may be what breaks servers.
+        suspect: whether the call may be the one that breaks servers.
         items: its size.
     """
     able = [r for r in replicas if r.can_serve(needs)]

@@ -1,4 +1,4 @@
-"""What encrypted connections are made with."""
+"""The credentials of encrypted connections."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Discovery:
         if self._looked == -math.inf:
             if self._first is None:
                 self._first = loop.create_task(self._look())
-            # Several may wait for it, and one of them may be cancelled.
+            # Several callers may wait for it, and one of them may be cancelled.
             try:
                 async with asyncio.timeout_at(expires if expires < math.inf else None):
                     await asyncio.shield(self._first)
@@ -74,7 +74,7 @@ class Discovery:
             await asyncio.sleep(interval)
 
     async def close(self) -> None:
-        """Look no more."""
+        """Stop looking."""
         tasks = [task for task in (self._first, self._task) if task is not None]
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""`Dispatcher`: what one server does for one batch.
+"""`Dispatcher`: the work of one server for one batch.
 
 Chunks go to replicas, results are taken as they come, and what a call leaves open goes out again until the deadline.
 """
@@ -37,14 +37,14 @@ _STALL_DISTRUST = 30.0
 
 
 class Dispatcher:
-    """What one server does for one batch.
+    """The work of one server for one batch.
 
     Args:
-        batch: what is to be scored.
+        batch: the rollouts to score.
         pool: the server's replicas.
         tasks: where the calls run; the batch is done when they are.
         batching: how work is cut.
-        retries: what is sent again.
+        retries: the rules of sending items again.
         budget: what may be sent again after faults.
         hedges: what may be judged by two replicas at once.
     """
@@ -298,7 +298,7 @@ class Dispatcher:
         self._store.settle(chunk.cells(), ClientOutcome(Outcome.FAULT, failure.code, Party.CALLER, failure.details))
 
     def _after_loss(self, chunk: Chunk, replica: Replica, failure: CallFailure) -> None:
-        """A call broke: what is left of it goes out again, to another replica if there is one.
+        """A call broke: its open items are sent again, to another replica if there is one.
 
         Servers die for reasons of their own, so the first time nothing else changes. An item that breaks servers is
         cornered from the second time on: suspects go out one at a time, in ever smaller chunks.

@@ -1,4 +1,4 @@
-"""Rollouts of a prompt group ready to send: what they share is encoded once."""
+"""Rollouts of a prompt group ready to send: the parts that they share are encoded once."""
 
 from __future__ import annotations
 

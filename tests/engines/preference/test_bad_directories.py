@@ -9,7 +9,7 @@ import pytest
 from reward_servers.engines.models import ModelUnusableError
 from reward_servers.engines.preference import PreferenceModel
 from tests.preference_bad import BAD
-from tests.preference_bad.__main__ import kernel_problem
+from tests.preference_bad.__main__ import what_is_wrong
 
 
 @pytest.mark.parametrize("name", [name for name, bad in BAD.items() if bad.says])
@@ -20,4 +20,4 @@ def test_a_bad_directory_is_refused_with_its_path_and_a_remedy(tmp_path: Path, n
 
 
 async def test_an_item_without_a_finite_output_costs_no_other(tmp_path: Path) -> None:
-    assert await kernel_problem(BAD["one infinite row of the embedding"], tmp_path) == ""
+    assert await what_is_wrong(BAD["one infinite row of the embedding"], tmp_path) == ""
