@@ -28,6 +28,8 @@ from tests.gateway.conftest import Processes
 
 _STATUSES = {200, 400, 401, 403, 404, 405, 408, 409, 413, 422, 429, 431, 502, 503}
 _HELD = 128 << 20
+_PATIENCE = 600.0
+"""Seconds for any answer: the gateway counts its own turns, of which a starved process has few, and not seconds."""
 _ROUTES = (
     "/v1/score", "/openrlhf", "/slime", "/slime/number", "/verify", "/seed_session", "/aggregate_metrics", "/evaluate",
     "/score", "/pooling", "/classify", "/aws", "/fireworks", "/run_code",
@@ -165,7 +167,7 @@ async def _one(attacker: Attacker, draw: random.Random, host: str, port: int, se
             await writer.drain()
             seen["left"] += 1
             return
-        answer = await asyncio.wait_for(reader.read(), 60)
+        answer = await asyncio.wait_for(reader.read(), _PATIENCE)
         _check(head, body, answer, seen)
     except ConnectionError:
         seen["reset"] += 1
@@ -176,7 +178,7 @@ async def _one(attacker: Attacker, draw: random.Random, host: str, port: int, se
 async def _dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Counter[str]) -> None:
     """Begin a head, and see that the connection is ended."""
     writer.write(b"POST /slime HTTP/1.1\r\nx-slow: ")
-    answer = await asyncio.wait_for(reader.read(), 60)
+    answer = await asyncio.wait_for(reader.read(), _PATIENCE)
     assert answer == b"", answer
     seen["dribbled"] += 1
 
@@ -193,7 +195,7 @@ async def _flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, see
             return
         if reader.at_eof():
             break
-    answer = await asyncio.wait_for(reader.read(), 60)
+    answer = await asyncio.wait_for(reader.read(), _PATIENCE)
     assert answer.startswith(b"HTTP/1.1 431"), answer[:200]
     seen["flooded"] += 1
 
@@ -230,7 +232,7 @@ async def _behave(host: str, port: int, until: float) -> int:
             body = json.dumps({"prompt": f"p{asked}", "response": text, "label": "2"}).encode()
             writer.write(b"POST /slime HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
             try:
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _PATIENCE)
             except (asyncio.IncompleteReadError, ConnectionResetError) as error:
                 answered = isinstance(error, asyncio.IncompleteReadError) and error.partial
                 if text == "3" and not answered:
