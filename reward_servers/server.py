@@ -18,9 +18,7 @@ from grpc_health.v1 import health
 from reward_servers import __version__
 from reward_servers.config import ClientTls, ServerConfig
 from reward_servers.core import BoundVerifier, Scorer, SettingsError, Verifier, find, installed
-from reward_servers.gc_policy import freeze_garbage
 from reward_servers.hosting import HostingServicer, Registrar, follow_files
-from reward_servers.loop_watch import watched_loop
 from reward_servers.observe import (
     CONTENT_TYPE,
     CallLog,
@@ -30,6 +28,9 @@ from reward_servers.observe import (
     server_families,
     slow_report,
 )
+from reward_servers.process.gc_policy import freeze_garbage
+from reward_servers.process.loop_watch import watched_loop
+from reward_servers.process.termination import ending_signals
 from reward_servers.registry import Announcer, reachable_address
 from reward_servers.remote import Peers
 from reward_servers.rpc import (
@@ -40,7 +41,6 @@ from reward_servers.rpc import (
     listen,
     say_hosted,
 )
-from reward_servers.termination import ending_signals
 from trainer_client import TLS, RecipeError, read_token
 from trainer_client._settings import is_host_port
 from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from reward_servers.cli._loop import run_on_loop
-from reward_servers.parent import end_with_parent
+from reward_servers.process.parent import end_with_parent
 
 
 def serve(

@@ -13,7 +13,7 @@ import typer
 
 from reward_servers.cli._inputs import load_recipe
 from reward_servers.cli._whole_file import refuse_overwriting, remove_file
-from reward_servers.parent import end_with_parent
+from reward_servers.process.parent import end_with_parent
 
 if TYPE_CHECKING:
     from reward_servers.supervisor import ServerProcess, Supervisor
@@ -78,8 +78,8 @@ async def _keep(
     from reward_servers.cli._fleet import PrefixedLog
     from reward_servers.config import drain_timeout_s
     from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
+    from reward_servers.process.termination import ending_signals
     from reward_servers.supervisor import Supervisor
-    from reward_servers.termination import ending_signals
 
     servers = recipe.all_servers
     elsewhere = verifiers_elsewhere(servers, addresses_elsewhere(servers, {}))

@@ -19,9 +19,9 @@ from reward_servers.gateway.header_limit import BoundedHeaderProtocol
 from reward_servers.gateway.idle_connections import IdleLimit
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
-from reward_servers.gc_policy import freeze_garbage
+from reward_servers.process.gc_policy import freeze_garbage
+from reward_servers.process.termination import ending_signals
 from reward_servers.rpc import ServerCertificates, bind_problem
-from reward_servers.termination import ending_signals
 from trainer_client import AsyncRewardClient
 
 

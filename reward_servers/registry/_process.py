@@ -11,10 +11,10 @@ from pathlib import Path
 import grpc.aio
 
 from reward_servers.config import ServerConfig
+from reward_servers.process.termination import ending_signals
 from reward_servers.registry._registry import Registry
 from reward_servers.registry._servicer import RegistryServicer
 from reward_servers.rpc import Clients, ServerCertificates, add_standard_services, listen
-from reward_servers.termination import ending_signals
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from reward_servers.loop_watch import watched_loop
+from reward_servers.process.loop_watch import watched_loop
 
 
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -47,7 +47,7 @@ async def test_waiting_does_not_hold_the_loop(caplog: pytest.LogCaptureFixture) 
 def test_a_process_that_was_stopped_blames_no_verifier() -> None:
     program = (
         "import asyncio, logging, sys\n"
-        "from reward_servers.loop_watch import watched_loop\n"
+        "from reward_servers.process.loop_watch import watched_loop\n"
         "logging.basicConfig(stream=sys.stdout)\n"
         "async def main():\n"
         "    async with watched_loop(0.2):\n"

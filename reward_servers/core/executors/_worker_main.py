@@ -37,7 +37,7 @@ from reward_servers.core.executors._orders import ChunkItem, Order, WorkerSpec, 
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
-from reward_servers.parent import end_with_parent
+from reward_servers.process.parent import end_with_parent
 
 _log = logging.getLogger("assay.worker")
 

@@ -1,4 +1,4 @@
-"""Signals that end what serves."""
+"""The signals that end a process that serves."""
 
 from __future__ import annotations
 

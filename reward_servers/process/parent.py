@@ -1,4 +1,4 @@
-"""No process is left behind by the one that started it."""
+"""Ends a process when the process that started it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a process that serves has Python collect what circles keep alive."""
+"""How Python collects reference cycles in a process that serves."""
 
 from __future__ import annotations
 
