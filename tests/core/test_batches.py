@@ -143,7 +143,9 @@ def test_everything_comes_out_once_whatever_the_order() -> None:
 
     draw = random.Random(5)
     queue = _queue(300.0, risk=50.0)
-    wanted, found = [], []
+    wanted: list[Unit] = []
+    found: list[Unit] = []
+    withdrawn: set[Unit] = set()
     for _ in range(300):
         lengths = [[draw.randrange(16, 200) for _ in range(draw.randrange(1, 9))] for _ in range(draw.randrange(1, 4))]
         deadline = draw.choice([None, 20.0, 60.0, 90.0])
@@ -152,11 +154,40 @@ def test_everything_comes_out_once_whatever_the_order() -> None:
         wanted += units
         for _ in range(draw.randrange(3)):
             found += queue.take(lambda _: 8)
+        left = [unit for unit in wanted if unit not in withdrawn and unit not in set(found)]
+        chosen = draw.sample(left, len(left) // 8)
+        queue.withdraw(chosen)
+        withdrawn.update(chosen)
+        assert len(queue) == len(left) - len(chosen)
     while batch := queue.take(lambda _: 8):
         found += batch
-    assert len(found) == len(wanted)
-    assert set(map(id, found)) == set(map(id, wanted))
+    assert withdrawn
+    assert len(found) == len(wanted) - len(withdrawn)
+    assert set(found) == set(wanted) - withdrawn
     assert (len(queue), queue.cost, queue.costs) == (0, 0, {})
+
+
+def test_units_that_nobody_waits_for_cost_nothing_any_more() -> None:
+    queue = _queue(200.0)
+    gone, kept, alone = _units("a", [40, 20, 30], prompt="p" * 60), _units("b", [25], [35]), _units("a", [50])
+    queue.extend([*gone, *kept, *alone])
+    assert (len(queue), queue.costs) == (6, {"a": 200, "b": 60})
+    queue.withdraw([gone[1], kept[0]])
+    assert (len(queue), queue.cost, queue.costs) == (4, 215, {"a": 180, "b": 35})
+    queue.withdraw([gone[0], gone[2], gone[1]])
+    assert (len(queue), queue.cost, queue.costs) == (2, 85, {"a": 50, "b": 35})
+    assert _drained(queue) == [[35, 50]]
+
+
+def test_units_that_were_withdrawn_are_not_counted_as_their_clients_share() -> None:
+    queue = _queue()
+    queue.extend(_units("b", [100]))
+    withdrawn = _units("a", *[[100]] * 50)
+    queue.extend(withdrawn)
+    queue.withdraw(withdrawn)
+    queue.extend(_units("b", [90]))
+    queue.extend(_units("a", [80]))
+    assert _drained(queue) == [[100], [80], [90]]
 
 
 def _evidence(result: Result) -> dict[str, Any]:
@@ -205,6 +236,15 @@ async def test_a_deadline_that_cannot_be_met_is_refused_at_once_and_says_when_to
         assert isinstance(soon.outcome, Verdict)
         backlog.close()
         done.cancel()
+
+
+async def test_a_call_that_was_cancelled_refuses_no_other_of_its_client() -> None:
+    async with scoring(declared(Paced)) as scorer:
+        await scored(scorer, request("test/paced", *(group("x" * 20, name=f"w{one}") for one in range(20))))
+        # Hours of work that nobody waits for any more.
+        opened(scorer, request("test/paced", *(group("y" * 20_000, name=f"b{one}") for one in range(1000)))).close()
+        (soon,) = await scored(scorer, request("test/paced", group("q" * 10), timeout=3600.0))
+    assert as_verdict(soon.outcome).score == 10.0
 
 
 @pytest.mark.parametrize("client", ["", "b"])

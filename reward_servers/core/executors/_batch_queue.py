@@ -49,14 +49,14 @@ class _Bundle:
     """Units of one group that wait together.
 
     Attributes:
-        units: The units, each with its cost, in the order in which they came.
+        units: The units in the order in which they came, each with its cost.
         tag: Their client's clock when they came: the least leads.
         prompt: Characters of the prompt.
         cost: Characters of the responses.
         deadline: When the first of their callers stops waiting.
     """
 
-    units: list[tuple[Unit, int]] = field(default_factory=list)
+    units: dict[Unit, int] = field(default_factory=dict)
     tag: float = 0.0
     prompt: int = 0
     cost: int = 0
@@ -67,9 +67,19 @@ class _Bundle:
         """Characters of a whole item."""
         return self.prompt + self.cost / len(self.units)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether its next unit must have a batch of its own, because a worker died on it."""
+        return bool(next(iter(self.units)).deaths)
+
 
 class BatchQueue:
-    """Units of one device verifier. Settled units are dropped on the way out."""
+    """Units of one device verifier.
+
+    Attributes:
+        cost: Characters of all queued units.
+        costs: The same by client.
+    """
 
     def __init__(
         self,
@@ -89,19 +99,19 @@ class BatchQueue:
         self._risk = risk
         self._longest = longest
         self._bundles: dict[_Key, _Bundle] = {}
+        self._keys: dict[Unit, _Key] = {}
         self._by_tag: list[tuple[float, int, _Key]] = []
         self._by_deadline: list[tuple[float, int, _Key]] = []
         self._clocks: dict[str, float] = {}
         self._now = 0.0
         self._numbers = itertools.count()
         self._again = itertools.count(-1, -1)
-        self._waiting = 0
         self.cost = 0
         self.costs: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """The number of queued units, settled ones included."""
-        return self._waiting
+        """The number of queued units."""
+        return len(self._keys)
 
     def __bool__(self) -> bool:
         """Whether anything is queued."""
@@ -121,6 +131,35 @@ class BatchQueue:
         # A key of its own: what still waits of its group is not moved with it.
         self._add((unit.job.client, id(unit.subject.prompt_context), alone or -1), unit, float(next(self._again)))
 
+    def withdraw(self, units: Sequence[Unit]) -> None:
+        """Remove units that no call waits for any more, so that their cost delays or refuses no other unit."""
+        for unit in units:
+            key = self._keys.get(unit)
+            if key is None:
+                continue
+            bundle, client = self._bundles[key], key[0]
+            # What is not judged does not count as the client's share of the device.
+            self._clocks[client] = max(self._now, self._clocks.get(client, 0.0) - bundle.units[unit])
+            self._remove(key, bundle, unit)
+        self._forget_if_empty()
+
+    def _remove(self, key: _Key, bundle: _Bundle, unit: Unit) -> None:
+        """Take a unit out of its bundle, and a bundle without units out of the queue."""
+        cost = bundle.units.pop(unit)
+        del self._keys[unit]
+        bundle.cost -= cost
+        self._count(key[0], -cost)
+        if not bundle.units:
+            del self._bundles[key]
+            self._count(key[0], -bundle.prompt)
+
+    def _forget_if_empty(self) -> None:
+        if not self._bundles:
+            self._by_tag.clear()
+            self._by_deadline.clear()
+            self._clocks.clear()
+            self._now = 0.0
+
     def _add(self, key: _Key, unit: Unit, tag: float) -> int:
         bundle = self._bundles.get(key)
         longest = self._longest()
@@ -129,17 +168,17 @@ class BatchQueue:
             added = int(min(prompt_cost(unit), longest))
             bundle = self._bundles[key] = _Bundle(tag=tag, prompt=added)
             heapq.heappush(self._by_tag, (tag, next(self._numbers), key))
-        bundle.units.append((unit, cost))
+        bundle.units[unit] = cost
+        self._keys[unit] = key
         bundle.cost += cost
-        self._count(key[0], cost + added, 1)
+        self._count(key[0], cost + added)
         deadline = unit.job.deadline
         if deadline is not None and deadline < bundle.deadline:
             bundle.deadline = deadline
             heapq.heappush(self._by_deadline, (deadline, next(self._numbers), key))
         return cost + added
 
-    def _count(self, client: str, cost: int, units: int) -> None:
-        self._waiting += units
+    def _count(self, client: str, cost: int) -> None:
         self.cost += cost
         self.costs[client] = self.costs.get(client, 0) + cost
         if not self.costs[client]:
@@ -160,8 +199,8 @@ class BatchQueue:
             if key is None:
                 return []
             bundle = self._bundles[key]
-            room, budget = limit(bundle.units[0][0].job), self._budget()
-            alone = bool(bundle.units[0][0].deaths)
+            room, budget = limit(next(iter(bundle.units)).job), self._budget()
+            alone = bundle.is_alone
             self._now = max(self._now, bundle.tag)
             mean, spent = bundle.mean, self._move(key, room, budget, batch)
             if alone:
@@ -172,11 +211,7 @@ class BatchQueue:
                 bundle = self._bundles[companion]
                 if spent + bundle.prompt + bundle.cost <= budget or not batch:
                     spent += self._move(companion, room - len(batch), budget - spent, batch)
-        if not self._bundles:
-            self._by_tag.clear()
-            self._by_deadline.clear()
-            self._clocks.clear()
-            self._now = 0.0
+        self._forget_if_empty()
         return batch
 
     def _leader(self) -> _Key | None:
@@ -215,19 +250,18 @@ class BatchQueue:
             cost += bundle.prompt + bundle.cost
         for entry in companions:
             heapq.heappush(self._by_tag, entry)
-        fitting = [key for key in keys if not self._bundles[key].units[0][0].deaths]
+        fitting = [key for key in keys if not self._bundles[key].is_alone]
         return sorted(fitting, key=lambda key: abs(self._bundles[key].mean - mean))
 
     def _move(self, key: _Key, room: int, budget: float, batch: list[Unit]) -> int:
         """Move units of a group into a batch, at least one; return their cost."""
         bundle = self._bundles[key]
-        spent, count = bundle.prompt, 0
-        for unit, cost in bundle.units:
-            if count and (spent + cost > budget or room <= 0):
+        spent = bundle.prompt
+        moved: list[Unit] = []
+        for unit, cost in bundle.units.items():
+            if moved and (spent + cost > budget or room <= 0):
                 break
-            count += 1
-            self._count(key[0], -cost, -1)
-            bundle.cost -= cost
+            moved.append(unit)
             if unit.settled:
                 continue
             batch.append(unit)
@@ -235,8 +269,6 @@ class BatchQueue:
             room -= 1
             if unit.deaths:
                 break
-        del bundle.units[:count]
-        if not bundle.units:
-            del self._bundles[key]
-            self._count(key[0], -bundle.prompt, 0)
+        for unit in moved:
+            self._remove(key, bundle, unit)
         return spent

@@ -164,7 +164,9 @@ class ProcessExecutor:
         return self._throughput.at_risk(self._budget(), self._hosted[0].verifier.max_batch)
 
     def abandon(self, units: Sequence[Unit]) -> None:
-        """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
+        """Take queued units of a device off its queue; others are dropped when their turn comes, or by the watchdog."""
+        if isinstance(self._queue, BatchQueue):
+            self._queue.withdraw(units)
 
     def expected(self, hosted: BoundVerifier) -> float:
         """Seconds that an item has taken recently."""
