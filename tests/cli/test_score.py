@@ -296,7 +296,7 @@ def test_a_file_in_another_shape_is_scored_by_naming_its_columns(cli: Cli) -> No
     assert "4 rollouts have no group_id; those with the same prompt are one group" in done.stderr
     assert "2 groups" in done.stdout
     assert "FIELD=COLUMN" in cli.error("score", source, "-r", recipe, "--map", "completion")
-    assert "no field of a rollout" in cli.error("score", source, "-r", recipe, "--map", "respnse=completion")
+    assert "is not a field of a rollout" in cli.error("score", source, "-r", recipe, "--map", "respnse=completion")
 
 
 def test_a_plain_reference_is_an_answer(cli: Cli) -> None:
