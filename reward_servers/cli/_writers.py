@@ -14,7 +14,7 @@ from typing import IO, Any, Protocol
 from reward_servers.cli._spool import Line
 
 _BATCH = 1024
-_BY_REWARD = ("scores", "codes", "notes", "faults", "skips", "aspects", "evidence", "feedback")
+_BY_REWARD = ("scores", "codes", "notes", "faults", "skips", "aspects", "steps", "evidence", "feedback")
 _FAULT = ("party", "code", "message")
 _TEXTS = ("rollout_id", "group_id", "task", "prompt", "response", "finish_reason")
 _NUMBERS = ("reward", "advantage", "shaped_reward", "weight")

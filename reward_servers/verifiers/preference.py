@@ -163,13 +163,16 @@ class Preference:
             message = f"options.weights: the model has no head {unknown[0]!r}; it has {', '.join(self._heads)}"
             return CallerError(message, code="unknown_head").to_fault()
         if options.adapter and options.adapter not in self._settings.adapters:
-            message = (
-                f"options.adapter: there is no {options.adapter!r}; declared: {', '.join(self._settings.adapters)}"
+            declared = (
+                ", ".join(self._settings.adapters) or "none; name its directory in [verifiers.preference.adapters]"
             )
+            message = f"options.adapter: there is no {options.adapter!r}; declared: {declared}"
             return CallerError(message, code="unknown_adapter").to_fault()
         weights = self._weights(options).values()
         if not any(weights) or (options.scale == "probabilities" and min(weights) < 0):
-            message = "options.weights: some weight is not 0, and with scale 'probabilities' none is below it"
+            message = (
+                "options.weights: at least one has to be other than 0, and none below 0 with scale 'probabilities'"
+            )
             return CallerError(message, code="bad_weights").to_fault()
         response = turns(rollout.content, "assistant")
         if not options.show_reasoning:

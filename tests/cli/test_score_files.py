@@ -96,7 +96,8 @@ def test_results_of_every_kind_read_the_same(cli: Cli, name: str, sources: list[
         "r.toml",
         'max_missing = 1.0\n[rewards.right]\nverifier = "exact"\nrequired = false\n'
         '[rewards.long]\nverifier = "probe/length"\nweight = 0.5\n'
-        '[rewards.brief]\nverifier = "length"\noptions = { max = 4 }\nweight = 0\nrequired = false\n',
+        '[rewards.brief]\nverifier = "length"\noptions = { max = 4 }\nweight = 0\nrequired = false\n'
+        '[rewards.parts]\nverifier = "tool_steps"\nweight = 0\nrequired = false\n',
     )
     source = cli.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in sources))
     cli.run("score", source, "-r", recipe, "--keep", "--evidence", "--feedback", "-o", "out.jsonl")
@@ -106,6 +107,8 @@ def test_results_of_every_kind_read_the_same(cli: Cli, name: str, sources: list[
     assert [line["rollout"]["response"] for line in lines] == [row["response"] for row in sources]
     assert lines[0]["rollout"]["extra"]["more"] == {"k": [1, None]}
     assert lines[1]["feedback"] == {"brief": {"length": 12, "unit": "characters"}}
+    (part,) = lines[1]["steps"]["parts"]
+    assert part == {"message": 0, "start": 0, "end": 12, "unit": "character", "score": lines[1]["scores"]["parts"]}
     assert lines[3]["faults"]["long"]["code"] == "bad_reference"
 
 

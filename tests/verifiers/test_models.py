@@ -260,6 +260,22 @@ async def test_of_two_that_do_not_fit_together_the_longer_one_loses(tmp_path: Pa
     assert shares == pytest.approx([(alone.score + 2) / 3, (3 - alone.score) / 3, 0.0, 0.0])
 
 
+async def test_the_beginning_of_a_long_response_shows_that_it_loses(tmp_path: Path) -> None:
+    path = tiny.llama(tmp_path, chat=False)
+    settings = {"path": str(path), "layout": "{prompt} [SEP] {first} [SEP] {second}", "threads": 1, "max_length": 64}
+    short, shorter = "w1", "w2 " * 15_000
+    async with bench(bind(declared(Comparison), settings)) as running:
+        own = await running.verdict("comparison", rollout(LONG, {"opponent": short}, prompt="w9"))
+        other = await running.fault("comparison", rollout(short, {"opponent": LONG}, prompt="w9"))
+        both = await running.verdict("comparison", rollout(LONG, {"opponent": shorter}, prompt="w9"))
+        turned = await running.fault("comparison", rollout(shorter, {"opponent": LONG}, prompt="w9"))
+    assert (own.code, both.code) == ("limit", "limit")
+    assert (other.code, turned.code) == ("opponent_too_long", "opponent_too_long")
+    # Of the 20,000 tokens as many are counted as show which is longer.
+    counted = [int(next(word for word in text.split() if word.isdigit())) for text in (own.note, other.message)]
+    assert all(64 < number < 10_000 for number in counted)
+
+
 async def test_a_response_is_not_blamed_for_what_leaves_it_no_room(tmp_path: Path) -> None:
     cross, steps, lm = tiny.bert(tmp_path / "cross"), _tokens(tmp_path / "steps", 1), causal(tmp_path / "lm")
     served = [

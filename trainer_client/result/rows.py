@@ -44,11 +44,9 @@ def verdict_row(
     skips = {name: cell.code for name, cell in cells.items() if cell.outcome is Outcome.SKIP}
     aspects = {f"{name}.{part}": value for name, cell in cells.items() for part, value in cell.aspects.items()}
     notes = {name: cell.note for name, cell in cells.items() if cell.note}
-    line |= {
-        key: value
-        for key, value in (("faults", faults), ("skips", skips), ("aspects", aspects), ("notes", notes))
-        if value
-    }
+    steps = {name: [dict(step) for step in cell.steps] for name, cell in cells.items() if cell.steps}
+    optional = {"faults": faults, "skips": skips, "aspects": aspects, "notes": notes, "steps": steps}
+    line |= {key: value for key, value in optional.items() if value}
     if evidence:
         line["evidence"] = {name: cell.evidence for name, cell in cells.items() if cell.evidence is not None}
     if feedback:

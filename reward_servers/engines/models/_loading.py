@@ -303,7 +303,9 @@ def errors_named(path: Path, part_name: str, remedy: str) -> Iterator[None]:
     except ImportError:
         raise
     except Exception as error:  # noqa: BLE001 - as the docstring says
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        # The list of some hundred classes that transformers gives says nothing about this model.
+        text = " ".join(str(error).split()).partition(" Model type should be one of ")[0]
+        reason = text[:300] or type(error).__name__
         raise ModelUnusableError(f"{path}: the {part_name} cannot be loaded: {reason}; {remedy}") from None
 
 

@@ -82,31 +82,41 @@ class Comparison(OneByOne):
         if isinstance(own, Score):
             return own
         prompt, opponent = self._model.shorten(item.rollout.prompt), item.ref.opponent
+        if self._is_cut(own) or self._is_cut(opponent):
+            return self._too_long(prompt, own, opponent)
         one_way = laid_out(self._layout, prompt, own, opponent)
         other_way = laid_out(self._layout, prompt, opponent, own)
         orders = (self._model.single(one_way), self._model.single(other_way))
-        longest = max(len(encoded.ids) for encoded in orders)
-        if longest > self._model.max_length:
-            return self._too_long(prompt, own, opponent, longest)
+        if max(len(encoded.ids) for encoded in orders) > self._model.max_length:
+            return self._too_long(prompt, own, opponent)
         if not min(len(encoded.ids) for encoded in orders):
             return Score.floor("no_answer", "the model's tokenizer has no token for the response")
         item.context.usage.input_tokens += sum(len(encoded.ids) for encoded in orders)
         return _Prepared(orders)
 
-    def _too_long(self, prompt: str, own: str, opponent: str, longest: int) -> Score | Fault:
+    def _too_long(self, prompt: str, own: str, opponent: str) -> Score | Fault:
         """The outcome for two responses that do not fit together: the longer one is too long."""
-        most = self._model.max_length
-        texts = ("", own, opponent)
-        bare, own_count, count = (
-            len(self._model.single(laid_out(self._layout, prompt, text, "")).ids) for text in texts
-        )
+        most, bare = self._model.max_length, self._count(prompt, "")
         if bare >= most:
             return no_room(bare, most)
+        # Beginnings show that a text is too long, and which one is the longer, unless the whole of one has as many
+        # tokens as the beginning of the other has, or both are too long: then whole texts are counted.
+        own_count, count = (self._count(prompt, self._model.shorten(text)) for text in (own, opponent))
+        if (self._is_cut(own) and own_count < count) or (self._is_cut(opponent) and count <= own_count):
+            own_count, count = self._count(prompt, own), self._count(prompt, opponent)
         if count > own_count:
-            counts = f"{count - bare} tokens, beside {own_count - bare} of the response"
+            counts = f"at least {count - bare} tokens, beside {own_count - bare} of the response"
             message = f"opponent: {counts}, do not fit within {most}"
             return DatasetError(message, code=OPPONENT_TOO_LONG).to_fault()
-        return Score.floor("limit", f"at least {longest} tokens, of at most {most}")
+        return Score.floor("limit", f"about {own_count + count - bare} tokens, of at most {most}")
+
+    def _is_cut(self, text: str) -> bool:
+        """Whether the text alone has more tokens than the model takes, as its beginning shows."""
+        return len(self._model.shorten(text)) < len(text)
+
+    def _count(self, prompt: str, text: str) -> int:
+        """Tokens of the layout with one response."""
+        return len(self._model.single(laid_out(self._layout, prompt, text, "")).ids)
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared

@@ -124,6 +124,9 @@ async def test_a_request_names_an_adapter(tmp_path: Path) -> None:
     path = tiny.llama(tmp_path / "base")
     adapter(tmp_path / "kind", load_classifier(path, device="cpu", dtype="float32").model, 1)
     settings = {"path": str(path), "max_length": 64, "adapters": {"kind": str(tmp_path / "kind")}}
+    bare = {"path": str(path), "max_length": 64}
+    async with bench(bind(declared(Preference), bare)) as running:
+        lacking = await running.fault("preference", rollout("w1", prompt="w2"), {"adapter": "kind"})
     async with bench(bind(declared(Preference), settings)) as running:
         plain = await running.verdict("preference", rollout("w1", prompt="w2"))
         found = await running.verdict("preference", rollout("w1", prompt="w2"), {"adapter": "kind"})
@@ -132,3 +135,4 @@ async def test_a_request_names_an_adapter(tmp_path: Path) -> None:
     assert dict(plain.aspects) != dict(found.aspects)
     assert evidence(found)["adapter"] == "kind"
     assert (fault.code, "declared: kind" in fault.message) == ("unknown_adapter", True)
+    assert "declared: none; name its directory in [verifiers.preference.adapters]" in lacking.message

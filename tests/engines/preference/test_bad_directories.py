@@ -8,6 +8,7 @@ import pytest
 
 from reward_servers.engines.models import ModelUnusableError
 from reward_servers.engines.preference import PreferenceModel
+from tests.engines.models import pictures
 from tests.preference_bad import BAD
 from tests.preference_bad.__main__ import what_is_wrong
 
@@ -17,6 +18,13 @@ def test_a_bad_directory_is_refused_with_its_path_and_a_remedy(tmp_path: Path, n
     BAD[name].make(tmp_path)
     with pytest.raises(ModelUnusableError, match=f"(?s){tmp_path}.*{BAD[name].says}"):
         PreferenceModel(tmp_path, **BAD[name].settings)
+
+
+def test_a_model_of_another_kind_is_named_without_the_list_of_all_others(tmp_path: Path) -> None:
+    pictures.clip(tmp_path)
+    wanted = r"CLIPConfig[^,]*AutoModelForSequenceClassification\.; download the model again; it must be a trained"
+    with pytest.raises(ModelUnusableError, match=wanted):
+        PreferenceModel(tmp_path)
 
 
 async def test_an_item_without_a_finite_output_costs_no_other(tmp_path: Path) -> None:
