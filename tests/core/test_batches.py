@@ -83,6 +83,18 @@ def test_a_text_that_no_device_reads_whole_makes_nobody_wait_for_all_of_it() -> 
     assert _drained(queue) == [[900_000]]
 
 
+def test_an_estimate_loses_no_item() -> None:
+    throughput = Throughput()
+    for unit in _units("a", [100] * 20):
+        throughput.note(unit, 60.0, 50)
+    (long,) = _units("a", [100_000], deadline=time.monotonic() + 300.0)
+    assert throughput.refusal(long, 0) is None, "a device without work tries"
+    refusal = throughput.refusal(long, 100)
+    assert refusal is not None
+    assert refusal.retry_after is not None
+    assert 0 < refusal.retry_after <= 150.0, "there is time left for another try"
+
+
 def test_a_group_stays_together_and_its_prompt_counts_once() -> None:
     queue = _queue(200.0)
     queue.extend(_units("a", [40, 20, 40], prompt="p" * 60))

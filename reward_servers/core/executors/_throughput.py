@@ -69,17 +69,22 @@ class Throughput:
     def refusal(self, unit: Unit, ahead: float, longest: float = float("inf")) -> Skip | None:
         """A skip for an item that cannot be judged in time; it says when to ask again.
 
+        The times are estimates. A device without work therefore refuses no item, and the caller is told to ask again
+        while there is time left: a wrong estimate delays an item and does not lose it.
+
         Args:
             unit: The item.
             ahead: Characters that come before it.
             longest: Characters of the longest text that the device reads.
         """
         deadline = unit.job.deadline
-        if deadline is None or self._seen < _ENOUGH:
+        if deadline is None or self._seen < _ENOUGH or not ahead:
             return None
         needed = (ahead + self.cost([unit], longest)) * self._seconds / self._characters
         left = deadline - time.monotonic()
-        return None if needed <= left else Skip(SkipReason.OVERLOADED, max(_SHORTEST_WAIT, needed - left))
+        if needed <= left:
+            return None
+        return Skip(SkipReason.OVERLOADED, max(_SHORTEST_WAIT, min(needed - left, left / 2)))
 
     @staticmethod
     def cost(units: Sequence[Unit], longest: float) -> float:

@@ -66,7 +66,7 @@ class ImageText(OneByOne):
 
     def setup(self, settings: ImageTextSettings) -> None:
         """Load the model."""
-        self.batch_tokens = settings.tokens_of_a_batch()
+        self.batch_tokens, self.item_tokens = settings.tokens_of_a_batch(), settings.max_length
         self._settings = settings
         with loading("image_text", "model,images"):
             import PIL  # noqa: F401 - whether it is there is what is asked

@@ -82,6 +82,7 @@ class Likelihood(OneByOne):
         self.batch_tokens = settings.tokens_of_a_batch()
         with loading("likelihood"):
             self._model = LikelihoodModel(settings.path, settings.max_length, **settings.where())
+        self.item_tokens = self._model.max_length
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Encode the texts whose likelihood counts."""

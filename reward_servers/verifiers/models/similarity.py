@@ -87,6 +87,7 @@ class Similarity(OneByOne):
                 self._model = TextModel(settings.path, settings.summary, settings.max_length, **settings.where())
             else:
                 self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
+        self.item_tokens = self._model.max_length
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Encode the response and what it is compared with."""

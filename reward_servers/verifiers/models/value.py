@@ -54,7 +54,7 @@ class Value(OneByOne):
 
     def setup(self, settings: ValueSettings) -> None:
         """Load the model."""
-        self.batch_tokens = settings.tokens_of_a_batch()
+        self.batch_tokens, self.item_tokens = settings.tokens_of_a_batch(), settings.max_length
         with loading("value"):
             self._model = ValueModel(settings.path, settings.max_length, **settings.where())
 
