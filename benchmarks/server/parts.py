@@ -32,7 +32,7 @@ from reward_servers.core import Call, Rollout, Scorer, VerifierStats, bind
 from reward_servers.core._admission import Admission
 from reward_servers.core._work import Job
 from reward_servers.core.executors._loop import LoopExecutor
-from reward_servers.core.executors._loop_budget import Inline
+from reward_servers.core.executors._loop_budget import InlineOutcomes
 from reward_servers.rpc import Clients, RewardServicer, _servicer
 from reward_servers.rpc._calls import Header
 from reward_servers.rpc._clients import Caller
@@ -57,7 +57,9 @@ class _Context:
         return "ipv4:127.0.0.1:5555"
 
 
-async def _trusting(self: LoopExecutor, job: Job, rollouts: Sequence[Rollout], found: Inline, details: bool) -> None:
+async def _trusting(
+    self: LoopExecutor, job: Job, rollouts: Sequence[Rollout], found: InlineOutcomes, details: bool
+) -> None:
     """Judge rollouts as if no verifier ever failed: all that is left is the call and its time."""
     assert self._instance is not None
     function, clock = self._instance.function, time.perf_counter_ns

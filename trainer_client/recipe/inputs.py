@@ -172,11 +172,13 @@ def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound
         raise RecipeError("has one value per rollout; give one source, not a list", place)
     if not setting:
         raise RecipeError("is empty; name at least one source, or leave the key out", place)
-    if axes == 3:
-        return _rows(place, setting, rewards)
-    if any(isinstance(one, list | tuple) for one in setting):
+    if axes < 3 and any(isinstance(one, list | tuple) for one in setting):
         raise RecipeError("is one list of sources, and not a list of lists", place)
-    return _columns(place, setting, rewards)
+    bound = _rows(place, setting, rewards) if axes == 3 else _columns(place, setting, rewards)
+    named = [source for source in sources_of(bound) if source.kind != "number"]
+    if twice := next((source for at, source in enumerate(named) if source in named[:at]), None):
+        raise RecipeError(f"{str(twice)!r} is named twice and would count twice; remove one of the two", place)
+    return bound
 
 
 def _rows(place: str, setting: Sequence[Any], rewards: Sequence[str]) -> Rows:
@@ -184,19 +186,14 @@ def _rows(place: str, setting: Sequence[Any], rewards: Sequence[str]) -> Rows:
     if len({len(row) for row in rows}) > 1 or not rows[0]:
         example = ", ".join(f'["{name}.yes", "{name}.no"]' for name in rewards[:2])
         raise RecipeError(f"expected a list of lists of as many sources each, such as [{example}]", place)
-    named = [source for row in rows for source in row if source.kind != "number"]
-    if twice := next((source for at, source in enumerate(named) if source in named[:at]), None):
-        raise RecipeError(f"{str(twice)!r} is named twice, and would count twice; leave out one of the two", place)
     return rows
 
 
 def _columns(place: str, setting: Sequence[Any], rewards: Sequence[str]) -> tuple[Source, ...]:
     sources = tuple(_source(place, source, rewards) for source in setting)
-    for at, source in enumerate(sources):
+    for source in sources:
         if source.kind == "stage":
             raise RecipeError(f"{source.base} is a whole input and cannot be a column of a list; name it alone", place)
-        if source.kind != "number" and source in sources[:at]:
-            raise RecipeError(f"{str(source)!r} is named twice and would count twice; remove one of the two", place)
     return sources
 
 

@@ -22,4 +22,7 @@ OUTPUTS = {
 """Of the two models, by the last word."""
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), {word: tuple(1 / (1 + math.exp(-one)) for one in said) for word, said in OUTPUTS.items()})
+    write(
+        Path(sys.argv[1]),
+        {word: tuple(1 / (1 + math.exp(-logit)) for logit in logits) for word, logits in OUTPUTS.items()},
+    )

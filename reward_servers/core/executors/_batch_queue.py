@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,16 +33,16 @@ def _size(content: Content) -> int:
     return sum(len(part.text) + len(part.data) for message in content for part in message.parts)
 
 
-def cost_of(unit: Unit) -> int:
-    """Characters of a unit's responses; its prompt, which a group shares, is counted with the group."""
+def cost_of(unit: Unit, longest: float = math.inf) -> int:
+    """Characters of a unit's responses, up to the longest text; a group shares its prompt, which is counted with it."""
     subject = unit.subject
     rollouts: Sequence[Rollout] = subject.rollouts if isinstance(subject, Group) else (subject,)
-    return _ITEM * len(rollouts) + sum(_size(rollout.content) for rollout in rollouts)
+    return int(min(_ITEM * len(rollouts) + sum(_size(rollout.content) for rollout in rollouts), longest))
 
 
-def prompt_cost(unit: Unit) -> int:
-    """Characters of a unit's prompt."""
-    return _size(unit.subject.prompt_context.prompt)
+def prompt_cost(unit: Unit, longest: float = math.inf) -> int:
+    """Characters of a unit's prompt, up to the longest text."""
+    return int(min(_size(unit.subject.prompt_context.prompt), longest))
 
 
 @dataclass(slots=True)
@@ -85,7 +86,7 @@ class BatchQueue:
         self,
         budget: Callable[[], float],
         risk: Callable[[], float],
-        longest: Callable[[], float] = lambda: float("inf"),
+        longest: Callable[[], float] = lambda: math.inf,
     ) -> None:
         """Take what changes while it is used.
 
@@ -163,9 +164,9 @@ class BatchQueue:
     def _add(self, key: _Key, unit: Unit, tag: float) -> int:
         bundle = self._bundles.get(key)
         longest = self._longest()
-        cost, added = int(min(cost_of(unit), longest)), 0
+        cost, added = cost_of(unit, longest), 0
         if bundle is None:
-            added = int(min(prompt_cost(unit), longest))
+            added = prompt_cost(unit, longest)
             bundle = self._bundles[key] = _Bundle(tag=tag, prompt=added)
             heapq.heappush(self._by_tag, (tag, next(self._numbers), key))
         bundle.units[unit] = cost

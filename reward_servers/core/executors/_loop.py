@@ -23,7 +23,7 @@ from reward_servers.core._stretch import Stretch
 from reward_servers.core._verifier import Cost, Role
 from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
-from reward_servers.core.executors._loop_budget import Inline, LoopBudget
+from reward_servers.core.executors._loop_budget import InlineOutcomes, LoopBudget
 
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
@@ -116,7 +116,7 @@ class LoopExecutor:
         else:
             self.submit(list(stretch))
 
-    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout], *, details: bool = True) -> Inline:
+    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout], *, details: bool = True) -> InlineOutcomes:
         """Judge items one after the other without a task, for as long as a turn of the loop may take.
 
         Args:
@@ -128,7 +128,7 @@ class LoopExecutor:
             What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
             verifier waits for something, and is never judged in this way again.
         """
-        at_once = Inline()
+        at_once = InlineOutcomes()
         judging = self._judge_one_by_one(job, rollouts, at_once, details)
         try:
             judging.send(None)
@@ -144,7 +144,9 @@ class LoopExecutor:
             at_once.codes[place] = code
         return at_once
 
-    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], at_once: Inline, details: bool) -> None:
+    async def _judge_one_by_one(
+        self, job: Job, rollouts: Sequence[Rollout], at_once: InlineOutcomes, details: bool
+    ) -> None:
         """Judge items until all are done or the turn is over. Wait only where the verifier does."""
         instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None

@@ -14,7 +14,7 @@ from reward_servers.core.executors._fair_queue import FairQueue
 
 
 @dataclass(slots=True)
-class Inline:
+class InlineOutcomes:
     """Outcomes of items that were judged in one turn of the loop, without a task.
 
     Attributes:

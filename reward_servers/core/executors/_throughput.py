@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -66,7 +67,7 @@ class Throughput:
         batch = min(budget, items * self._characters / self._items)
         return time.monotonic() + _AT_RISK * batch * self._seconds / self._characters
 
-    def refusal(self, unit: Unit, ahead: float, longest: float = float("inf")) -> Skip | None:
+    def refusal(self, unit: Unit, ahead: float, longest: float = math.inf) -> Skip | None:
         """A skip for an item that cannot be judged in time; it says when to ask again.
 
         The times are estimates. A device without work therefore refuses no item, and the caller is told to ask again
@@ -87,6 +88,6 @@ class Throughput:
         return Skip(SkipReason.OVERLOADED, max(_SHORTEST_WAIT, min(needed - left, left / 2)))
 
     @staticmethod
-    def cost(units: Sequence[Unit], longest: float) -> float:
+    def cost(units: Sequence[Unit], longest: float) -> int:
         """Characters of units, each counted up to the longest text that the device reads."""
-        return sum(min(cost_of(unit), longest) for unit in units)
+        return sum(cost_of(unit, longest) for unit in units)

@@ -55,6 +55,7 @@ class PictureModel:
 
     Attributes:
         kind: What it is read by.
+        max_length: Tokens of the longest prompt.
         fingerprint: Digest of all that its numbers depend on.
     """
 
@@ -87,7 +88,7 @@ class PictureModel:
         self._model, self._tokenizer, self._device = loaded.model, loaded.tokenizer, loaded.device
         self._encoder = Encoder(loaded.tokenizer, "concat", 1 << 20, "false")
         positions = int(loaded.model.config.text_config.max_position_embeddings)
-        self._longest = min(max_length, positions, loaded.max_length or positions)
+        self.max_length = min(max_length, positions, loaded.max_length or positions)
         self._head = _read_head(head, self._width(), loaded.model) if head is not None else []
         self.fingerprint = f"{loaded.fingerprint} {kind}" + (f" {_digest(head)}" if head is not None else "")
         self._check(path)
@@ -98,8 +99,8 @@ class PictureModel:
             prompt = ""
         text = self._encoder.harmless(prompt)
         # The tokenizer keeps its last token, which such models read, when it cuts a text.
-        ids: list[int] = self._tokenizer(text, truncation=True, max_length=self._longest)["input_ids"]
-        full_ids = ids if len(ids) < self._longest else self._tokenizer(text)["input_ids"]
+        ids: list[int] = self._tokenizer(text, truncation=True, max_length=self.max_length)["input_ids"]
+        full_ids = ids if len(ids) < self.max_length else self._tokenizer(text)["input_ids"]
         return PictureInput(tuple(ids), len(full_ids) - len(ids))
 
     def see(self, prompt: PictureInput, image: Image) -> PictureScore:

@@ -129,6 +129,7 @@ class ValueModel:
     """A trained value model: the encoder's directory with ``value.safetensors`` in it.
 
     Attributes:
+        max_length: Tokens of the longest prompt.
         fingerprint: Digest of all that its values depend on.
     """
 
@@ -148,6 +149,7 @@ class ValueModel:
         if path.is_dir() and not file.is_file():
             raise ModelUnusableError(f"{path} has no {VALUE_FILE}; train it with: assay train value")
         self._encoder = TextModel(path, "mean", max_length, **where)
+        self.max_length = self._encoder.max_length
         self.fingerprint = self._encoder.fingerprint
         with errors_named(file, "value model", "train it again"):
             self._parameters = _read(file, self._encoder.width)

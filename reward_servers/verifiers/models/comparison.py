@@ -82,7 +82,8 @@ class Comparison(OneByOne):
         if isinstance(own, Score):
             return own
         prompt, opponent = self._model.shorten(item.rollout.prompt), item.ref.opponent
-        if self._is_cut(own) or self._is_cut(opponent):
+        # A text alone has more tokens than the model takes if its beginning shows that.
+        if any(self._model.shorten(text) != text for text in (own, opponent)):
             return self._too_long(prompt, own, opponent)
         one_way = laid_out(self._layout, prompt, own, opponent)
         other_way = laid_out(self._layout, prompt, opponent, own)
@@ -101,18 +102,15 @@ class Comparison(OneByOne):
             return no_room(bare, most)
         # Beginnings show that a text is too long, and which one is the longer, unless the whole of one has as many
         # tokens as the beginning of the other has, or both are too long: then whole texts are counted.
-        own_count, count = (self._count(prompt, self._model.shorten(text)) for text in (own, opponent))
-        if (self._is_cut(own) and own_count < count) or (self._is_cut(opponent) and count <= own_count):
+        own_start, start = self._model.shorten(own), self._model.shorten(opponent)
+        own_count, count = self._count(prompt, own_start), self._count(prompt, start)
+        if (own_start != own and own_count < count) or (start != opponent and count <= own_count):
             own_count, count = self._count(prompt, own), self._count(prompt, opponent)
         if count > own_count:
             counts = f"at least {count - bare} tokens, beside {own_count - bare} of the response"
             message = f"opponent: {counts}, do not fit within {most}"
             return DatasetError(message, code=OPPONENT_TOO_LONG).to_fault()
         return Score.floor("limit", f"about {own_count + count - bare} tokens, of at most {most}")
-
-    def _is_cut(self, text: str) -> bool:
-        """Whether the text alone has more tokens than the model takes, as its beginning shows."""
-        return len(self._model.shorten(text)) < len(text)
 
     def _count(self, prompt: str, text: str) -> int:
         """Tokens of the layout with one response."""

@@ -66,7 +66,7 @@ class ImageText(OneByOne):
 
     def setup(self, settings: ImageTextSettings) -> None:
         """Load the model."""
-        self.batch_tokens, self.item_tokens = settings.tokens_of_a_batch(), settings.max_length
+        self.batch_tokens = settings.tokens_of_a_batch()
         self._settings = settings
         with loading("image_text", "model,images"):
             import PIL  # noqa: F401 - whether it is there is what is asked
@@ -74,6 +74,7 @@ class ImageText(OneByOne):
             self._model = PictureModel(
                 settings.path, settings.kind, settings.head, settings.max_length, **settings.where()
             )
+        self.item_tokens = self._model.max_length
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
         """Decode the picture and encode the prompt."""

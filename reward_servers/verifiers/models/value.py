@@ -54,9 +54,10 @@ class Value(OneByOne):
 
     def setup(self, settings: ValueSettings) -> None:
         """Load the model."""
-        self.batch_tokens, self.item_tokens = settings.tokens_of_a_batch(), settings.max_length
+        self.batch_tokens = settings.tokens_of_a_batch()
         with loading("value"):
             self._model = ValueModel(settings.path, settings.max_length, **settings.where())
+        self.item_tokens = self._model.max_length
 
     def _scored(self, item: Item) -> Score | Fault:
         history = [(attempt.prompt, attempt.outcome) for attempt in item.ref.history]
