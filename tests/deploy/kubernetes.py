@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -93,6 +94,11 @@ class Cluster:
             and any(c["type"] == "Ready" and c["status"] == "True" for c in one["status"].get("conditions", ()))
             for one in found
         }
+
+    def addresses_of(self, selector: str) -> dict[str, str]:
+        """Addresses of the pods of a label selector that have one."""
+        found = self.get(f"/api/v1/namespaces/assay/pods?labelSelector={quote(selector)}")["items"]
+        return {one["metadata"]["name"]: one["status"]["podIP"] for one in found if "podIP" in one["status"]}
 
     def addresses(self, name: str) -> list[str]:
         """Where the pods of a service are that are ready."""

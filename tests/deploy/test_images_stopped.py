@@ -25,8 +25,10 @@ from trainer_client import RewardClient, Rollout, describe_server
 
 pytestmark = pytest.mark.timeout(7200)  # images may be built first
 WRONG = "```python\nprint(int(input()) * 3)\n```"
+STEP = 128
+"""Rollouts of a step: enough for a call to each of two replicas."""
 PROGRAMS = [
-    Rollout(f"p{n}", "Double it.", (PROGRAM, WRONG)[n % 2], group_id=f"g{n // 4}", reference=TESTS) for n in range(16)
+    Rollout(f"p{n}", "Double it.", (PROGRAM, WRONG)[n % 2], group_id=f"g{n // 4}", reference=TESTS) for n in range(STEP)
 ]
 
 
@@ -50,14 +52,14 @@ class Kind:
 
 
 KINDS = {
-    "math": Kind("math", answers(256), [1.0, 0.0] * 128),
-    "code": Kind("code", PROGRAMS, [1.0, 0.0] * 8, UNMASKED),
+    "math": Kind("math", answers(STEP), [1.0, 0.0] * (STEP // 2)),
+    "code": Kind("code", PROGRAMS, [1.0, 0.0] * (STEP // 2), UNMASKED),
     "judge": Kind(
-        *("judge", answers(16), [1.0, 0.0] * 8),
+        *("judge", answers(STEP), [1.0, 0.0] * (STEP // 2)),
         settings='[verifiers.judge]\nbase_url = "JUDGE"\nmodel = "m"\n',
     ),
     "preference": Kind(
-        *("preference", [replace(one, prompt="w1 w2", response=f"w{n + 3}") for n, one in enumerate(answers(64))]),
+        *("preference", [replace(one, prompt="w1 w2", response=f"w{n + 3}") for n, one in enumerate(answers(STEP))]),
         expected=None,
         settings='[verifiers.preference]\npath = "/etc/assay/model"\n',
     ),

@@ -1,4 +1,4 @@
-"""The manifests in a real cluster: rolled out, asked under load while pods are replaced, deleted and killed.
+"""The manifests in a real cluster: rolled out, asked under load while pods are replaced, deleted, killed and scaled.
 
 The cluster is of version 1.20, the newest that the distribution's packages build. What the manifests ask of newer ones
 is taken out before (`_older`), and checked against their schemas in `test_manifests`. No name service runs: the client
@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -24,26 +24,32 @@ import pytest
 import yaml
 
 from tests.deploy.docker import Docker, build_images, wait_for
-from tests.deploy.kubernetes import NEEDED, Cluster, cluster
-from tests.deploy.test_images import PROGRAM, TESTS, answers, recipe
+from tests.deploy.kubernetes import HOST, NEEDED, Cluster, cluster
+from tests.deploy.test_images import TESTS, answers, recipe
 from tests.deploy.test_manifests import render
+from tests.fakes.metrics_adapter import GROUP, VERSION, FakeMetricsAdapter
 from trainer_client import Retries, RewardClient, Rollout
 
 pytestmark = pytest.mark.timeout(14400)  # images may be built first
 SERVERS = ("math", "code")
 OLDER = {"HorizontalPodAutoscaler": "autoscaling/v2beta2", "PodDisruptionBudget": "policy/v1beta1"}
 PATIENT = Retries(unavailable_timeout_s=300.0)
-PROGRAMS = [Rollout(f"p{n}", "Double it.", PROGRAM, group_id=f"g{n // 4}", reference=TESTS) for n in range(8)]
-WRONG = "```python\nprint(int(input()) * 3)\n```"
-ASKED = {
-    "math": (answers(64), [1.0, 0.0] * 32),
-    "code": (
-        [Rollout(one.rollout_id, one.prompt, (PROGRAM, WRONG)[n % 2], group_id=one.group_id, reference=TESTS)
-         for n, one in enumerate(PROGRAMS)],
-        [1.0, 0.0] * 4,
-    ),
-}  # fmt: skip
+Work = Mapping[str, tuple[list[Rollout], list[float]]]
 """Rollouts of each server, and their scores."""
+
+
+def programs(count: int, first: str = "") -> tuple[list[Rollout], list[float]]:
+    """Programs that begin with a line, of which every second is wrong, and their scores."""
+    texts = [f"```python\n{first}\nprint(int(input()) * {factor})\n```" for factor in (2, 3)]
+    rollouts = [
+        Rollout(f"p{n}", "Double it.", texts[n % 2], group_id=f"g{n // 4}", reference=TESTS) for n in range(count)
+    ]
+    return rollouts, [1.0, 0.0] * (count // 2)
+
+
+ASKED: Work = {"math": (answers(64), [1.0, 0.0] * 32), "code": programs(8)}
+SLOW: Work = {"code": programs(32, "import time; time.sleep(1)")}
+"""What is asked stays in flight for seconds."""
 
 
 def manifest(address: str = "balanced") -> str:
@@ -114,9 +120,9 @@ def running(binaries: Path, docker: Docker, tmp_path_factory: pytest.TempPathFac
 class Load:
     """Steps that follow each other, until it is told to stop."""
 
-    def __init__(self, name: str, endpoint: str) -> None:
+    def __init__(self, name: str, endpoint: str, work: Work) -> None:
         self.steps = 0
-        self._name, self._endpoint = name, endpoint
+        self._name, self._endpoint, self._work = name, endpoint, work[name]
         self._over = threading.Event()
 
     def run(self) -> int:
@@ -125,7 +131,7 @@ class Load:
         Returns:
             Items scored, all of them right.
         """
-        rollouts, expected = ASKED[self._name]
+        rollouts, expected = self._work
         with RewardClient(recipe(self._name), {"s": [self._endpoint]}, retries=PATIENT) as client:
             while not self._over.wait(0.2):  # pods start on the same two cores
                 # Another prompt in each step: none is answered from what is known.
@@ -142,14 +148,14 @@ class Load:
 
 
 @contextmanager
-def loaded(made: Cluster, folder: Path) -> Iterator[None]:
+def loaded(made: Cluster, folder: Path, work: Work = ASKED) -> Iterator[None]:
     """Steps through the address of each Service and through the endpoints of each headless one, all the time."""
     over = threading.Event()
     loads = {}
-    for name in SERVERS:
+    for name in work:
         service = made.get(f"/api/v1/namespaces/assay/services/{name}-balanced")
-        loads[f"{name} by the Service"] = Load(name, f"{service['spec']['clusterIP']}:50051")
-        loads[f"{name} by endpoints"] = Load(name, f"file:{folder}/{name}.json")
+        loads[f"{name} by the Service"] = Load(name, f"{service['spec']['clusterIP']}:50051", work)
+        loads[f"{name} by endpoints"] = Load(name, f"file:{folder}/{name}.json", work)
     with ThreadPoolExecutor(len(loads) + 1) as pool:
         following = pool.submit(_follow, made, folder, over)
         items = {name: pool.submit(load.run) for name, load in loads.items()}
@@ -228,6 +234,44 @@ def _container(made: Cluster, pod: str) -> str:
 
 def _started_again(made: Cluster, pod: str, before: str) -> bool:
     return _container(made, pod) not in ("", before)
+
+
+def test_an_autoscaler_follows_the_queue_and_costs_no_item(running: Cluster, tmp_path: Path) -> None:
+    def ready() -> int:
+        return sum(running.pods("code").values())
+
+    adapter = FakeMetricsAdapter(HOST, running.addresses_of, tmp_path)
+    with adapter.running() as port:
+        running.kubectl("apply", "--filename", "-", text=yaml.safe_dump_all([*_adapter_of(port), _autoscaler()]))
+        with loaded(running, tmp_path, SLOW):
+            wait_for(lambda: ready() == 3, "a third replica under load", 600)
+        assert max(sum(values.values()) for values in adapter.asked) > 16
+        wait_for(lambda: ready() == len(running.pods("code")) == 2, "two replicas after it", 600)
+
+
+def _autoscaler() -> dict[str, Any]:
+    """That of the programs' server, by a queue of 8 items a replica, to 3 of them, and back at once."""
+    one = next(
+        one for one in render("overlays/monitoring")
+        if (one["kind"], one["metadata"]["name"]) == ("HorizontalPodAutoscaler", "code")
+    )  # fmt: skip
+    one["spec"]["metrics"][0]["pods"]["target"]["averageValue"] = "8"
+    one["spec"] |= {"maxReplicas": 3, "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
+    return _older(one)
+
+
+def _adapter_of(port: int) -> list[dict[str, Any]]:
+    """What makes the API server ask this host for custom metrics."""
+    metadata = {"name": "custom-metrics", "namespace": "assay"}
+    ports = [{"name": "https", "port": 443}]
+    backend = {"service": metadata, "group": GROUP, "version": VERSION, "insecureSkipTLSVerify": True}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": ports}},
+        {"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata,
+         "subsets": [{"addresses": [{"ip": HOST}], "ports": [{"name": "https", "port": port}]}]},
+        {"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService", "metadata": {"name": f"{VERSION}.{GROUP}"},
+         "spec": {**backend, "groupPriorityMinimum": 100, "versionPriority": 100}},
+    ]  # fmt: skip
 
 
 def test_the_server_of_the_cluster_refuses_what_its_schema_does_not_know(running: Cluster) -> None:

@@ -18,9 +18,9 @@ from trainer_client import Recipe
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-OVERLAYS = ("base", "overlays/tls", "overlays/gvisor", "overlays/gpu", "overlays/monitoring", "overlays/gateway")
+OVERLAYS = ("base", *(f"overlays/{name}" for name in ("tls", "gvisor", "gpu", "monitoring", "keda", "gateway")))
 VERSIONS = ("1.30", "1.32", "1.34")
-CUSTOM = {"ServiceMonitor", "ScaledObject"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 """Kinds of operators, for which Kubernetes itself has no schema."""
 
 
@@ -101,11 +101,41 @@ def test_the_gateway_asks_servers_of_the_base_and_may_reach_them(tmp_path: Path)
             assert any(chosen <= of_pod for of_pod in labels), one["metadata"]["name"]
 
 
-def test_autoscalers_do_not_fight() -> None:
-    """Where KEDA scales a deployment, no autoscaler of the base does."""
-    kinds = [one["kind"] for one in render("overlays/monitoring")]
-    assert "HorizontalPodAutoscaler" not in kinds
-    assert kinds.count("ScaledObject") == 2
+SCALED = {"math": (2, 8), "code": (2, 16), "judge": (2, 4)}
+"""Fewest and most replicas of each server."""
+
+
+def test_each_server_is_scaled_by_one_thing_in_each_overlay() -> None:
+    """By processor in the base, by the queue with an adapter or KEDA; where KEDA scales, no autoscaler of ours does."""
+    by_resource, by_queue, by_keda = (
+        {one["metadata"]["name"]: one["spec"] for one in render(folder) if one["kind"] == kind}
+        for folder, kind in (
+            ("base", "HorizontalPodAutoscaler"),
+            ("overlays/monitoring", "HorizontalPodAutoscaler"),
+            ("overlays/keda", "ScaledObject"),
+        )
+    )
+    assert {one["kind"] for one in render("overlays/keda")}.isdisjoint({"HorizontalPodAutoscaler"})
+    for spec in by_resource.values():
+        assert [one["type"] for one in spec["metrics"]] == ["Resource"]
+    for spec in by_queue.values():
+        (metric,) = spec["metrics"]
+        assert metric["pods"]["metric"]["name"] == "assay_items_in_flight"
+    for spec in by_keda.values():
+        (trigger,) = spec["triggers"]
+        assert "assay_items_in_flight{" in trigger["metadata"]["query"]
+    for found in (by_resource, by_queue):
+        assert {name: (spec["minReplicas"], spec["maxReplicas"]) for name, spec in found.items()} == SCALED
+    assert {name: (spec["minReplicaCount"], spec["maxReplicaCount"]) for name, spec in by_keda.items()} == SCALED
+
+
+def test_the_operators_rules_are_those_that_prometheus_reads_and_find_its_jobs() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "assay_rules.yml").read_text())
+    objects = {one["kind"]: one for one in render("overlays/monitoring")}
+    assert objects["PrometheusRule"]["spec"] == rules, "run deploy/prometheus/generate.py"
+    services = [one["metadata"] for one in render("overlays/monitoring") if one["kind"] == "Service"]
+    label = objects["ServiceMonitor"]["spec"]["jobLabel"]
+    assert {one["labels"][label] for one in services} == {"assay"}  # up{job="assay"}
 
 
 def test_compose_gives_the_sandbox_its_two_options_and_the_others_none() -> None:
