@@ -71,7 +71,8 @@ IMAGES := client math code judge preference gateway
 test-deploy: install
 	apt-get install -y --no-install-recommends docker.io docker-compose podman catatonit runc mmdebstrap iptables prometheus \
 		slurmctld slurmd slurm-client munge
-	ASSAY_TEST_DEPLOY=1 ASSAY_TEST_IMAGES="$(IMAGES)" $(BIN)/python -m pytest -s tests/deploy
+	ASSAY_TEST_DEPLOY=1 ASSAY_TEST_IMAGES="$(IMAGES)" $(BIN)/python -m pytest -s tests/deploy tests/hosting/test_rolling.py
+	$(MAKE) test-ray
 
 # A cluster of one node on this host, built from the distribution's source package (five minutes of one core, once), as
 # root. Needs a kubectl of 1.21 or later, which the distribution lacks, to render the manifests.

@@ -14,6 +14,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "overhead": ("benchmarks.server.overhead",),
     "saturation": ("benchmarks.server.saturation",),
     "scaling": ("benchmarks.scaling",),
+    "plan": ("benchmarks.plan",),
     "memory": ("benchmarks.server.memory",),
     "alternatives": ("benchmarks.alternatives", _MATH),
     "client-cpu": ("benchmarks.client.cpu",),

@@ -31,6 +31,7 @@ _PLOT = _PAGE.parent / "images" / "scaling.svg"
 _CALLERS = 2
 _NO_CACHE = ("--cache-bytes", "0")
 _PROGRAM = "```python\nn = int(input())\nprint(n * 2 + {n} % 2)\n```"
+"""Different for each rollout: equal items that a server holds at once are judged once."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Load:
         reference: dict[str, object] = {"answer": "\\frac{3}{4}"}
         text = latex(self.length - 24, seed) + f" \\boxed{{\\frac{{3}}{{{4 + seed % 2}}}}}"
         if self.verifier == "code":
-            text = _PROGRAM.format(n=seed % 7)
+            text = _PROGRAM.format(n=seed)
             reference = {"tests": [{"stdin": "4\n", "stdout": "8\n"}]}
         return Rollout(rollout_id=f"r{seed}", group_id=f"g{group}", prompt="?", response=text, reference=reference)
 

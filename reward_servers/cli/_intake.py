@@ -15,7 +15,7 @@ from reward_servers.cli._inputs import unfitting, useless
 
 if TYPE_CHECKING:
     from trainer_client import LineProblem, Recipe, Rollout
-    from trainer_client.rollout.files import Form, RolloutReader
+    from trainer_client.rollout.files import Form, RowPositions, RolloutReader
 
 _HELD_BYTES = 64 << 20
 """Text of a file that is held; a larger one is read again while it is scored."""
@@ -61,6 +61,7 @@ class Intake:
         self._arrays = arrays
         self._told = True
         self._scattered: Mapping[str, int] = {}
+        self._unfit: RowPositions = set()
         self._ahead: Iterator[Rollout] = iter(())
         self._held: list[Rollout] | None = None
         self.found = RolloutFile()
@@ -72,12 +73,13 @@ class Intake:
         from trainer_client import RolloutError
 
         try:
-            rollouts = self._read()
+            reader, rollouts = self._read()
             first_rollouts, is_whole = self._hold(rollouts)
             if is_whole:
                 self._take_held(first_rollouts)
             elif self._is_lasting():
                 self._survey(chain(first_rollouts, rollouts))
+                self._unfit = reader.unfit
             else:
                 self._check(first_rollouts)
                 self._ahead = chain(first_rollouts, rollouts)
@@ -89,14 +91,11 @@ class Intake:
         place = "" if str(error).startswith(str(self._source)) else f"{self._source}: "
         return UserError(f"{place}{error}")
 
-    def _read(self) -> Iterator[Rollout]:
-        reader = self._reader()
-        return (rollout for rollout, _ in reader.read(self._source))
-
-    def _reader(self) -> RolloutReader:
+    def _read(self, unfit: RowPositions | None = None) -> tuple[RolloutReader, Iterator[Rollout]]:
         from trainer_client.rollout.files import RolloutReader
 
-        return RolloutReader(self.form, self._on_problem, self.found)
+        reader = RolloutReader(self.form, self._on_problem, self.found, unfit)
+        return reader, (rollout for rollout, _ in reader.read(self._source))
 
     def _on_problem(self, problem: LineProblem) -> None:
         if not self._told:
@@ -192,7 +191,7 @@ class Intake:
         else:
             # Counted once already.
             counted, self.found = self.found, RolloutFile()
-            rollouts = self._read()
+            _, rollouts = self._read(self._unfit)
             self.found = counted
         try:
             yield from self._in_sequence(self._placed(rollouts))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reward_servers.cli._console import Progress, progress
 from reward_servers.cli._errors import UserError
@@ -81,7 +82,7 @@ class _Step(NamedTuple):
 
     table: ScoreTable
     signal: TrainingSignal
-    places: list[int]
+    places: NDArray[np.int64]
 
 
 class Run:
@@ -202,22 +203,23 @@ class Run:
         advance: Progress,
         labels: Labels,
     ) -> _Step:
-        waiting: dict[str, int] = {}
-        windows: dict[int, list[int]] = {}
+        waiting: dict[int, int] = {}  # by identity: a file that changes while it is read may repeat an id
+        windows: dict[int, NDArray[np.int64]] = {}
 
         def rollouts() -> Iterator[list[Rollout]]:
             for group in groups:
-                waiting.update({placed.rollout.rollout_id: placed.place for placed in group})
+                waiting.update({id(placed.rollout): placed.place for placed in group})
                 yield [placed.rollout for placed in group]
 
         def done(place: int, window: Sequence[Rollout], table: ScoreTable) -> None:
-            windows[place] = [waiting.pop(rollout.rollout_id) for rollout in window]
+            places = [waiting.pop(id(rollout)) for rollout in window]
+            windows[place] = np.array(places, np.int64)
             if self._place is not None or self._writing.page:
-                self._spool_window(spool, windows[place], window, table)
+                self._spool_window(spool, places, window, table)
             table.shed()
 
         table = await score_groups(client, rollouts(), advance, labels, done)
-        places = [place for number in sorted(windows) for place in windows[number]]
+        places = np.concatenate([windows[number] for number in sorted(windows)])
         return _Step(table, training_signal_of(table), places)
 
     def _spool_window(self, spool: Spool, places: Sequence[int], window: Sequence[Rollout], table: ScoreTable) -> None:
@@ -265,7 +267,7 @@ class _Output:
             return
         if self._writer is None and self._place is not None:
             self._writer = self._stack.enter_context(_opened(self._place, self._folder, step.table))
-        for row in np.argsort(np.array(step.places, np.int64), kind="stable").tolist():
+        for row in np.argsort(step.places, kind="stable").tolist():
             line, signal = spool.read(step.places[row]), signal_fields(step.signal, row)
             if self._page is not None:
                 self._page.write(line, signal)

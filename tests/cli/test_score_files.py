@@ -21,7 +21,7 @@ from reward_servers.cli._intake import Intake
 from reward_servers.cli._scored_rows import ScoredRows
 from tests.cli.conftest import Cli
 from trainer_client import Recipe
-from trainer_client.rollout.files import SHAPES, Form
+from trainer_client.rollout.files import SHAPES, Form, RolloutReader
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data" / "files"
@@ -161,6 +161,36 @@ def test_a_file_larger_than_what_is_held_gives_whole_groups(tmp_path: Path, monk
     assert (found.left_out, found.found.ungrouped) == (1, 0)
     held = intake(path, monkeypatch, held=1 << 20)
     assert names(held.groups()) == ["02", "15", "34", "6"]
+
+
+def test_what_does_not_fit_in_is_left_out_of_both_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.jsonl"
+    extra = [{"rollout_id": "0", "group_id": "c"}, {"rollout_id": "7", "group_id": "a", "prompt": "another"}]
+    several = {"rollout_id": "several", "group_id": "d", "response": ["x", 5, "y"]}
+    path.write_text(
+        rows("a", "a", "b") + "".join(json.dumps({"response": "x", **row}) + "\n" for row in (*extra, several))
+    )
+    expected = names(intake(path, monkeypatch, held=1 << 20).groups())
+    assert expected[:2] == ["01", "2"]
+    found = intake(path, monkeypatch)
+    problems = [problem.reason for problem in found.found.problems]
+    assert problems[:2] == [
+        "rollout_id: '0' is already used on line 1",
+        "prompt: differs from line 1, of the same group 'a'",
+    ]
+    assert names(found.groups()) == expected
+    assert [problem.reason for problem in found.found.problems] == problems
+
+
+def test_a_large_file_is_compared_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is scored, memory does not hold the ids and prompts of the reading before."""
+    path = tmp_path / "in.jsonl"
+    path.write_text(rows("a", "a", "b"))
+    compared = []
+    monkeypatch.setattr(RolloutReader, "_check", lambda *args: compared.append(args[1].rollout_id))
+    found = intake(path, monkeypatch)
+    assert names(found.groups()) == ["01", "2"]
+    assert compared == ["0", "1", "2"]
 
 
 def test_what_is_read_once_must_have_its_groups_in_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

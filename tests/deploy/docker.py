@@ -140,3 +140,6 @@ def daemon(folder: Path) -> Iterator[Docker]:
         finally:
             process.terminate()
             process.wait(60)
+            # A daemon leaves it mounted, and the folder could not be removed.
+            subprocess.run(["umount", f"{folder}/exec/netns/default"], capture_output=True, check=False)
+            shutil.rmtree(folder / "data", ignore_errors=True)  # gigabytes

@@ -18,7 +18,7 @@ from trainer_client import Recipe
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
-OVERLAYS = ("base", *(f"overlays/{name}" for name in ("tls", "gvisor", "gpu", "monitoring", "keda", "gateway")))
+OVERLAYS = ("base", *(f"overlays/{name}" for name in ("math", "tls", "gvisor", "gpu", "monitoring", "keda", "gateway")))
 VERSIONS = ("1.30", "1.32", "1.34")
 CUSTOM = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
 """Kinds of operators, for which Kubernetes itself has no schema."""
@@ -99,6 +99,13 @@ def test_the_gateway_asks_servers_of_the_base_and_may_reach_them(tmp_path: Path)
         if one["kind"] == "NetworkPolicy":
             chosen = one["spec"]["podSelector"].get("matchLabels", {}).items()
             assert any(chosen <= of_pod for of_pod in labels), one["metadata"]["name"]
+
+
+def test_one_server_can_be_had_alone() -> None:
+    names = {"assay", "servers", "settings", "math"}
+    found = {one["metadata"]["name"].partition("-")[0] for one in render("overlays/math")}
+    assert {"math"} < found <= names
+    assert set(deployments(render("overlays/math"))) == {"math"}
 
 
 SCALED = {"math": (2, 8), "code": (2, 16), "judge": (2, 4)}

@@ -255,6 +255,8 @@ class ScoreTable:
         """Forget evidence, feedback, notes and steps, most of a large table; what the method reads is kept."""
         self._inputs |= evidence_of(self, self._inputs)
         self._store.shed()
+        for name in ("_times", "queue_seconds", "run_seconds", "cpu_seconds", "cached"):
+            self.__dict__.pop(name, None)  # read from the sources again where they are asked for
 
     # Rewards and advantages
 

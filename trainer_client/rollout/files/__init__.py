@@ -1,6 +1,13 @@
 """Files of rollouts, whatever their shape."""
 
-from trainer_client.rollout.files._reading import Form, LineProblem, RolloutFile, RolloutReader, read_rollouts
+from trainer_client.rollout.files._reading import (
+    Form,
+    LineProblem,
+    RolloutFile,
+    RolloutReader,
+    RowPositions,
+    read_rollouts,
+)
 from trainer_client.rollout.files._row import Row, arrow
 from trainer_client.rollout.files._rows import STDIN, read_rows
 from trainer_client.rollout.files._shapes import PLAIN, SHAPES
@@ -15,6 +22,7 @@ __all__ = [
     "RolloutFile",
     "RolloutReader",
     "Row",
+    "RowPositions",
     "arrow",
     "read_rollouts",
     "read_rows",

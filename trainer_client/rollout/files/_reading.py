@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from trainer_client._errors import RolloutError
 from trainer_client.rollout.files._columns import check_columns, refuse_absent, renamed
@@ -116,18 +116,35 @@ def read_rollouts(path: PathLike, columns: Mapping[str, str] | None = None, **fo
     return file
 
 
+RowPositions: TypeAlias = set[tuple[int, int]]
+"""Rollouts of a file: number of the row, and position in it."""
+
+
 class RolloutReader:
     """Reads one file; memory holds a few rows, the ids, and a second file that is joined.
 
     Args:
         form: how.
         on_problem: told of each row that is left out.
-        found: what is counted along the way; rollouts and problems are not kept in it.
+        file: what is counted along the way; rollouts and problems are not kept in it.
+        unfit: the ``unfit`` of a reader that has read the file before. Ids and prompts are not compared again, and
+            memory does not hold them.
+
+    Attributes:
+        unfit: rollouts that are left out since they do not fit in with those before them.
     """
 
-    def __init__(self, form: Form, on_problem: Callable[[LineProblem], object], file: RolloutFile) -> None:
+    def __init__(
+        self,
+        form: Form,
+        on_problem: Callable[[LineProblem], object],
+        file: RolloutFile,
+        unfit: RowPositions | None = None,
+    ) -> None:
         self._form = form
         self._on_problem = on_problem
+        self._again = unfit is not None
+        self.unfit: RowPositions = set() if unfit is None else unfit
         self._rows: dict[str, int] = {}
         self._prompts: dict[str, bytes] = {}
         self._groups: dict[str, str] = {}
@@ -184,7 +201,9 @@ class RolloutReader:
         except RolloutError as error:
             self._on_problem(LineProblem(row.number, str(error), row.unit))
             return
-        for item in tables:
+        for position, item in enumerate(tables):
+            if self._again and (row.number, position) in self.unfit:
+                continue
             try:
                 grouped = item.get("group_id") not in (None, "")
                 rollout = rollout_of(item)
@@ -192,7 +211,8 @@ class RolloutReader:
                     rollout.group_id = f"prompt-{_digest(rollout.prompt).hex()}"
                 # One text for all of a group: a million of them would fill memory.
                 rollout.group_id = self._groups.setdefault(rollout.group_id, rollout.group_id)
-                self._check(rollout, row, grouped)
+                if not self._again:
+                    self._check(rollout, row, position, grouped)
             except RolloutError as error:
                 self._on_problem(LineProblem(row.number, str(error), row.unit))
                 continue
@@ -200,16 +220,18 @@ class RolloutReader:
             self.found.ungrouped += not grouped and not rollout.prompt
             yield rollout, source
 
-    def _check(self, rollout: Rollout, row: Row, is_given: bool) -> None:
+    def _check(self, rollout: Rollout, row: Row, position: int, is_given: bool) -> None:
         """Refuse a rollout that does not fit in with those before it."""
         first_row = self._rows.setdefault(rollout.rollout_id, row.number)
         if first_row != row.number:
+            self.unfit.add((row.number, position))
             raise RolloutError(f"{rollout.rollout_id!r} is already used on {row.unit} {first_row}", "rollout_id")
         if not is_given:
             return
         digest = _digest(rollout.prompt)
         first_prompt = self._prompts.setdefault(rollout.group_id, digest + row.number.to_bytes(8, "big"))
         if not first_prompt.startswith(digest):
+            self.unfit.add((row.number, position))
             other_row = int.from_bytes(first_prompt[len(digest) :], "big")
             raise RolloutError(f"differs from {row.unit} {other_row}, of the same group {rollout.group_id!r}", "prompt")
 
