@@ -230,11 +230,7 @@ class ScoreTable:
         return np.array(self._inputs.get(POLICY_STEPS, [None] * len(self)), np.float64)
 
     def spent(self, reward: str | int) -> ModelUsage:
-        """Calls, tokens and price of the models that a reward's items asked, those of its faults among them.
-
-        Args:
-            reward: name or position of the reward.
-        """
+        """Calls, tokens and price of the models that a reward's items asked, by its name or position, faults too."""
         column = self.column(reward) if isinstance(reward, str) else reward
         return read_spent([] if column in self.recipe.read_columns else self._sources(column))
 
@@ -255,8 +251,8 @@ class ScoreTable:
         """Forget evidence, feedback, notes and steps, most of a large table; what the method reads is kept."""
         self._inputs |= evidence_of(self, self._inputs)
         self._store.shed()
-        for name in ("_times", "queue_seconds", "run_seconds", "cpu_seconds", "cached"):
-            self.__dict__.pop(name, None)  # read from the sources again where they are asked for
+        for name in ("_times", "queue_seconds", "run_seconds", "cpu_seconds", "cached", "combined", "mask", "rewards"):
+            self.__dict__.pop(name, None)  # made again where they are asked for
 
     # Rewards and advantages
 
