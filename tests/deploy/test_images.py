@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,9 +81,11 @@ def gateway(docker: Docker, folder: Path) -> Iterator[tuple[str, int]]:
     port = free_port()
     command = ("/recipe/recipe.toml", "--port", str(port))
     mount = ("-v", f"{folder}:/recipe:ro")
+    began = time.monotonic()
     name = docker("run", "-d", "--network", "host", *CONFINED, *mount, "assay-gateway:test", *command)[:12]
     try:
         wait_for(lambda: "listening on" in docker("logs", name), "the gateway")
+        print(f"assay-gateway:test: listens after {time.monotonic() - began:.1f} s")
         yield name, port
     finally:
         docker("rm", "--force", name)
