@@ -253,9 +253,10 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def merged(before: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
-    """The rows of a table, those that were measured again in the place of the earlier ones."""
-    found = {(row.axis, row.value): row for row in before}
-    return list({**found, **{(row.axis, row.value): row for row in rows}}.values())
+    """The rows of a table by axis and value, those that were measured again in the place of the earlier ones."""
+    found = {(row.axis, row.value): row for row in (*before, *rows)}
+    axes = list(dict.fromkeys(axis for axis, _ in found))
+    return sorted(found.values(), key=lambda row: (axes.index(row.axis), row.value))
 
 
 def write(rows: Sequence[Row], seconds: float) -> None:
