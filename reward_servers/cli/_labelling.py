@@ -52,8 +52,9 @@ class LabelComparison(NamedTuple):
 
 
 def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelling: Labelling) -> LabelComparison:
-    """Compare the scores of each reward with its labels."""
-    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
+    """Compare the scores of each reward with its labels, which some of the table's rollouts have."""
+    labelled = {rollout.rollout_id for rollout in rollouts}
+    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids) if rollout_id in labelled}
     is_asked = table.asked
     names = {
         rollout_id: [name for column, name in enumerate(table.columns) if is_asked[row, column]]

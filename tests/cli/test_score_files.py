@@ -165,11 +165,12 @@ def test_a_file_larger_than_what_is_held_gives_whole_groups(tmp_path: Path, monk
 
 def test_what_does_not_fit_in_is_left_out_of_both_readings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "in.jsonl"
-    extra = [{"rollout_id": "0", "group_id": "c"}, {"rollout_id": "7", "group_id": "a", "prompt": "another"}]
-    several = {"rollout_id": "several", "group_id": "d", "response": ["x", 5, "y"]}
-    path.write_text(
-        rows("a", "a", "b") + "".join(json.dumps({"response": "x", **row}) + "\n" for row in (*extra, several))
+    more = (
+        {"rollout_id": "0", "group_id": "c", "response": "x"},
+        {"rollout_id": "7", "group_id": "a", "response": "x", "prompt": "another"},
+        {"rollout_id": "several", "group_id": "d", "response": ["x", 5, "y"]},
     )
+    path.write_text(rows("a", "a", "b") + "".join(json.dumps(row) + "\n" for row in more))
     expected = names(intake(path, monkeypatch, held=1 << 20).groups())
     assert expected[:2] == ["01", "2"]
     found = intake(path, monkeypatch)

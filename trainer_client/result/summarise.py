@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.rewards import Reward
+from trainer_client.result.details import PARTIES
 from trainer_client.result.figures import figures_of
 from trainer_client.result.outcomes import ModelUsage, Outcome
 from trainer_client.result.summary import RewardSummary, Summary
@@ -30,6 +31,7 @@ class Scores(Protocol):
     scores: NDArray[np.float64]
     code_numbers: NDArray[np.int32]
     code_names: tuple[str, ...]
+    party_numbers: NDArray[np.uint8]
     versions: tuple[tuple[VerifierId, ...], ...]
     seconds: float
 
@@ -38,10 +40,6 @@ class Scores(Protocol):
     @property
     def recipe_now(self) -> Recipe:
         """The recipe as it is at the table's step."""
-
-    @property
-    def parties(self) -> NDArray[np.str_]:
-        """Whose failure each fault is."""
 
     @property
     def run_seconds(self) -> NDArray[np.float64]:
@@ -126,13 +124,12 @@ def _unlearnable(rewards: NDArray[np.float64], is_asked: NDArray[np.bool_], ids:
 
 def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
     outcomes = table.outcomes[:, column]
-    codes = np.array(table.code_names)[table.code_numbers[:, column]]
+    codes, parties = table.code_numbers[:, column], table.party_numbers[:, column]
     scored = outcomes == Outcome.VERDICT
     faulty = outcomes == Outcome.FAULT
     figures = figures_of(np.where(scored, table.scores[:, column], np.nan), ids)
     run = table.run_seconds[scored, column] if scored.any() else np.zeros(1)
     queue = table.queue_seconds[scored, column] if scored.any() else np.zeros(1)
-    parties = table.parties[faulty, column]
     # Verdicts that another reward was asked for, too, have cost nothing more.
     fresh = ~table.cached[:, column] & (column not in table.recipe_now.read_columns)
     aspects = table.aspects(column)
@@ -149,9 +146,9 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
         versions=[f"{v.name}@{v.version} {v.digest}" for v in table.versions[column]],
         asked=int((outcomes != Outcome.NOT_ASKED).sum()),
         scored=int(scored.sum()),
-        codes=_counted(codes[scored].tolist()),
-        faults=_counted([f"{p}/{c}" for p, c in zip(parties.tolist(), codes[faulty].tolist(), strict=True)]),
-        skips=_counted(codes[outcomes == Outcome.SKIP].tolist()),
+        codes=_counted(codes[scored], table.code_names),
+        faults=_counted(codes[faulty], table.code_names, parties[faulty]),
+        skips=_counted(codes[outcomes == Outcome.SKIP], table.code_names),
         run_p50=float(np.quantile(run, 0.5)),
         run_p99=float(np.quantile(run, 0.99)),
         run_max=float(run.max()),
@@ -181,5 +178,14 @@ def _shares(group_ids: list[str], errors: NDArray[np.float64]) -> dict[str, floa
     return dict(sorted(means.items(), key=lambda pair: -pair[1]))
 
 
-def _counted(names: list[str]) -> dict[str, int]:
-    return dict(Counter(names).most_common())
+def _counted(
+    codes: NDArray[np.int32], names: tuple[str, ...], parties: NDArray[np.uint8] | None = None
+) -> dict[str, int]:
+    """How often each code is there, behind its party where that is told; the commonest first, then the first met."""
+    numbers = codes if parties is None else codes + parties.astype(np.int64) * len(names)
+    found, first, counts = np.unique(numbers, return_index=True, return_counts=True)
+    counted = {}
+    for at in np.lexsort((first, -counts)).tolist():
+        party, code = divmod(int(found[at]), len(names))
+        counted[names[code] if parties is None else f"{PARTIES[party]}/{names[code]}"] = int(counts[at])
+    return counted
