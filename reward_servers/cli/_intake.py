@@ -15,7 +15,7 @@ from reward_servers.cli._inputs import unfitting, useless
 
 if TYPE_CHECKING:
     from trainer_client import LineProblem, Recipe, Rollout
-    from trainer_client.rollout.files import Form, RowPositions, RolloutReader
+    from trainer_client.rollout.files import Form, RolloutReader, RowPositions
 
 _HELD_BYTES = 64 << 20
 """Text of a file that is held; a larger one is read again while it is scored."""
