@@ -21,6 +21,9 @@ from reward_servers.core._verifier import Verifier
 
 _NOT_JUDGING = ("reward_servers.core",)
 _OURS = ("reward_servers", "sandbox")
+_NEVER_BESIDE = frozenset({*_OURS, "trainer_client"})
+"""What a verifier of others runs on, even where their sources lie in one folder."""
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 _NAMES = frozenset({"rollout_id", "group_id", "prompt_context"})
 """What a verifier is shown of a rollout beside its content, and what holds it."""
 
@@ -45,7 +48,8 @@ def reads_names(modules: Sequence[str]) -> bool:
     """Whether the code of a verifier may look at what its rollouts and groups are called; yes, where none is found.
 
     Args:
-        modules: Its modules. What they import of their package counts as well; of our own packages nothing more does.
+        modules: Its modules. What they import of their package, or from beside it, counts as well; of our own packages
+            nothing more does.
     """
     for module in modules:
         trees = _judging_code(module, () if (own := module.partition(".")[0]) in _OURS else (own,))
@@ -63,6 +67,11 @@ def judging_files(modules: Sequence[str]) -> list[Path]:
     """The files of a verifier's modules and of what judges with them."""
     names = {name for module in modules for name in _judging_code(module)}
     return sorted(path for name in names if (path := _file_of(name)[0]) is not None)
+
+
+def judging_packages(modules: Sequence[str]) -> set[str]:
+    """The packages, and the modules of none, that a verifier's modules and what judges with them are of."""
+    return {name.partition(".")[0] for module in modules for name in _judging_code(module)}
 
 
 def _code_of(modules: Sequence[str]) -> list[str]:
@@ -84,15 +93,20 @@ def _judging_code(module: str, packages: Sequence[str] | None = None) -> dict[st
 
     Args:
         module: The verifier's module.
-        packages: Whose modules count of what it imports; None for its own package's and ours.
+        packages: Whose modules count of what it imports, with those that lie beside its own package; None for its own
+            package's and ours.
     """
-    prefixes = (module.partition(".")[0], *_OURS) if packages is None else packages
+    own = module.partition(".")[0]
+    prefixes = (own, *_OURS) if packages is None else packages
+    place = _sources_of(own)
     trees: dict[str, ast.AST] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        counts = name == module or name.partition(".")[0] in prefixes
-        if name in trees or not counts or name.startswith(_NOT_JUDGING):
+        if name in trees or name.startswith(_NOT_JUDGING):
+            continue
+        top = name.partition(".")[0]
+        if name != module and top not in prefixes and not (place and _lies_in(place, top)):
             continue
         path, package = _file_of(name)
         if path is None:
@@ -100,6 +114,36 @@ def _judging_code(module: str, packages: Sequence[str] | None = None) -> dict[st
         trees[name] = ast.parse(path.read_bytes())
         waiting += _imports(trees[name], package)
     return trees
+
+
+def _sources_of(package: str) -> Path | None:
+    """The folder of sources that a package is in; None for our own, and where packages are installed.
+
+    What lies beside a verifier in a folder of sources is code that is written with it. Beside an installed package lie
+    libraries, which a verifier names.
+    """
+    folder = None if package in _NEVER_BESIDE else _folder_of(package)
+    if folder is None or folder.name in _INSTALLED or any(folder.glob("*.dist-info")):
+        return None
+    return folder
+
+
+def _lies_in(place: Path, package: str) -> bool:
+    return package not in _NEVER_BESIDE and _folder_of(package) == place
+
+
+def _folder_of(package: str) -> Path | None:
+    """The folder in which a package, or a module of none, is found."""
+    try:
+        spec = find_spec(package)
+    except (ImportError, ValueError):  # a module without a specification, such as the program itself
+        return None
+    if spec is None:
+        return None
+    inside = list(spec.submodule_search_locations or ())
+    if inside or spec.has_location:
+        return Path(inside[0] if inside else spec.origin or "").parent.absolute()
+    return None
 
 
 def _file_of(name: str) -> tuple[Path | None, str]:

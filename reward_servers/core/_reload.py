@@ -6,12 +6,13 @@ import contextlib
 import importlib
 import sys
 import threading
+from collections.abc import Set
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
 from reward_servers.core._bound import load_path
-from reward_servers.core._digest import judging_files
+from reward_servers.core._digest import judging_files, judging_packages
 from reward_servers.core._errors import VerifierNotFoundError
 from reward_servers.core._verifier import Verifier
 
@@ -23,7 +24,7 @@ _loading = threading.Lock()
 
 
 def load_fresh(path: str) -> Verifier:
-    """Import a verifier, with the package that its module is of, again from its files.
+    """Import a verifier again from its files, with the package that its module is of and what it judges with beside it.
 
     What was loaded before goes on as it was: objects keep their code. If the import fails, nothing has changed.
 
@@ -36,27 +37,35 @@ def load_fresh(path: str) -> Verifier:
     module = path.partition(":")[0].rpartition("+")[2]
     package = module.partition(".")[0]
     may_drop = package not in OURS and package not in sys.stdlib_module_names
+    packages: set[str] = set()
     with _loading:
         importlib.invalidate_caches()
         before: dict[str, ModuleType] = {}
         if may_drop:
             _drop_stale_bytecode(module)
-            before = _forget(package)
+            packages = _packages_of(module)
+            before = _forget(packages)
         try:
             return load_path(path)
         except BaseException as error:
-            if may_drop:
-                _forget(package)
-                sys.modules.update(before)
+            _forget(packages)
+            sys.modules.update(before)
             if isinstance(error, VerifierNotFoundError):
                 raise
             # A module that ends the process, or is interrupted, ends nothing here.
             raise VerifierNotFoundError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
-def _forget(package: str) -> dict[str, ModuleType]:
-    """Take a package out of what is loaded."""
-    names = [name for name in sys.modules if name == package or name.startswith(package + ".")]
+def _packages_of(module: str) -> set[str]:
+    """The package of a module, and those beside it that judge with it."""
+    with contextlib.suppress(SyntaxError, ValueError):  # said by the import, with its place
+        return {module.partition(".")[0], *judging_packages([module])} - OURS
+    return {module.partition(".")[0]}
+
+
+def _forget(packages: Set[str]) -> dict[str, ModuleType]:
+    """Take packages out of what is loaded."""
+    names = [name for name in sys.modules if name.partition(".")[0] in packages]
     return {name: sys.modules.pop(name) for name in names}
 
 

@@ -49,7 +49,7 @@ def _probe(
     (package / "helper.py").write_text(helper)
     (package / "module.py").write_text(code.format(package="probed", more=more))
     monkeypatch.syspath_prepend(str(folder / name))
-    for module in [one for one in sys.modules if one.partition(".")[0] == "probed"]:
+    for module in [one for one in sys.modules if one.partition(".")[0] in ("probed", "beside_it")]:
         del sys.modules[module]
     importlib.invalidate_caches()
     found = importlib.import_module("probed.module").Probe
@@ -75,6 +75,23 @@ def test_comments_and_layout_do_not_change_a_digest_and_code_does(
     assert digest("library", more=', "no-such-library"') != plain
     own = _CODE.replace("return worth", "return 0.5 * worth")
     assert digest("own", code=own) != plain
+
+
+@pytest.mark.parametrize(("place", "counts"), [("sources", True), ("site-packages", False)])
+def test_what_lies_beside_a_verifier_counts_unless_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, counts: bool
+) -> None:
+    def facts(name: str, beside: str) -> tuple[str, bool]:
+        folder = tmp_path / name / place
+        folder.mkdir(parents=True)
+        (folder / "beside_it.py").write_text(beside)
+        bound = bind(_probe(tmp_path / name, place, monkeypatch, helper=f"import beside_it\n{_HELPER}"))
+        return bound.identity.digest, bound.named
+
+    plain = facts("plain", "A = 1\n")
+    assert (facts("other", "A = 2\n")[0] != plain[0]) is counts
+    assert not plain[1]
+    assert facts("names", "def who(rollout):\n    return rollout.rollout_id\n")[1] is counts
 
 
 def test_settings_change_a_digest_unless_they_are_neutral(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from reward_servers.core import SettingsError
 from reward_servers.core.executors._process_tree import descendants_of
 from reward_servers.registry import serving as registry_serving
 from reward_servers.server import running
-from tests.hosting.conftest import REGISTER, SCORE, Host, client, register, retire, rollouts, scores
+from tests.hosting.conftest import PLAN, REGISTER, SCORE, Host, client, register, retire, rollouts, scores
 from tests.typed import changed
 from trainer_client import RequestRejectedError, describe_server
 
@@ -62,6 +62,24 @@ async def test_runs_keep_the_version_that_they_have_pinned(host: Host) -> None:
         await retire(server.address, "acme/plan", version="1")
         with pytest.raises(RequestRejectedError, match="no replica hosts the version"):
             await early.score(rollouts(32))
+
+
+async def test_a_module_beside_a_verifier_is_part_of_it(host: Host) -> None:
+    (host.folder / "plan_k.py").write_text(PLAN.format(version="1", score="beside_k.WORTH", seconds=0))
+    beside = host.folder / "beside_k.py"
+    with (host.folder / "plan_k.py").open("a") as file:
+        file.write("\n\nimport beside_k\n")
+    beside.write_text("WORTH = 0.25\n")
+    async with host.serving() as server, client(server.address) as early:
+        first = (await register(server.address, "plan_k:plan")).verifier.identity
+        assert await scores(early) == [0.25] * 8
+        beside.write_text("WORTH = 0.75\n")
+        taken = await register(server.address, "plan_k:plan")
+        assert not taken.unchanged
+        assert taken.verifier.identity.digest != first.digest
+        assert await scores(early, 16) == [0.25] * 16
+        async with client(server.address) as late:
+            assert await scores(late) == [0.75] * 8
 
 
 async def test_going_back_makes_the_earlier_version_current(host: Host) -> None:
