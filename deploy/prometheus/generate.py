@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 HERE = Path(__file__).parent
-TARGET = HERE.parent / "kubernetes" / "overlays" / "monitoring" / "rules.yaml"
+TARGET = HERE.parent / "kubernetes" / "components" / "monitoring" / "rules.yaml"
 _HEAD = """\
 # Written by deploy/prometheus/generate.py from deploy/prometheus/assay_rules.yml; do not edit.
 apiVersion: monitoring.coreos.com/v1

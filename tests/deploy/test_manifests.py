@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tomllib
@@ -34,6 +35,19 @@ def render(folder: str) -> list[dict[str, Any]]:
     if done.returncode:
         pytest.fail(done.stderr)
     return list(yaml.safe_load_all(done.stdout))
+
+
+def render_together(folder: Path, *components: str) -> list[dict[str, Any]]:
+    """The objects of the base with several components, as a site of one's own in that folder puts them together."""
+    here = os.path.relpath(KUBERNETES, folder.resolve())
+    told = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{here}/base"],
+        "components": [f"{here}/components/{name}" for name in components],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(told))
+    return render(str(folder))
 
 
 def deployments(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -99,6 +113,30 @@ def test_the_gateway_asks_servers_of_the_base_and_may_reach_them(tmp_path: Path)
         if one["kind"] == "NetworkPolicy":
             chosen = one["spec"]["podSelector"].get("matchLabels", {}).items()
             assert any(chosen <= of_pod for of_pod in labels), one["metadata"]["name"]
+
+
+def test_components_go_together(tmp_path: Path) -> None:
+    objects = render_together(tmp_path, "gpu", "gateway", "tls", "keda", "gvisor")
+    pods = deployments(objects)
+    assert set(pods) == {"math", "code", "judge", "preference", "gateway"}
+    secured = {name for name, pod in pods.items() if any("secret" in volume for volume in pod["volumes"])}
+    assert secured == {"math", "code", "judge"}
+    # What is scraped, and named in alerts, is found by this label.
+    services = [one["metadata"] for one in objects if one["kind"] == "Service"]
+    assert {one["labels"]["app.kubernetes.io/part-of"] for one in services} == {"assay"}
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_what_is_scaled_names_no_number_of_replicas(folder: str) -> None:
+    """It would undo the autoscaler's work at each `apply`."""
+    objects = render(folder)
+    scaled = {
+        one["spec"]["scaleTargetRef"]["name"] for one in objects
+        if one["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")
+    }  # fmt: skip
+    numbered = {one["metadata"]["name"] for one in objects if one["kind"] == "Deployment" and "replicas" in one["spec"]}
+    assert "math" in scaled
+    assert scaled.isdisjoint(numbered)
 
 
 def test_one_server_can_be_had_alone() -> None:
