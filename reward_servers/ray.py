@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import math
 import os
 import re
@@ -33,6 +34,8 @@ from trainer_client._transport.ray_actors import NAMESPACE, PREFIX
 _METRICS = re.compile(r"http://\S+/metrics")
 _IN_FLIGHT = re.compile(r"^assay_items_in_flight (\S+)$", re.MULTILINE)
 _DRAIN_S = 75.0
+_PATIENCE_S = 10.0
+_log = logging.getLogger("assay.server")
 _POLICY = "reward_servers.ray:by_items_in_flight"
 _LINES_KEPT = 50
 
@@ -179,7 +182,7 @@ class Servers:
             for _ in range(replicas)
         ]
         try:
-            self.addresses: list[str] = ray.get([actor.address.remote() for actor in self._actors])
+            self.addresses: list[str] = _addresses(name, self._actors, workers)
         except ray.exceptions.RayActorError as error:
             for started in self._actors:
                 ray.kill(started)
@@ -207,6 +210,19 @@ def _stop(actors: Sequence[Any]) -> None:
     ray.wait([actor.drain.remote() for actor in actors], num_returns=len(actors), timeout=_DRAIN_S)
     for actor in actors:
         ray.kill(actor)
+
+
+def _addresses(name: str, actors: Sequence[Any], workers: int) -> list[str]:
+    """Where the servers of actors listen; what is waited for is said."""
+    asked = [actor.address.remote() for actor in actors]
+    while left := ray.wait(asked, num_returns=len(asked), timeout=_PATIENCE_S)[1]:
+        _log.warning(
+            "%r: %d of %d servers do not answer yet; each waits for %d free cores of the cluster (`ray status`), or "
+            "its verifiers still load",
+            *(name, len(left), len(asked), workers),
+        )
+    addresses: list[str] = ray.get(asked)
+    return addresses
 
 
 def _actor_name(name: str) -> str:

@@ -34,7 +34,7 @@ class Cost(NamedTuple):
     Attributes:
         server: Its name in the recipe.
         verifiers: What it hosts.
-        share: Items of this server for each rollout.
+        share: Items of this server for each rollout that was given.
         rate: Items a second of one replica that is kept busy with rollouts that it has not seen.
         start: Seconds that a step takes beside.
         client: Seconds that the client computes for an item.
@@ -78,7 +78,7 @@ async def cost_of(
     Args:
         client: A client that asks this server alone.
         server: The server.
-        rollouts: The sample.
+        rollouts: The sample, as far as it is this server's.
         seconds: How long the server is kept busy, at least.
         place: Process of the server, and processors that its workers share.
 
@@ -86,6 +86,8 @@ async def cost_of(
         UserError: The sample says nothing of a run.
     """
     pid, processors = place
+    if not rollouts:
+        raise UserError(f"server {server.name!r}: no rollout of the sample has a task that this server scores")
     warm, unseen = _halves(rollouts)
     began = time.perf_counter()
     # What is imported, compiled and specialised at first is no part of a step.
@@ -97,8 +99,6 @@ async def cost_of(
         costs = [await _processor_time(client, server.name, unseen, pid) for _ in range(2)]
         fresh = max(0.0, costs[0] - costs[1])
     items = await _pass(client, server.name, rollouts)
-    if not items:
-        raise UserError(f"server {server.name!r}: no rollout of the sample has a task that this server scores")
     before = time.process_time()
     busy, scored = await _keep_busy(client, server.name, [warm, unseen] if unseen else [warm], seconds)
     computed = (time.process_time() - before) / scored

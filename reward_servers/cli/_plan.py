@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -42,13 +43,19 @@ def plan(
     rest. Take some hundred real responses: what wrong and endless ones cost decides. Servers that run elsewhere are not
     measured: they may be in use. The exit code is 1 when no number of replicas is enough.
     """
+    from reward_servers.cli._console import print_note
     from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 
+    for name, value in (("--step-s", step_s), ("--headroom", headroom), ("--measure-s", measure_s)):
+        if not math.isfinite(value):
+            raise UserError(f"{name} {value:g}: expected a finite number")
     loaded = recipe_of(recipe, verifiers or (), None)
-    rollouts = read_source(source, {**loaded.file_columns, **read_columns(columns or ())}).rollouts
+    found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())})
+    rollouts = found.rollouts
+    if found.problems:
+        print_note(f"{source}: the plan is made of {len(rollouts)} rollouts; rows left out: {len(found.problems)}")
     count = workers or os.cpu_count() or 1
-    folder = recipe.parent if recipe is not None else Path()
-    costs = asyncio.run(_measure(loaded, folder, rollouts, measure_s, count, verbose=verbose))
+    costs = asyncio.run(_measure(loaded, recipe, rollouts, measure_s, count, verbose=verbose))
     rows = [cost.row(rollouts_per_step, step_s, headroom) for cost in costs]
     client = rollouts_per_step * sum(cost.share * cost.client for cost in costs)
     if as_json:
@@ -61,16 +68,19 @@ def plan(
 
 
 async def _measure(
-    recipe: Recipe, folder: Path, rollouts: Sequence[Rollout], seconds: float, workers: int, *, verbose: bool
+    recipe: Recipe, path: Path | None, rollouts: Sequence[Rollout], seconds: float, workers: int, *, verbose: bool
 ) -> list[Cost]:
     from reward_servers.cli._fleet import QuietLog
-    from reward_servers.cli._scoring import Session
+    from reward_servers.cli._scoring import Session, check_offers
     from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
+    from reward_servers.recipes import Offers
 
+    folder = path.parent if path is not None else Path()
     elsewhere = addresses_elsewhere(recipe.all_servers, {})
     local = [replace(server, replicas=1) for server in recipe.all_servers if server.name not in elsewhere]
     if not local:
         raise UserError("every server of the recipe runs elsewhere; plan measures only servers that it starts itself")
+    check_offers(recipe, path, Offers(elsewhere, folder=folder, ask=False))
     programs = [
         replace(server, cache_bytes=0)
         for server in programs_of(local, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
@@ -87,7 +97,9 @@ async def _measure(
             assert session.supervisor is not None
             # Of replicas there is one, whose label is the server's name.
             pid, processors = session.supervisor.pids[server.name], min(workers, os.cpu_count() or 1)
-            cost = await session.run(cost_of(client, server, rollouts, seconds, (pid, processors)))
+            asked = [rollout for rollout in rollouts if any(reward.applies_to(rollout.task) for reward in rewards)]
+            cost = await session.run(cost_of(client, server, asked, seconds, (pid, processors)))
+            cost = cost._replace(share=cost.share * len(asked) / len(rollouts))
             costs.append(cost)
     return costs
 

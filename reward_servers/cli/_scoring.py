@@ -173,17 +173,31 @@ def session_of(
     client_options = recipe.client or ClientOptions()
     tls, token = access[0] or client_options.tls, access[1] or client_options.token
     folder = path.parent if path is not None else Path()
-    try:
-        settings = "a file (--config)" if path is None else ""
-        check_recipe(recipe, path, Offers(elsewhere, tls, token, folder=folder), settings)
-    except RecipeError as error:
-        if path is not None:
-            raise
-        raise UserError("; ".join(_of_command_line(problem, recipe) for problem in error.all)) from None
+    check_offers(recipe, path, Offers(elsewhere, tls, token, folder=folder))
     local = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
     programs = programs_of(local, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
     return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token, servers)
+
+
+def check_offers(recipe: Recipe, path: Path | None, offers: Offers) -> None:
+    """Refuse a recipe that cannot work, before a server is started.
+
+    Args:
+        recipe: The recipe.
+        path: Its file; None for one made by the command.
+        offers: The verifiers that are there.
+
+    Raises:
+        RecipeError: What is wrong with the file.
+        UserError: What is wrong with the command's own options.
+    """
+    try:
+        check_recipe(recipe, path, offers, "a file (--config)" if path is None else "")
+    except RecipeError as error:
+        if path is not None:
+            raise
+        raise UserError("; ".join(_of_command_line(problem, recipe) for problem in error.all)) from None
 
 
 def _of_command_line(problem: RecipeError, recipe: Recipe) -> str:

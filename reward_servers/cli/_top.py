@@ -91,7 +91,9 @@ def _rows(replicas: Sequence[ServerView], counts: Counts, before: Counts, second
         for row in replica.info.activity:
             key = (replica.address, row.verifier)
             hosted = replica.info.verifiers.get(row.verifier)
-            rate = f"{(counts[key] - before[key]) / seconds:.0f}" if key in before else ""
+            # A server that was started again has counted from 0.
+            is_known = key in before and counts[key] >= before[key]
+            rate = f"{(counts[key] - before[key]) / seconds:.0f}" if is_known else ""
             rows.append(
                 [
                     replica.address,

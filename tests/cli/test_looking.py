@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+from reward_servers.cli._fleet_view import ServerView
+from reward_servers.cli._top import _rows
 from tests.cli.conftest import Cli
 
 EXACT = '[rewards.right]\nverifier = "exact"\n'
@@ -109,3 +112,14 @@ def test_one_response_is_tried_before_any_verifier(cli: Cli) -> None:
     assert "it begins like a JSON object" in cli.error("try", "exact", "--response", "4", "--reference", "{4")
     assert "no verifier 'nosuch' is installed" in cli.error("try", "nosuch", "--response", "4")
     assert "\x1b" not in cli.run("try", "exact", "--response", "\x1b]0;x\x07", "--reference", "4").stdout
+
+
+def test_a_server_that_was_started_again_has_no_rate_below_zero() -> None:
+    """It has counted from 0 since the look before."""
+    activity = {"verdicts": 3, "faults": 0, "skips": 0, "cached": 0, "run_p50": 0.0, "run_p99": 0.0, "queue_p99": 0.0}
+    info: Any = SimpleNamespace(
+        activity=[SimpleNamespace(verifier="exact", **activity)], verifiers={}, items_in_flight=0, items_limit=8
+    )
+    view, key = ServerView("h:1", "serving", info=info), ("h:1", "exact")
+    rate = {before: _rows([view], {key: 3}, {key: before}, 1.0)[0][4] for before in (1, 3, 1000)}
+    assert rate == {1: "2", 3: "0", 1000: ""}

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
+from pathlib import Path
 
+import pytest
+
+from reward_servers.cli import _plan
 from reward_servers.cli._cost import Cost
 from tests.cli.conftest import Cli
+from trainer_client import Recipe, Rollout, Server, read_rollouts
 
 RECIPE = """
 [rewards.slow]
@@ -61,3 +67,42 @@ def test_what_a_run_would_not_pay_for_is_no_measure(cli: Cli) -> None:
     )
     said = cli.error("plan", "sample.jsonl", "--recipe", "elsewhere.toml", *wanted)
     assert "plan measures only servers that it starts itself" in said
+
+
+def test_each_server_is_asked_for_its_own_rollouts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Rows of two tasks in turns: a server's sample is cut into two parts that both have work for it."""
+    given: dict[str, list[str]] = {}
+
+    async def cost_of(_client: object, server: Server, rollouts: list[Rollout], *_more: object) -> Cost:
+        given[server.name] = [rollout.task for rollout in rollouts]
+        return Cost(server.name, server.verifiers, share=1.0, rate=100.0, start=0.0, client=0.0)
+
+    monkeypatch.setattr(_plan, "cost_of", cost_of)
+    recipe, sample = tmp_path / "recipe.toml", tmp_path / "sample.jsonl"
+    recipe.write_text(
+        '[rewards.a]\nverifier = "exact"\ntasks = ["a"]\n[rewards.b]\nverifier = "choice"\ntasks = ["b"]\n'
+        '[servers.a]\nverifiers = ["exact"]\n[servers.b]\nverifiers = ["choice"]\n'
+    )
+    rows = [{"group_id": f"g{n}", "response": "x", "task": "ab"[n % 2]} for n in range(8)]
+    sample.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    costs = asyncio.run(
+        _plan._measure(Recipe.load(recipe), recipe, read_rollouts(sample).rollouts, 0.1, 1, verbose=False)
+    )
+    assert given == {"a": ["a"] * 4, "b": ["b"] * 4}
+    assert [cost.share for cost in costs] == [0.5, 0.5]
+
+
+def test_what_cannot_be_planned_is_told_before_a_server_is_started(cli: Cli) -> None:
+    _sample(cli)
+    wanted = ("--rollouts-per-step", 10, "--verifier", "probe/length")
+    assert "--step-s inf: expected a finite number" in cli.error("plan", "sample.jsonl", *wanted, "--step-s", "inf")
+    cli.write("wrong.toml", '[rewards.a]\nverifier = "exact"\n[rewards.a.options]\nnothing = 1\n')
+    said = cli.error("plan", "sample.jsonl", "--recipe", "wrong.toml", "--rollouts-per-step", 10, "--step-s", 1)
+    assert "wrong.toml:4: rewards.a.options.nothing: there is no such field" in said
+
+
+def test_rows_that_cannot_be_used_are_counted(cli: Cli) -> None:
+    source = cli.write("some.jsonl", '{"response": "x"}\n{"response": []}\nbroken\n')
+    wanted = ("--rollouts-per-step", 10, "--step-s", 1, "--measure-s", 0.1, "--workers", 1)
+    done = cli.run("plan", source, "--verifier", "probe/length", *wanted)
+    assert "the plan is made of 1 rollouts; rows left out: 2" in done.stderr
