@@ -14,6 +14,7 @@ READERS = {
     "tests/attacks/_people.py": _KERNEL,
     "tests/auditing/test_audit.py": _LIST,
     "tests/cli/test_app.py": _LIST,
+    "tests/cli/test_looking.py": _STEP,
     "tests/cli/test_new.py": _LIST,
     "tests/cli/test_own_method.py": _LIST,
     "tests/cli/test_plan.py": _STEP,
