@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeAlias
 
 from trainer_client._errors import RecipeError
+from trainer_client._printable import printable
 
 if TYPE_CHECKING:
     from trainer_client._certificates import FollowedCertificates
@@ -36,14 +37,14 @@ ROLLOUT_FIELDS = (
 _ROLLOUT_OBJECTS = ("reference", "metadata", "expected")
 
 _ADDRESS = re.compile(
-    r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^/\s:\[\]]+):\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+|file:.+"
-    r"|registry://(?:\[[0-9A-Fa-f:.]+\]|[^/\s:\[\]]+):\d{1,5}(?:/\S+)?|ray:[\w.-]*"
+    r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^/\s:\[\]]+):[0-9]{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+|file:.+"
+    r"|registry://(?:\[[0-9A-Fa-f:.]+\]|[^/\s:\[\]]+):[0-9]{1,5}(?:/\S+)?|ray:[\w.-]*"
 )
 """A host with its port, a name that gRPC resolves (its naming document), a file of addresses, a registry, or Ray."""
 
 _HOST_PORT = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|(?!(?:unix|unix-abstract|dns|ipv4|ipv6|xds|vsock|passthrough):)[A-Za-z0-9._-]+)"
-    r":(\d{1,5})"
+    r":([0-9]{1,5})"
 )
 _LONGEST_ADDRESS = 256
 
@@ -303,15 +304,32 @@ def check_address(address: str, key: str) -> None:
     """Refuse what cannot be the address of a server.
 
     Raises:
-        RecipeError: it has no port, or one that cannot be.
+        RecipeError: it has no port, or one that cannot be, or characters that no address has.
     """
     target = target_of(address)
-    if not _ADDRESS.fullmatch(target):
+    # A file may have any name that the system takes.
+    unfit = "\0" in target if target.startswith("file:") else printable(target, line=True) != target
+    if unfit or not _ADDRESS.fullmatch(target):
         remedy = _address_remedy(target)
         raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051" or "[::1]:50051"{remedy}', key)
-    port = target.rpartition("://")[2].partition("/")[0].rpartition(":")[2]
-    if not target.startswith(("unix", "file:")) and port.isdigit() and not 0 < int(port) < 1 << 16:
-        raise RecipeError(f"{address!r}: the port must be between 1 and 65535", key)
+    for port in _ports(target):
+        # Not int() before its length is known: Python refuses to read thousands of digits.
+        if port.isdigit() and not (port.isascii() and len(port) <= 5 and 0 < int(port) < 1 << 16):
+            raise RecipeError(f"{address!r}: the port must be between 1 and 65535", key)
+
+
+def _ports(target: str) -> list[str]:
+    """What stands where an address has its ports; a name that gRPC resolves may have none."""
+    if target.startswith(("unix", "file:", "xds:", "ray:")):
+        return []
+    if target.startswith("registry://"):
+        places = [target.removeprefix("registry://").partition("/")[0]]
+    elif target.startswith("dns:"):
+        # dns:HOST:PORT, dns:///HOST:PORT, dns://NAME-SERVER/HOST:PORT
+        places = [target.removeprefix("dns:").rpartition("/")[2]]
+    else:
+        places = target.split(",") if target.startswith(("ipv4:", "ipv6:")) else [target]
+    return [place.rpartition(":")[2] for place in places]
 
 
 def _address_remedy(target: str) -> str:

@@ -36,6 +36,9 @@ def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[
         table = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}") from None
+    except RecursionError:
+        example = '{"math": ["127.0.0.1:50051"]}'
+        raise UserError(f"{path}: JSON that is nested too deep; expected an object such as {example}") from None
     if not isinstance(table, dict) or not all(
         isinstance(addresses, list) and addresses and all(isinstance(address, str) for address in addresses)
         for addresses in table.values()

@@ -21,6 +21,8 @@ FILES = {
     "TABLE": ("table.toml", "[item_limits.exat]\ncpu_s = 1.0\n"),
     "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
     "EMPTY": ("empty.jsonl", ""),
+    "DEEP": ("deep.json", "[" * 100_000),
+    "NUL": ("nul.json", r'{"exact": ["a\u0000b:50785"]}'),
     "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),
 }
 # The command line, with names of files; PORT is a port that is taken. Then words of the error.
@@ -95,6 +97,14 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "an address without a port": (
         ["score", "IN", "--verifier", "exact", "--endpoints-file", "PORTLESS"],
         ["server 'exact'", "'127.0.0.1' is not an address such as"],
+    ),
+    "a file of endpoints without an end": (
+        ["top", "--endpoints-file", "DEEP"],
+        ["deep.json: JSON that is nested too deep", "expected an object such as"],
+    ),
+    "an address with a character that none has": (
+        ["score", "IN", "--verifier", "exact", "--endpoints-file", "NUL"],
+        ["server 'exact'", r"'a\x00b:50785' is not an address such as"],
     ),
     "a server's name in a file of endpoints": (
         ["score", "IN", "--verifier", "exact", "--endpoints-file", "TYPO"],

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 import socket
 import threading
 from pathlib import Path
@@ -11,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from trainer_client import AsyncRewardClient, Recipe, Retries, RewardClient, Rollout
+from trainer_client import TLS, AsyncRewardClient, Recipe, RecipeError, Retries, RewardClient, Rollout
+from trainer_client._settings import check_address
 from trainer_client._transport import addresses, discovery
 from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.credentials import Credentials
+from trainer_client._transport.tls_check import find_mistake
 from trainer_client.testing import FakeServer
 
 RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline_s = 120.0\n')
@@ -76,8 +80,14 @@ async def test_a_file_that_is_broken_leaves_its_servers_beside_others(
     assert "lists no address of server 'echo'" in told.trouble
 
 
+PORTS = ["h:0", "h:70000", "dns:///h:70000", f"dns:///h:{10**20 - 1}", "dns:h:\u00b2", "ipv4:10.0.0.1:1,10.0.0.2:70000"]
+"""Addresses whose port none can have."""
+STEERING = ["a\0b:1", "dns:///a\0b:1", "a\x1bb:1", "\ud800:1"]
+"""Addresses with characters that none has."""
+
+
 @pytest.mark.parametrize(
-    "wrong", ["h", "::1:1", "h:0", "h:70000", "a b:1", "file:/etc/hosts", "registry://h:1", "ray:"]
+    "wrong", ["h", "::1:1", "a b:1", "file:/etc/hosts", "registry://h:1", "ray:", *PORTS, *STEERING]
 )
 async def test_what_a_list_says_that_is_no_address_is_named_and_left_out(tmp_path: Path, wrong: str) -> None:
     file = tmp_path / "endpoints.json"
@@ -85,6 +95,49 @@ async def test_what_a_list_says_that_is_no_address_is_named_and_left_out(tmp_pat
     told = book(f"file:{file}")
     assert await places(told) == ["[::1]:5"]
     assert repr(wrong) in told.trouble
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [*((a, "port must be") for a in PORTS), *((a, "address") for a in STEERING)]
+)
+def test_an_address_that_none_can_have_is_refused_as_a_setting(wrong: str, words: str) -> None:
+    with pytest.raises(RecipeError, match=rf"endpoints.*{words}"):
+        RewardClient(RECIPE, wrong)
+
+
+@pytest.mark.parametrize("address", ["dns:///h", "dns:h:1", "dns://10.0.0.9/h:1", "dns:///[::1]:1", "ipv6:[::1]:1"])
+def test_an_address_that_grpc_resolves_is_taken(address: str) -> None:
+    check_address(address, "")
+
+
+async def test_a_named_pipe_in_place_of_a_list_holds_nothing_up(tmp_path: Path) -> None:
+    file, pipe = tmp_path / "endpoints.json", tmp_path / "pipe"
+    file.write_text('{"echo": ["127.0.0.1:1"]}')
+    told = book(f"file:{file}")
+    assert await places(told) == ["127.0.0.1:1"]
+    os.mkfifo(pipe)
+    file.unlink()
+    file.symlink_to(pipe)
+
+    def write() -> None:
+        # Who waits for a list here gets one, so that the test ends.
+        with contextlib.suppress(BrokenPipeError), pipe.open("w") as writer:
+            writer.write('{"echo": ["127.0.0.1:2"]}')
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert await places(told) == ["127.0.0.1:1"]
+    assert "no regular file" in told.trouble
+    assert "what it said last counts" in told.trouble
+    reader = os.open(pipe, os.O_RDWR)
+    await asyncio.to_thread(writer.join)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("address", ["a\0b:1", f"{'a' * 64}:1", "h:\u00b2", "127.0.0.1:99999"])
+async def test_where_no_one_can_connect_no_mistake_of_encryption_is_found(address: str) -> None:
+    assert await find_mistake(address, None) == ""
+    assert await find_mistake(address, TLS()) == ""
 
 
 async def test_a_server_that_is_told_twice_is_one_replica(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,3 +201,36 @@ def test_who_waits_for_a_server_hears_of_its_address_however_late(
             assert looked.acquire(timeout=60), "no one looks any more"
         file.write_text(json.dumps({"echo": server.address}))
         assert future.result(60).reward == 0.5
+
+
+def test_a_look_that_fails_as_no_one_foresaw_is_told_once_and_followed_by_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(addresses, "_FILE_INTERVAL", 0.02)
+    file = tmp_path / "endpoints.json"
+    failed: list[threading.Semaphore] = [threading.Semaphore(0)]
+    read = AddressBook.look
+
+    async def look(self: AddressBook) -> Any:
+        for count in tuple(failed):
+            count.release()
+            raise OverflowError("unforeseen")
+        return await read(self)
+
+    monkeypatch.setattr(AddressBook, "look", look)
+    with (
+        FakeServer({"echo": lambda item: 0.5}) as server,
+        RewardClient(RECIPE, f"file:{file}", retries=Retries(unavailable_timeout_s=90.0)) as client,
+    ):
+        file.write_text(json.dumps({"echo": server.address}))
+        future = client.submit(Rollout("r", "p", "x"))
+        for _ in range(3):
+            assert failed[0].acquire(timeout=60), "no one looks any more"
+        failed.clear()
+        assert future.result(60).reward == 0.5
+        failed.append(threading.Semaphore(0))
+        for _ in range(3):
+            assert failed[0].acquire(timeout=60), "no one looks any more"
+        assert client.score([Rollout("r", "p", "x")]).valid.all()
+    # Once for each time that it began to fail.
+    assert len([one for one in caplog.messages if "OverflowError('unforeseen')" in one]) == 2

@@ -185,5 +185,15 @@ def test_selectors(selector: str, fits: bool) -> None:
     assert Selector(selector).fits(server) is fits
 
 
+@pytest.mark.parametrize("version", ["\u00b2", "1.\u00b2", "\u0661", "1rc1", "1.", "", "9" * 5000])
+def test_a_version_that_cannot_be_compared_is_within_no_bounds(version: str) -> None:
+    server = pb.ServerEntry(address="a:1")
+    server.verifiers.add(name="math", version=version)
+    assert not any(Selector(f"math@{bounds}").fits(server) for bounds in (">=0", "!=1", "<9,>0"))
+    assert Selector("math").fits(server)
+    server.verifiers.add(name="math", version="2")
+    assert Selector("math@>=1").fits(server)
+
+
 async def _equals(listing: Any, wanted: list[str]) -> bool:
     return bool(await listing == wanted)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
+import stat
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -129,7 +131,9 @@ class AddressBook:
             ValueError: it does not hold what it should.
             RecursionError: it is nested too deep.
         """
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError("is no regular file; write the list to a file, and rename that into its place")
             listed = json.load(file)
         addresses = listed.get(self._server) if isinstance(listed, dict) else None
         if isinstance(addresses, str):
@@ -143,11 +147,16 @@ class AddressBook:
         """The replicas at an address: several where it is a name with several addresses."""
         try:
             places = await _resolve(address)
-        except (OSError, UnicodeError):
+        except (OSError, ValueError, OverflowError):
             # If a name was never found, gRPC reports it when it connects.
             return self._named.get(address, [Place(address)])
         self._named[address] = places
         return places
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file of the loop's: a named pipe would wait for who writes to it, and all work with it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _mistake(address: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 
 from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.fleet import DeadlineExpiredError, Fleet
 from trainer_client._transport.replica import task_is_cancelled
+
+logger = logging.getLogger("trainer_client")
 
 _UNUSED = 30.0
 """Seconds without work after which no one looks any more, until there is work again."""
@@ -28,6 +31,7 @@ class Discovery:
         self._fleet = fleet
         self._waits = waits
         self._looked = -math.inf
+        self._unforeseen = ""
         self._used = -math.inf
         self._first: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -56,6 +60,23 @@ class Discovery:
             self._task = loop.create_task(self._follow(self._book.interval))
 
     async def _look(self) -> None:
+        try:
+            await self._look_once()
+        except Exception as error:
+            if self._book.interval is None:
+                # No one looks again, so whoever waits has to be told.
+                raise
+            self._looked = asyncio.get_running_loop().time()
+            words = f"looking for addresses failed ({error!r}); what was found last counts"
+            if words != self._unforeseen:
+                self._unforeseen = words
+                logger.warning("server %r: %s", self._fleet.server, words, exc_info=error)
+            self._fleet.trouble = words
+            self._fleet.start_probes()
+        else:
+            self._unforeseen = ""
+
+    async def _look_once(self) -> None:
         places = await self._book.look()
         self._looked = asyncio.get_running_loop().time()
         self._fleet.trouble = "" if places else self._book.trouble

@@ -27,7 +27,9 @@ _COMPARISONS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_BOUND = re.compile(r"(==|!=|>=|<=|>|<)\s*(\d+(?:\.\d+)*)")
+_VERSION = re.compile(r"[0-9]{1,99}(?:\.[0-9]{1,99})*")
+"""Versions that can be compared. Python reads no number of any length, nor each of Unicode's digits."""
+_BOUND = re.compile(rf"(==|!=|>=|<=|>|<)\s*({_VERSION.pattern})")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{6,64})")
 
 
@@ -70,6 +72,11 @@ class Selector:
     def _fits(self, verifier: VerifierIdentity) -> bool:
         if self._digest:
             return verifier.digest.removeprefix("sha256:").startswith(self._digest)
+        if not self._bounds:
+            return True
+        if not _VERSION.fullmatch(verifier.version):
+            # Whoever announces chooses this text. What cannot be compared is within no bounds.
+            return False
         version = _number(verifier.version)
         return all(_COMPARISONS[sign](*_padded(version, bound)) for sign, bound in self._bounds)
 
@@ -143,8 +150,8 @@ class RegistryView:
 
 
 def _number(text: str) -> tuple[int, ...]:
-    """A version as numbers: ``1.10`` is later than ``1.9``; what is no number counts as -1, before every one."""
-    return tuple(int(part) if part.isdigit() else -1 for part in text.split("."))
+    """A version as numbers: ``1.10`` is later than ``1.9``."""
+    return tuple(int(part) for part in text.split("."))
 
 
 def _padded(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

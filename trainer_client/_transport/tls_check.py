@@ -85,8 +85,8 @@ async def find_mistake(address: str, tls: TLS | None, authority: str = "", grpc_
             if not is_encrypted(address, tls):
                 return await _try_plain(host.strip("[]"), int(port), grpc_message)
             return await _try_encrypted(host.strip("[]"), int(port), name, tls or TLS())
-    except (OSError, TimeoutError):
-        # Nothing listens there, or it does not speak: no mistake of encryption.
+    except (OSError, ValueError, OverflowError):
+        # Nothing listens there, or it does not speak, or none can have such a name: no mistake of encryption.
         return ""
 
 
