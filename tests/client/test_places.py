@@ -15,9 +15,11 @@ import pytest
 
 from trainer_client import TLS, AsyncRewardClient, Recipe, RecipeError, Retries, RewardClient, Rollout
 from trainer_client._settings import check_address
-from trainer_client._transport import addresses, discovery
+from trainer_client._transport import addresses, discovery, fleet
 from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.credentials import Credentials
+from trainer_client._transport.failures import UnusableReplyError
+from trainer_client._transport.replica import Replica
 from trainer_client._transport.tls_check import find_mistake
 from trainer_client.testing import FakeServer
 
@@ -234,3 +236,52 @@ def test_a_look_that_fails_as_no_one_foresaw_is_told_once_and_followed_by_others
         assert client.score([Rollout("r", "p", "x")]).valid.all()
     # Once for each time that it began to fail.
     assert len([one for one in caplog.messages if "OverflowError('unforeseen')" in one]) == 2
+
+
+class Crowd:
+    """Servers that do not answer, beside those that do.
+
+    Attributes:
+        dead: their addresses.
+        asked: who was asked, in order.
+        peak: how many of the dead were asked at once.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        self.dead = [f"127.0.0.1:{port}" for port in range(1, count + 1)]
+        self.asked: list[str] = []
+        self.peak = self._asking = 0
+        real = Replica.describe
+
+        async def describe(replica: Replica, **options: Any) -> Any:
+            self.asked.append(replica.address)
+            if replica.address not in self.dead:
+                return await real(replica, **options)
+            self._asking += 1
+            self.peak = max(self.peak, self._asking)
+            await asyncio.sleep(0)
+            self._asking -= 1
+            raise UnusableReplyError("dead")
+
+        monkeypatch.setattr(Replica, "describe", describe)
+
+
+async def test_a_server_among_many_that_are_dead_is_asked_in_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fleet, "_MOST_PROBES", 4)
+    crowd = Crowd(monkeypatch, 40)
+    patient = Retries(unavailable_timeout_s=90.0)
+    async with (
+        FakeServer({"echo": lambda item: 0.5}) as server,
+        AsyncRewardClient(RECIPE, [*crowd.dead, server.address], retries=patient) as client,
+    ):
+        assert (await client.score([Rollout("r", "p", "x")])).valid.all()
+    assert crowd.peak == 4
+    assert len(set(crowd.asked[:41])) == 41, "one was asked again before another was asked at all"
+
+
+async def test_a_message_names_few_of_many_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(monkeypatch, 40)
+    async with AsyncRewardClient(RECIPE, crowd.dead, retries=Retries(unavailable_timeout_s=0.2)) as client:
+        cell = (await client.score([Rollout("r", "p", "x")])).cell(0, "main")
+    assert cell.code == "unavailable"
+    assert "127.0.0.1:8: unusable reply dead; and 32 more" in cell.message

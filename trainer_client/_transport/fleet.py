@@ -8,6 +8,7 @@ can be used, for ``Retries.unavailable_timeout_s`` seconds.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
@@ -39,6 +40,8 @@ logger = logging.getLogger("trainer_client")
 _FAILURES_TO_EJECT = 3
 _DEFAULT_WINDOW = 8192
 """Items outstanding at a replica that tells no limit: messages are built when they are sent, and memory is finite."""
+_MOST_PROBES = 64
+"""Replicas that never answered and are asked at once, in turn: thousands would leave none the time to answer."""
 _PROBE_FIRST = 0.1
 _PROBE_LONGEST = 2.0
 _START_GRACE = 0.5
@@ -92,6 +95,7 @@ class Fleet:
         self.trouble = ""
         self._leaving: list[Replica] = []
         self._probes: dict[Replica, asyncio.Task[None]] = {}
+        self._turn = asyncio.Semaphore(_MOST_PROBES)
         self._liveness: dict[Replica, LivenessProbe] = {}
         self._unavailable_since: float | None = None
         self._failing_since: float | None = None
@@ -154,8 +158,8 @@ class Fleet:
         return min(expires, min(since) + self._retries.unavailable_timeout_s)
 
     def reasons(self) -> str:
-        """Every replica, and what it said last."""
-        return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas) or self.trouble
+        """Replicas, and what each said last."""
+        return refusals.few(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas) or self.trouble
 
     def follow_upgrades(self, names: Collection[str]) -> None:
         """Pin what replicas host now, for verifiers whose pinned digest none hosts, if the version is the same."""
@@ -225,8 +229,7 @@ class Fleet:
 
     def trust(self, replica: Replica) -> None:
         """What it was blamed for was not its doing."""
-        replica.strikes = 0
-        replica.distrusted_until = 0.0
+        replica.strikes, replica.distrusted_until = 0, 0.0
 
     def trust_all(self, addresses: Collection[str]) -> None:
         """The same for several: see `trust`."""
@@ -268,8 +271,9 @@ class Fleet:
     async def _probe_until_up(self, replica: Replica) -> None:
         delay = _PROBE_FIRST
         while not replica.retired:
-            if not self.paused and await self._describe(replica):
-                return
+            async with self._turn if replica.info is None else contextlib.nullcontext():
+                if not self.paused and await self._describe(replica):
+                    return
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads probes)
             delay = min(_PROBE_LONGEST, delay * 1.6)
 
@@ -354,7 +358,7 @@ class Fleet:
         gone = [replica for place, replica in replicas.items() if place not in places]
         new = [Replica(*place, self._credentials, self._token) for place in places if place not in replicas]
         if self._unavailable_since is not None or gone:
-            listed = ", ".join(replica.address for replica in new) or "none"
+            listed = refusals.few((replica.address for replica in new), ", ") or "none"
             logger.info("server %r: new addresses: %s; gone: %d", self.server, listed, len(gone))
         self.replicas = [replica for replica in self.replicas if replica not in gone] + new
         for replica in gone:

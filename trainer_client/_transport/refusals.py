@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from trainer_client._errors import RequestRejectedError
 from trainer_client._transport.replica import Replica
+
+_SHOWN = 8
+"""Replicas that a message names; a registry may list thousands."""
+
+
+def few(words: Iterable[str], between: str = "; ") -> str:
+    """The first of many words, and how many are left out."""
+    listed = list(words)
+    left = len(listed) - _SHOWN
+    return between.join(listed[:_SHOWN]) + (f"{between}and {left} more" if left > 0 else "")
 
 
 def _unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
@@ -15,7 +25,7 @@ def _unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> Re
         f"is not hosted there; hosted are {', '.join(hosted) or 'none'}. Correct the name, or start the server with it",
         "unknown_verifier",
         server,
-        ", ".join(r.address for r in replicas),
+        few((r.address for r in replicas), ", "),
         name,
     )
 
@@ -52,7 +62,7 @@ def _wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str,
         if r.info and name in r.info.verifiers
     )
     return RequestRejectedError(
-        f"no replica hosts the version that this client has pinned ({pinned}; {'; '.join(hosted)}). Start the version "
+        f"no replica hosts the version that this client has pinned ({pinned}; {few(hosted)}). Start the version "
         "that the run began with, or make a new client (pin=False accepts any version)",
         "digest_mismatch",
         server,
