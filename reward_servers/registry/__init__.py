@@ -6,11 +6,12 @@ process around it, `Announcer` is the part of a server that announces it.
 
 from reward_servers.registry._announcer import Announcer, reachable_address
 from reward_servers.registry._process import serve_registry, serving
-from reward_servers.registry._registry import MOST_BYTES, MOST_SERVERS, FullError, Registry, TakenError
+from reward_servers.registry._registry import MOST_BYTES, MOST_OF_ONE, MOST_SERVERS, FullError, Registry, TakenError
 from reward_servers.registry._state import Entry
 
 __all__ = [
     "MOST_BYTES",
+    "MOST_OF_ONE",
     "MOST_SERVERS",
     "Announcer",
     "Entry",

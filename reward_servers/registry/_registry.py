@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -14,6 +15,8 @@ SHORTEST_LEASE, LONGEST_LEASE = 2.0, 300.0
 """Seconds: a shorter lease is ended by a pause of a busy host, a longer one keeps the dead in the list."""
 MOST_SERVERS, MOST_BYTES = 10_000, 32 << 20
 """Entries and their bytes at most, so that no caller fills the memory; clients take answers of twice the size."""
+MOST_OF_ONE = 1_000
+"""Entries of one announcer at most, so that none takes the places of others, nor fills the lists of clients."""
 
 
 class FullError(Exception):
@@ -41,22 +44,28 @@ class Registry:
         self._clock = clock
         self._ends: dict[str, float] = {}
         self._entries: dict[str, Entry] = {}
+        self._announcers: dict[str, str] = {}
+        self._of_one: Counter[str] = Counter()
         self._bytes = 0
         self._revision = ""
         """Empty where the list has changed since it was computed."""
         self._state = State(path, clock)
         now = clock()
         for entry in self._state.load():
-            self._hold(entry, now)
+            self._hold(entry, now, entry.owner)
 
-    def announce(self, entry: Entry) -> float:
+    def announce(self, entry: Entry, announcer: str = "") -> float:
         """Take an announcement, or the renewal of one.
+
+        Args:
+            entry: The server.
+            announcer: Who announces it, also where that keeps nothing from others; empty for one without a bound.
 
         Returns:
             The lease that it got, in seconds.
 
         Raises:
-            FullError: There are `MOST_SERVERS` others, or `MOST_BYTES` of them.
+            FullError: There are `MOST_SERVERS` others, or `MOST_BYTES` of them, or `MOST_OF_ONE` of this announcer.
             TakenError: The address is there, and another caller has announced it.
         """
         entry = entry._replace(lease=min(max(entry.lease, SHORTEST_LEASE), LONGEST_LEASE))
@@ -64,6 +73,7 @@ class Registry:
             self._drop(entry.address)
         elif len(self._entries) >= MOST_SERVERS or self._bytes + len(entry.message) > MOST_BYTES:
             self._drop_ended()
+        self._check_share(entry.address, announcer)
         before = self._entries.get(entry.address)
         if before is not None and before.owner != entry.owner:
             raise TakenError(
@@ -72,7 +82,7 @@ class Registry:
         left = len(self._entries) - (before is not None), self._bytes - (len(before.message) if before else 0)
         if left[0] >= MOST_SERVERS or left[1] + len(entry.message) > MOST_BYTES:
             raise FullError(f"{left[0]} servers are announced already, in {left[1]} bytes")
-        self._hold(entry, self._clock())
+        self._hold(entry, self._clock(), announcer)
         if before is None or before[1:3] != entry[1:3] or before.lease != entry.lease:
             self._revision = ""
             self._state.put(entry, self._entries)
@@ -117,11 +127,33 @@ class Registry:
         """Close the file."""
         self._state.close()
 
-    def _hold(self, entry: Entry, now: float) -> None:
+    def _check_share(self, address: str, announcer: str) -> None:
+        """Refuse one announcer more than its share; what it announces again it has already."""
+        if not announcer or self._announcers.get(address) == announcer or self._of_one[announcer] < MOST_OF_ONE:
+            return
+        self._drop_ended()
+        if self._of_one[announcer] >= MOST_OF_ONE:
+            raise FullError(
+                f"server: {announcer} has announced {MOST_OF_ONE} servers already; announce others with a token of "
+                "their own, or withdraw some"
+            )
+
+    def _hold(self, entry: Entry, now: float, announcer: str) -> None:
         before = self._entries.get(entry.address)
         self._bytes += len(entry.message) - (len(before.message) if before is not None else 0)
         self._entries[entry.address] = entry
         self._ends[entry.address] = now + entry.lease
+        self._release_share(entry.address)
+        if announcer:
+            self._announcers[entry.address] = announcer
+            self._of_one[announcer] += 1
+
+    def _release_share(self, address: str) -> None:
+        announcer = self._announcers.pop(address, "")
+        if announcer:
+            self._of_one[announcer] -= 1
+            if not self._of_one[announcer]:
+                del self._of_one[announcer]
 
     def _drop_ended(self) -> None:
         now = self._clock()
@@ -131,5 +163,6 @@ class Registry:
     def _drop(self, address: str) -> None:
         self._bytes -= len(self._entries[address].message)
         del self._entries[address], self._ends[address]
+        self._release_share(address)
         self._revision = ""
         self._state.drop(address, self._entries)

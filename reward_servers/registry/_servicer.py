@@ -54,7 +54,7 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
             _owner(caller),
         )
         try:
-            lease = self._registry.announce(entry)
+            lease = self._registry.announce(entry, caller)
         except FullError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
         except TakenError as error:

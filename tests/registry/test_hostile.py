@@ -215,3 +215,28 @@ async def test_a_server_says_why_an_encrypted_registry_cannot_be_told(
                 await client.score(rollouts(8))
             await client.close()
             assert server.address
+
+
+async def test_one_who_announces_without_end_leaves_places_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reward_servers.registry._registry.MOST_OF_ONE", 2)
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text(
+        f'[clients.a]\ntoken = "{ONE}"\nscopes = ["register", "score"]\n'
+        f'[clients.b]\ntoken = "{OTHER}"\nscopes = ["register"]\n'
+    )
+    base = load_config().model_dump(exclude_unset=True)
+    for settings, token in (
+        (load_config(), ""),
+        (ServerConfig.model_validate({**base, "auth": {"tokens": tokens}}), ONE),
+    ):
+        async with serving(settings) as registry:
+            for name in "ab":
+                await announce(registry, pb.ServerEntry(address=f"{name}:1", instance="i"), token)
+            with pytest.raises(grpc.aio.AioRpcError, match="has announced 2 servers already") as refused:
+                await announce(registry, pb.ServerEntry(address="c:1", instance="i"), token)
+            assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            if token:
+                await announce(registry, pb.ServerEntry(address="c:1", instance="i"), OTHER)
+            assert await listed(registry, token) == ["a:1", "b:1", *(["c:1"] if token else [])]

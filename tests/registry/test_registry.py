@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.registry import MOST_SERVERS, Entry, FullError, Registry
+from reward_servers.registry import MOST_OF_ONE, MOST_SERVERS, Entry, FullError, Registry
 from trainer_client.contract.v1 import registry_service_pb2 as pb
 
 
@@ -108,3 +108,35 @@ def test_it_does_not_fill_the_memory() -> None:
     with pytest.raises(FullError):
         registry.announce(entry("b:1"))
     registry.announce(entry("a:7"))
+
+
+def test_no_announcer_takes_the_places_of_others() -> None:
+    clock = Clock()
+    registry = Registry(clock=clock)
+    for number in range(MOST_OF_ONE):
+        registry.announce(entry(f"a:{number}", lease=10 if number else 20), "addr:one")
+    with pytest.raises(FullError, match=r"addr:one has announced 1000 .* token of their own"):
+        registry.announce(entry("b:1"), "addr:one")
+    registry.announce(entry("a:7"), "addr:one")
+    registry.announce(entry("b:1"), "addr:other")
+    registry.withdraw("a:1", "one")
+    registry.announce(entry("b:2"), "addr:one")
+    with pytest.raises(FullError):
+        registry.announce(entry("b:3"), "addr:one")
+    registry.announce(entry("b:2"), "addr:other")
+    registry.announce(entry("b:3"), "addr:one")
+    clock.now = 10
+    for number in range(4, 100):
+        registry.announce(entry(f"b:{number}"), "addr:one")
+
+
+def test_a_share_outlives_a_restart_where_announcers_are_told_apart(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "state.db")
+    for number in range(MOST_OF_ONE):
+        registry.announce(entry(f"a:{number}")._replace(owner="token:one"), "token:one")
+    registry.close()
+    again = Registry(tmp_path / "state.db")
+    with pytest.raises(FullError, match="token:one"):
+        again.announce(entry("b:1")._replace(owner="token:one"), "token:one")
+    again.announce(entry("b:1")._replace(owner="token:other"), "token:other")
+    again.close()
