@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._inputs import unfitting, useless
+from reward_servers.cli._stamps import Stamps, changed_source
 
 if TYPE_CHECKING:
     from trainer_client import LineProblem, Recipe, Rollout
@@ -37,7 +38,8 @@ class Intake:
 
     Small files are held. A larger one is read twice: once to check everything that can be known before a server is
     started, and to count groups whose rollouts do not stand together; and once while it is scored. What can be read
-    only once, such as standard input, must have its groups in sequence where it is larger.
+    only once, such as standard input, must have its groups in sequence where it is larger. A file that changes
+    meanwhile is refused: rows would be lost or counted twice.
 
     Args:
         source: The file.
@@ -60,6 +62,8 @@ class Intake:
         self._recipe = recipe
         self._arrays = arrays
         self._told = True
+        self._untold = 0
+        self._stamps: Stamps | None = None
         self._scattered: Mapping[str, int] = {}
         self._unfit: RowPositions = set()
         self._ahead: Iterator[Rollout] = iter(())
@@ -73,6 +77,7 @@ class Intake:
         from trainer_client import RolloutError
 
         try:
+            self._stamps = Stamps(self._files())
             reader, rollouts = self._read()
             first_rollouts, is_whole = self._hold(rollouts)
             if is_whole:
@@ -83,9 +88,21 @@ class Intake:
             else:
                 self._check(first_rollouts)
                 self._ahead = chain(first_rollouts, rollouts)
+            # Also of what is read once: a file that is joined has been read whole.
+            self._stamps.check()
         except RolloutError as error:
+            if self._stamps is not None:
+                self._stamps.check()
             raise self._named(error) from None
         self._report()
+
+    def _files(self) -> list[Path]:
+        """What is read from disk, and could change."""
+        from trainer_client.rollout.files import STDIN
+
+        joined = [] if self.form.join is None else [Path(self.form.join)]
+        paths = [self._source, *joined]
+        return [path for path in paths if str(path) != STDIN and not _is_stream(path)]
 
     def _named(self, error: Exception) -> UserError:
         place = "" if str(error).startswith(str(self._source)) else f"{self._source}: "
@@ -99,6 +116,7 @@ class Intake:
 
     def _on_problem(self, problem: LineProblem) -> None:
         if not self._told:
+            self._untold += 1
             return
         self.left_out += 1
         if self.left_out <= _PROBLEMS_SHOWN:
@@ -121,9 +139,7 @@ class Intake:
         """Whether the source can be read a second time."""
         from trainer_client.rollout.files import STDIN
 
-        path = self._source
-        # What does not exist is a pattern.
-        return str(path) != STDIN and (path.is_file() or path.is_dir() or not path.exists())
+        return str(self._source) != STDIN and not _is_stream(self._source)
 
     def _take_held(self, first_rollouts: list[Rollout]) -> None:
         from trainer_client.rollout.arrays import attach_arrays
@@ -181,22 +197,45 @@ class Intake:
         Raises:
             UserError: The source can be read only once, and a group goes on after others.
         """
-        from trainer_client import RolloutError, RolloutFile
+        from trainer_client import RolloutError
 
         if self._held is not None:
             yield from _gathered(self._placed(self._held))
             return
-        if self.total is None:
-            rollouts = self._ahead
-        else:
-            # Counted once already.
-            counted, self.found = self.found, RolloutFile()
-            _, rollouts = self._read(self._unfit)
-            self.found = counted
+        rollouts = self._ahead if self.total is None else self._again()
         try:
             yield from self._in_sequence(self._placed(rollouts))
         except RolloutError as error:
             raise self._named(error) from None
+
+    def _again(self) -> Iterator[Rollout]:
+        """The rollouts of the second reading.
+
+        Raises:
+            UserError: They are not those of the first, or the source has changed.
+        """
+        from trainer_client import RolloutError, RolloutFile
+
+        assert self._stamps is not None
+        # Servers have started meanwhile; each check comes before more is paid for.
+        self._stamps.check()
+        counted, self.found = self.found, RolloutFile()
+        _, rollouts = self._read(self._unfit)
+        self.found = counted
+        seen = 0
+        try:
+            for rollout in rollouts:
+                seen += 1
+                if seen % _CHECKED == 0:
+                    self._stamps.check()
+                yield rollout
+        except (RolloutError, OSError):
+            self._stamps.check()
+            raise
+        self._stamps.check()
+        # Rows that do not fit in with others are known from the first reading, and not told again.
+        if (seen, self._untold) != (self.total, self.left_out - len(self._unfit)):
+            raise changed_source(str(self._source))
 
     def _placed(self, rollouts: Iterable[Rollout]) -> Iterator[PlacedRollout]:
         from trainer_client import Rollout
@@ -228,8 +267,8 @@ class Intake:
             group.append(placed)
         if group:
             yield group
-        # The file may have changed since it was counted.
-        yield from waiting.values()
+        if waiting:
+            raise changed_source(str(self._source))
 
     def _refuse_return(self, placed: PlacedRollout, closed: set[str]) -> None:
         name = placed.rollout.group_id
@@ -239,6 +278,11 @@ class Intake:
                 "before other groups began; this source is read only once, so the rows of a group must be in sequence: "
                 "sort them, or save them as a file and give its name"
             )
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path can be read only once, as a pipe; what does not exist is a pattern."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _gathered(rollouts: Iterable[PlacedRollout]) -> Iterator[list[PlacedRollout]]:

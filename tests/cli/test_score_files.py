@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from reward_servers.cli import _intake
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._intake import Intake
 from reward_servers.cli._scored_rows import ScoredRows
-from tests.cli.conftest import Cli
+from reward_servers.cli._stamps import Stamps
+from tests.cli.conftest import PATIENCE, Cli, wait_until
 from trainer_client import Recipe
 from trainer_client.rollout.files import SHAPES, Form, RolloutReader
 
@@ -192,6 +194,113 @@ def test_a_large_file_is_compared_once(tmp_path: Path, monkeypatch: pytest.Monke
     found = intake(path, monkeypatch)
     assert names(found.groups()) == ["01", "2"]
     assert compared == ["0", "1", "2"]
+
+
+def damage(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"XX")
+
+
+def swap_for_a_copy(path: Path) -> None:
+    """Another file of the same size, with the same time."""
+    lines, state = path.read_text().splitlines(keepends=True), path.stat()
+    copy = path.with_suffix(".new")
+    copy.write_text("".join([lines[0], lines[0], *lines[2:]]))
+    os.utime(copy, ns=(state.st_atime_ns, state.st_mtime_ns))
+    os.replace(copy, path)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2 + 10),
+    "damaged": damage,
+    "longer": lambda path: path.write_text(path.read_text() + rows("a", "a")),
+    "another": swap_for_a_copy,
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("begun", [False, True], ids=["before", "during"])
+@pytest.mark.parametrize("shards", [False, True], ids=["file", "folder"])
+def test_a_file_that_changes_before_it_is_read_again_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str, begun: bool, shards: bool
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    path = folder / "in.jsonl"
+    path.write_text(rows("a", "b", "a", "c", "c", "b", "d"))
+    found = intake(folder if shards else path, monkeypatch)
+    groups = found.groups()
+    if begun:
+        next(groups)
+    CHANGES[change](path)
+    with pytest.raises(UserError, match=rf"{path}: it changed while it was read.*score a copy that nothing writes to"):
+        list(groups)
+
+
+def test_a_file_that_changes_while_it_is_first_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(rows("a", "a", "b"))
+    read = RolloutReader.read
+
+    def read_while_it_grows(reader: RolloutReader, source: Path) -> Iterator[Any]:
+        for rollout in read(reader, source):
+            with path.open("a") as file:
+                file.write("\n")
+            yield rollout
+
+    monkeypatch.setattr(RolloutReader, "read", read_while_it_grows)
+    for held in (0, 1 << 20):
+        with pytest.raises(UserError, match="it changed while it was read"):
+            intake(path, monkeypatch, held=held)
+
+
+def test_a_joined_file_that_changes_before_it_is_read_again_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, joined = tmp_path / "in.jsonl", tmp_path / "answers.jsonl"
+    path.write_text(rows("a", "b"))
+    joined.write_text("".join(json.dumps({"rollout_id": name, "reference": "4"}) + "\n" for name in "01"))
+    monkeypatch.setattr(_intake, "_HELD_BYTES", 0)
+    groups = Intake(path, Form(join=joined), Recipe.loads(EXACT), None).groups()
+    joined.write_text(joined.read_text().replace("4", "57"))
+    with pytest.raises(UserError, match=f"{joined}: it changed while it was read"):
+        list(groups)
+
+
+def test_rows_that_differ_though_the_file_looks_the_same_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second reading that gives more, fewer or broken rows, as of a file whose time does not tell."""
+    path = tmp_path / "in.jsonl"
+    text = rows("a", "b", "a", "c")
+    monkeypatch.setattr(Stamps, "check", lambda stamps: None)
+    for other in (text + rows("e"), rows("a", "b", "a"), text.replace("{", "X", 1), text + "broken\n"):
+        path.write_text(text)
+        found = intake(path, monkeypatch)
+        path.write_text(other)
+        with pytest.raises(UserError, match="it changed while it was read"):
+            list(found.groups())
+
+
+def test_nothing_is_written_of_a_file_that_changed(cli: Cli) -> None:
+    source, out = cli.folder / "in.jsonl", cli.folder / "out.jsonl"
+    source.write_text(
+        "".join(json.dumps({"rollout_id": str(n), "response": "x" * (1 << 20)}) + "\n" for n in range(66))
+    )
+    recipe = cli.write("r.toml", '[rewards.slow]\nverifier = "probe/slow"\n')
+    # The second reading goes on when the held scores are given.
+    held = cli.write("seen.held", "1")
+    run = cli.start("score", source, "-r", recipe, "-o", out, "--resume")
+    wait_until(lambda: (cli.folder / "seen").exists(), "the first score")
+    with source.open("a") as file:
+        file.write(json.dumps({"rollout_id": "0", "response": "y"}) + "\n")
+    held.unlink()
+    _, stderr = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 2, stderr
+    assert f"{source}: it changed while it was read, so no results are written" in stderr
+    assert "Traceback" not in stderr
+    assert not out.exists()
 
 
 def test_what_is_read_once_must_have_its_groups_in_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

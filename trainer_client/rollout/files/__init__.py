@@ -9,7 +9,7 @@ from trainer_client.rollout.files._reading import (
     read_rollouts,
 )
 from trainer_client.rollout.files._row import Row, arrow
-from trainer_client.rollout.files._rows import STDIN, read_rows
+from trainer_client.rollout.files._rows import STDIN, files_of, read_rows
 from trainer_client.rollout.files._shapes import PLAIN, SHAPES
 from trainer_client.rollout.files._table import rollout_of
 
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "RowPositions",
     "arrow",
+    "files_of",
     "read_rollouts",
     "read_rows",
     "rollout_of",

@@ -52,7 +52,7 @@ def read_rows(path: PathLike) -> Iterator[Row]:
     if name == STDIN:
         yield from _read_stream(sys.stdin.buffer, "standard input", "")
         return
-    files = _files(Path(name))
+    files = files_of(Path(name))
     offset = 0
     for file in files:
         number = 0
@@ -64,8 +64,15 @@ def read_rows(path: PathLike) -> Iterator[Row]:
         offset += number
 
 
-def _files(path: Path) -> list[Path]:
-    """The files of a path, in the order of their names."""
+def files_of(path: Path) -> list[Path]:
+    """The files of a path, in the order of their names.
+
+    Args:
+        path: a file, a folder or a pattern: see `read_rows`.
+
+    Raises:
+        RolloutError: it is a folder with no file of rows, or with those of several data sets.
+    """
     if not path.is_dir():
         matches = sorted(glob.glob(str(path))) if not path.exists() and glob.has_magic(str(path)) else []
         return [Path(match) for match in matches] or [path]
