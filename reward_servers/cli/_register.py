@@ -66,7 +66,12 @@ def retire(
     """
     from trainer_client.contract.v1 import hosting_service_pb2 as hosting
 
-    name, _, version = verifier.partition("@")
+    name, at, version = verifier.partition("@")
+    if at and version in ("", "sha256:"):
+        raise UserError(
+            f"VERIFIER {verifier}: there is no version after the @; write {name} for all its versions, {name}@VERSION, "
+            f"or {name}@sha256:DIGEST"
+        )
     chosen = {"digest": version} if version.startswith("sha256:") else {"version": version}
 
     def ask(stub: Any, **call: Any) -> str:

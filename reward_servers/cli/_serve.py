@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -73,7 +73,7 @@ def serve(
         settings = settings.without_tls()
     if cache_bytes is not None:
         settings = settings.with_cache(cache_bytes)
-    ready = partial(_announce, names)
+    ready = partial(_announce, names, _take_stdout())
     run_on_loop(serve_until_stopped(settings, names, peers=peers, ready=ready, follow=follow))
     return 0
 
@@ -106,9 +106,20 @@ def _set_up_logging(level: str, form: str) -> None:
     set_up_logging(names[level.upper()], form)
 
 
-def _announce(names: Sequence[str], address: str) -> None:
+def _take_stdout() -> TextIO:
+    """Standard output for the line of the server; what the code of verifiers prints goes to standard error from now on.
+
+    It stays open as long as the server runs: whoever reads it learns of the server's end by the end of it.
+    """
+    sys.stdout.flush()
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return own
+
+
+def _announce(names: Sequence[str], stdout: TextIO, address: str) -> None:
     from reward_servers.core import find
 
     # What a package announces has that name; to look it up again would hold the loop while metadata are read.
     served = dict.fromkeys(find(name).name if ":" in name or "+" in name else name for name in names)
-    print(f"listening on {address} verifiers={','.join(served)}", flush=True)
+    print(f"listening on {address} verifiers={','.join(served)}", file=stdout, flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-import threading
 from collections.abc import Set
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -20,13 +19,13 @@ OURS = frozenset({"reward_servers", "trainer_client", "sandbox"})
 """Packages that the process itself runs on, which are never loaded twice."""
 _GRAIN = 2.0
 """Seconds within which two states of a file may bear the same time."""
-_loading = threading.Lock()
 
 
 def load_fresh(path: str) -> Verifier:
     """Import a verifier again from its files, with the package that its module is of and what it judges with beside it.
 
     What was loaded before goes on as it was: objects keep their code. If the import fails, nothing has changed.
+    Two calls at once must be of different packages.
 
     Args:
         path: ``module:name``, also with a style before it.
@@ -38,22 +37,22 @@ def load_fresh(path: str) -> Verifier:
     package = module.partition(".")[0]
     may_drop = package not in OURS and package not in sys.stdlib_module_names
     packages: set[str] = set()
-    with _loading:
-        importlib.invalidate_caches()
-        before: dict[str, ModuleType] = {}
-        if may_drop:
-            _drop_stale_bytecode(module)
-            packages = _packages_of(module)
-            before = _forget(packages)
-        try:
-            return load_path(path)
-        except BaseException as error:
-            _forget(packages)
-            sys.modules.update(before)
-            if isinstance(error, VerifierNotFoundError):
-                raise
-            # A module that ends the process, or is interrupted, ends nothing here.
-            raise VerifierNotFoundError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    importlib.invalidate_caches()
+    before: dict[str, ModuleType] = {}
+    if may_drop:
+        _drop_stale_bytecode(module)
+        packages = _packages_of(module)
+        before = _forget(packages)
+    try:
+        return load_path(path)
+    except BaseException as error:
+        _forget(packages)
+        for name, loaded in before.items():
+            sys.modules.setdefault(name, loaded)
+        if isinstance(error, VerifierNotFoundError):
+            raise
+        # A module that ends the process, or is interrupted, ends nothing here.
+        raise VerifierNotFoundError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _packages_of(module: str) -> set[str]:
@@ -65,7 +64,7 @@ def _packages_of(module: str) -> set[str]:
 
 def _forget(packages: Set[str]) -> dict[str, ModuleType]:
     """Take packages out of what is loaded."""
-    names = [name for name in sys.modules if name.partition(".")[0] in packages]
+    names = [name for name in list(sys.modules) if name.partition(".")[0] in packages]
     return {name: sys.modules.pop(name) for name in names}
 
 

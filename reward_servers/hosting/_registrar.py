@@ -17,15 +17,16 @@ from reward_servers.core import (
     StartupError,
     VerifierId,
     VerifierNotFoundError,
-    load_fresh,
     quoted,
 )
 from reward_servers.hosting._errors import NotHostedError, RegistrationError
+from reward_servers.hosting._loader import Loader
 from reward_servers.hosting._packages import PackageFolders
 from reward_servers.hosting._targets import check_target
 from reward_servers.hosting._trial import LoadedVerifier, try_to_load
 
 _log = logging.getLogger("assay.server")
+_ANY_DIGEST = "sha256:"
 _MOST_WAITING = 8
 """Registrations that wait for their turn: each holds a call, and then starts processes."""
 
@@ -64,6 +65,7 @@ class Registrar:
         self._origins = origins
         self._changed = changed
         self._packages = PackageFolders()
+        self._loader = Loader(config.host)
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._retiring: set[asyncio.Task[None]] = set()
@@ -131,6 +133,12 @@ class Registrar:
                     self._scorer.hosting.promote(bound)
                     await self._tell()
                 return Registered(bound, unchanged)
+        if facts.owner and not versions:
+            raise RegistrationError(
+                grpc.StatusCode.ALREADY_EXISTS,
+                f"{facts.name} is the name of {facts.owner}, which is installed here, and not of {facts.path}; give it "
+                "another name, such as one that begins with yours and a slash",
+            )
         self._taken &= {bound.identity.digest for bound in self.hosting}
         if len(self._taken) >= settings.max_verifiers:
             raise RegistrationError(
@@ -144,8 +152,7 @@ class Registrar:
         seconds = self._config.registration.timeout_s
         self._packages.follow()
         try:
-            verifier = await asyncio.to_thread(load_fresh, facts.path)
-            hosted = await asyncio.to_thread(self._config.host, verifier)
+            hosted = await self._loader.load(facts.path, seconds)
             if hosted.identity.digest != facts.digest:
                 raise StartupError(f"the files of {facts.path} changed while it was registered; register it again")
             await self._scorer.add(hosted, seconds)
@@ -170,7 +177,13 @@ class Registrar:
 
         Raises:
             NotHostedError: It is not hosted.
+            RegistrationError: The digest says nothing.
         """
+        if digest and _ANY_DIGEST.startswith(digest):
+            raise RegistrationError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"digest: {quoted(digest)} begins every digest; give more of it, or leave it empty for all",
+            )
         versions = self._scorer.hosting.versions(name)
         matching = [
             bound

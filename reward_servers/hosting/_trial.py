@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,10 +12,11 @@ from typing import Any, NamedTuple
 
 import grpc
 
+from reward_servers.core.executors import kill_tree
 from reward_servers.hosting._errors import RegistrationError
 
 _LONGEST = 1 << 20
-_REASON = 1500
+LONGEST_REASON = 1500
 _PROGRAM = "reward_servers.hosting._trial_main"
 
 
@@ -30,6 +29,7 @@ class LoadedVerifier(NamedTuple):
         digest: Its digest with its settings.
         path: ``module:attribute``.
         origin: The package that it comes with, and its path.
+        owner: Another verifier of its name that is installed here; empty where there is none.
     """
 
     name: str
@@ -37,6 +37,7 @@ class LoadedVerifier(NamedTuple):
     digest: str
     path: str
     origin: str
+    owner: str
 
 
 async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], seconds: float) -> LoadedVerifier:
@@ -75,8 +76,7 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
         raise _refused(f"{target} answers with more than {_LONGEST} bytes") from None
     finally:
         pipe.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_tree(process.pid)
         code = await asyncio.shield(asyncio.to_thread(process.wait))
     return _read(target, line, code)
 
@@ -107,7 +107,7 @@ def _read(target: str, line: bytes, code: int) -> LoadedVerifier:
         reply = json.loads(line)
         if "found" in reply:
             return LoadedVerifier(**reply["found"])
-        reason, missing = str(reply["reason"])[:_REASON], bool(reply["missing"])
+        reason, missing = str(reply["reason"])[:LONGEST_REASON], bool(reply["missing"])
     except (ValueError, TypeError, KeyError):
         raise _refused(f"{target} ends the process that loads it (exit code {code})") from None
     if missing:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+
 import trustme
 
-from tests.cli.conftest import Cli, read_line
+from tests.cli.conftest import PATIENCE, Cli, read_line
 from tests.hosting.conftest import PLAN, REGISTER
 
 SETTINGS = '[auth]\ntokens = "tokens.toml"\n[registration]\nfolders = ["verifiers"]\n'
+OTHER = PLAN.format(version="1", score=0.5, seconds=0).replace("acme/plan", "acme/other")
 
 
 def test_a_user_registers_upgrades_and_retires(cli: Cli) -> None:
@@ -31,6 +34,11 @@ def test_a_user_registers_upgrades_and_retires(cli: Cli) -> None:
     for version, score in (("@1", "0.25"), ("@2", "0.75"), ("", "0.75")):
         assert f"score {score}" in cli.run("try", f"acme/plan{version}", "--response", "x", *asked).stdout
 
+    for version in ("@", "@sha256:"):
+        assert "there is no version after the @" in cli.error("retire", f"acme/plan{version}", *asked)
+    (folder / "says.py").write_text("import os\nprint('listening on 192.0.2.1:1')\nos.write(1, b'raw')\n" + OTHER)
+    assert "hosts acme/other@1" in cli.run("register", "says:plan", *asked).stdout
+
     refused = cli.run("register", "ends:plan", *asked, code=1).stdout
     assert "refused: ends:plan ends the process that loads it (exit code 3)" in refused
     assert "give --token" in cli.run("register", "planned:plan", "--endpoint", address, code=1).stdout
@@ -40,7 +48,11 @@ def test_a_user_registers_upgrades_and_retires(cli: Cli) -> None:
     assert "retired acme/plan@2" in said
     assert "current is 1 sha256:" in said
     assert "retired acme/plan@1" in cli.run("retire", "acme/plan", *asked).stdout
-    assert "not hosted here; hosted: exact" in cli.run("retire", "acme/plan", *asked, code=1).stdout
+    assert "not hosted here; hosted: acme/other, exact" in cli.run("retire", "acme/plan", *asked, code=1).stdout
+    server.send_signal(signal.SIGTERM)
+    said, log = server.communicate(timeout=PATIENCE)
+    assert said == ""
+    assert "listening on 192.0.2.1:1" in log
 
 
 def test_mistakes_of_encryption_and_of_tokens_are_named(cli: Cli) -> None:

@@ -7,14 +7,17 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
+from types import ModuleType
 
 import grpc
 import pytest
 
 from reward_servers.config import ServerConfig
-from reward_servers.core import SettingsError
+from reward_servers.core import SettingsError, StartupError, bind
 from reward_servers.core.executors._process_tree import descendants_of
+from reward_servers.hosting._loader import Loader
 from reward_servers.registry import serving as registry_serving
 from reward_servers.server import running
 from tests.hosting.conftest import PLAN, REGISTER, SCORE, Host, client, register, retire, rollouts, scores
@@ -110,6 +113,7 @@ async def test_what_was_admitted_is_judged_when_it_is_retired_under_load(host: H
         assert len(server.scorer.hosting.owned) == 1
 
 
+GOOD = PLAN.format(version="1", score=0.25, seconds=0)
 BROKEN = {
     "raise RuntimeError('no licence')": "no licence",
     "def plan(:": "SyntaxError",
@@ -118,6 +122,10 @@ BROKEN = {
     "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)": "ends the process",
     "plan = 1": "is not a verifier",
     "import missing_package_of_none": "missing_package_of_none",
+    "raise BaseException('no key')": "BaseException: no key",
+    "import os, time\nos.fork() or time.sleep(600)\n": "starts processes when its module is imported",
+    "import os\nos.fork()\n": "starts processes when its module is imported",
+    "import os, time\nif not os.fork():\n    os.setsid()\n    os.fork()\n    time.sleep(600)\n": "starts processes",
 }
 ENDLESS = {"import os, time\nos.fork() or time.sleep(600)\ntime.sleep(600)": "not loaded within"}
 
@@ -131,12 +139,94 @@ async def test_a_module_that_cannot_be_loaded_costs_nothing(
         before = set(descendants_of(os.getpid()))
         for number, (source, words) in enumerate(modules.items()):
             name = f"bad{number}of{len(modules)}"
-            (host.folder / f"{name}.py").write_text(source)
+            (host.folder / f"{name}.py").write_text(source if "fork" not in source else source + GOOD)
             with pytest.raises(grpc.aio.AioRpcError, match=words) as refused:
                 await register(server.address, f"{name}:plan")
             assert refused.value.code() is PRECONDITION
         await scores(asker)
         assert set(descendants_of(os.getpid())) <= before
+
+
+async def test_a_name_of_an_installed_verifier_stays_with_its_package(host: Host) -> None:
+    host.write("plan_l")
+    file = host.folder / "plan_l.py"
+    file.write_text(file.read_text().replace("acme/plan", "choice"))
+    async with host.serving() as server:
+        with pytest.raises(
+            grpc.aio.AioRpcError, match=r"choice is the name of reward_servers\..*installed here"
+        ) as refused:
+            await register(server.address, "plan_l:plan")
+        assert refused.value.code() is grpc.StatusCode.ALREADY_EXISTS
+        assert "choice" not in server.scorer.hosted
+
+
+async def test_a_digest_that_says_nothing_retires_nothing(host: Host) -> None:
+    async with host.serving() as server:
+        for digest in ("sha256:", "sha"):
+            with pytest.raises(grpc.aio.AioRpcError, match="begins every digest") as refused:
+                await retire(server.address, "exact", digest=digest)
+            assert refused.value.code() is INVALID
+        assert "exact" in server.scorer.hosted
+
+
+HELD = """
+import held_gate
+
+held_gate.reached.set()
+held_gate.open.wait()
+"""
+
+
+class Gate(ModuleType):
+    """Holds an import until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__("held_gate")
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+
+async def test_an_import_that_does_not_end_holds_nothing_else(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    monkeypatch.setitem(sys.modules, "held_gate", gate)
+    monkeypatch.syspath_prepend(str(host.folder))
+    (host.folder / "plan_held.py").write_text(HELD + PLAN.format(version="1", score=0.25, seconds=0))
+    host.write("plan_free")
+    loader = Loader(bind)
+    try:
+        with pytest.raises(StartupError, match=r"did not end within 0.01 s; mend the module, and restart the server"):
+            await loader.load("plan_held:plan", 0.01)
+        await asyncio.to_thread(gate.reached.wait)
+        assert (await loader.load("plan_free:plan", 120.0)).identity.name == "acme/plan"
+        with pytest.raises(StartupError, match="an earlier import of plan_held has not ended"):
+            await loader.load("plan_held:plan", 120.0)
+        before = threading.enumerate()
+    finally:
+        gate.open.set()
+    for thread in before:
+        if thread.name == "load plan_held:plan":
+            await asyncio.to_thread(thread.join)
+    await asyncio.sleep(0)
+    assert (await loader.load("plan_held:plan", 120.0)).identity.name == "acme/plan"
+
+
+async def test_what_a_caller_has_left_is_not_loaded_twice_at_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    monkeypatch.setitem(sys.modules, "held_gate", gate)
+    monkeypatch.syspath_prepend(str(host.folder))
+    (host.folder / "plan_left.py").write_text(HELD + PLAN.format(version="1", score=0.25, seconds=0))
+    loader = Loader(bind)
+    left = asyncio.create_task(loader.load("plan_left:plan", 120.0))
+    try:
+        while not gate.reached.is_set():
+            await asyncio.sleep(0.01)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        with pytest.raises(StartupError, match="an earlier import of plan_left has not ended"):
+            await loader.load("plan_left:plan", 120.0)
+    finally:
+        gate.open.set()
 
 
 async def test_a_worker_that_is_never_ready_is_given_up(host: Host) -> None:
