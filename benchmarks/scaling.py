@@ -271,8 +271,8 @@ def write(rows: Sequence[Row], seconds: float) -> None:
         raise ValueError(f"{_PAGE}: there is no place between <!-- measured --> and <!-- end -->")
     everything = merged([_row(line) for line in re.findall(r"(?m)^\| [^|]+ \| \d+ \|.*$", place[1])], rows)
     said = (
-        f"Measured on {os.cpu_count()} cores, {seconds:g} s per row. *load* is the load average of the host; a quiet one "
-        "shows 2 to 4, which are the measurement's own processes. Measure on a quiet host before you rely on a row."
+        f"Measured on {os.cpu_count()} cores, {seconds:g} s per row. *load* is the load average of the host; a quiet "
+        "one shows 2 to 4, which are the measurement's own processes. Measure on a quiet host before you rely on a row."
     )
     _PAGE.write_text(
         f"{page[: place.start()]}<!-- measured -->\n\n{said}\n\n{table(everything)}\n{page[place.end(1) :]}"
