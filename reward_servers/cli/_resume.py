@@ -1,7 +1,8 @@
 """``assay score --resume``: what a run has scored is kept beside its output, and not scored again.
 
-``OUT.partial`` is JSON Lines: the first says what was asked of whom, each other one holds a whole group. A line that
-the end of a process has cut off is dropped. A group is taken only where its rollouts are the same.
+``OUT.partial`` is JSON Lines: the first says what was asked of whom, each other one holds a whole group and a
+checksum of it and of the first line. A line that the end of a process has cut off is dropped; a file
+that is damaged otherwise is refused. A group is taken only where its rollouts are the same.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from trainer_client.result.checkpoint import keep_rows, restore_rows, take_rows
 from trainer_client.result.rows import rollout_fields
 from trainer_client.result.verifiers import Wait
 
-_FORMAT = "assay.partial.1"
+_FAMILY = "assay.partial."
+_FORMAT = f"{_FAMILY}2"
+_HEAD = b'{"format": "' + _FORMAT.encode() + b'"'
+"""How the first line begins."""
+_SUM = b'{"sha256": "'
+"""How the line of a group begins; the checksum follows."""
+_SUM_SIZE = 64
+_GAP = b'", '
 
 
 class Partial:
@@ -42,6 +50,7 @@ class Partial:
         self.path = path
         self._recipe = recipe
         self._file: IO[bytes] | None = None
+        self._header = b""
         self._places: dict[str, tuple[int, int]] = {}
         self.taken = 0
 
@@ -52,47 +61,58 @@ class Partial:
             verifiers: Digest by reward, as the servers host them now.
 
         Raises:
-            UserError: The file is of another recipe or of other verifiers, or another run has it.
+            UserError: The file is of another recipe or of other verifiers, is damaged, or another run has it.
             OSError: It cannot be written.
         """
         fields = {"format": _FORMAT, "recipe": self._recipe.digest, "verifiers": dict(verifiers)}
         self._file = _own(self.path)
         header, first = json.dumps(fields).encode() + b"\n", self._file.readline()
-        # What is there of a line that was cut off is replaced, and nothing else is.
-        if first != header and header.startswith(first):
+        self._header = header
+        # What is there of a line that was cut off is replaced, and nothing else is: less of it may be another's.
+        if not first or (first != header and header.startswith(first) and first.startswith(_HEAD)):
             self._file.seek(0)
             self._file.truncate()
             self._file.write(header)
             self._file.flush()
             return
         self._refuse_others(first, fields)
+        self._header = first
         for at, line in self._lines(self._file, len(first)):
-            self._places[json.loads(line)["group"]] = (at, len(line))
+            self._places[self._read(line, at)["group"]] = (at, len(line))
 
     def _lines(self, file: IO[bytes], at: int) -> Iterator[tuple[int, bytes]]:
         """Whole lines and where they begin; what is cut off is removed."""
         while line := file.readline():
-            try:
-                if not line.endswith(b"\n") or not isinstance(json.loads(line)["group"], str):
-                    raise ValueError
-            except (ValueError, KeyError, TypeError):
-                if file.readline():
-                    raise UserError(
-                        f"{self.path}: the data at byte {at} is not a group of a run; remove the file to begin again"
-                    ) from None
+            if not line.endswith(b"\n") and (line.startswith(_SUM) or _SUM.startswith(line)):
                 file.truncate(at)
                 return
             yield at, line
             at += len(line)
 
+    def _read(self, line: bytes, at: int) -> dict[str, Any]:
+        """The group of a line.
+
+        Raises:
+            UserError: It is not what a run has written.
+        """
+        end = len(_SUM) + _SUM_SIZE
+        if line == _summed(self._header, b"{" + line[end + len(_GAP) :].removesuffix(b"\n")):
+            group: dict[str, Any] = json.loads(line)
+            return group
+        raise UserError(
+            f"{self.path}: the data at byte {at} is not a group of this run, or was changed (its checksum differs); "
+            "nothing of the file is taken; remove it to begin again"
+        )
+
     def _refuse_others(self, first: bytes, fields: Mapping[str, Any]) -> None:
-        try:
-            header = json.loads(first)
-            is_known = header["format"] == _FORMAT and isinstance(header["verifiers"], dict)
-        except (ValueError, KeyError, TypeError):
-            is_known = False
-        if not is_known:
+        header = _header_of(first)
+        if header is None:
             raise UserError(f"{self.path}: this file was not written by --resume; choose another --out, or remove it")
+        if header["format"] != _FORMAT:
+            raise UserError(
+                f"{self.path}: another version of assay wrote it ({header['format']}, and this one writes {_FORMAT}); "
+                "go on with that version, or remove the file to begin again"
+            )
         if header["recipe"] != fields["recipe"]:
             raise UserError(
                 f"{self.path}: it was scored with another recipe ({header['recipe']}, and this one is "
@@ -111,8 +131,7 @@ class Partial:
         if place is None or self._file is None:
             return None
         self._file.seek(place[0])
-        row: dict[str, Any] = json.loads(self._file.read(place[1]))
-        return row
+        return self._read(self._file.read(place[1]), place[0])
 
     def keep(self, groups: Sequence[tuple[Sequence[Rollout], Mapping[str, Any]]], step: int) -> None:
         """Add groups that were scored, and see that they outlive the process."""
@@ -120,7 +139,7 @@ class Partial:
         at = self._file.seek(0, os.SEEK_END)
         for group, rows in groups:
             key = _key(group, step)
-            line = json.dumps({"group": key, **rows}).encode() + b"\n"
+            line = _summed(self._header, json.dumps({"group": key, **rows}).encode())
             self._places[key] = (at, len(line))
             self._file.write(line)
             at += len(line)
@@ -253,6 +272,24 @@ def _own(path: Path) -> IO[bytes]:
         os.close(descriptor)
         raise
     return os.fdopen(descriptor, "r+b")
+
+
+def _summed(header: bytes, group: bytes) -> bytes:
+    """The line of a group: its JSON, with a checksum of it and of the file's first line in front."""
+    digest = sha256(header + group).hexdigest().encode()
+    return _SUM + digest + _GAP + group.removeprefix(b"{") + b"\n"
+
+
+def _header_of(line: bytes) -> dict[str, Any] | None:
+    """The first line of a file, as any version writes it; None where it is none."""
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(header, dict) or not str(header.get("format")).startswith(_FAMILY):
+        return None
+    is_whole = isinstance(header.get("recipe"), str) and isinstance(header.get("verifiers"), dict)
+    return header if is_whole or header["format"] != _FORMAT else None
 
 
 def _key(group: Sequence[Rollout], step: int) -> str:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
+from reward_servers.cli._errors import UserError
+from reward_servers.cli._resume import Partial
 from tests.cli.conftest import PATIENCE, Cli, wait_until
-from trainer_client import Recipe
+from trainer_client import Recipe, Rollout
+from trainer_client.result.checkpoint import restore_rows
+from trainer_client.result.outcomes import Outcome
 
 RECIPE = 'advantage = "grpo"\n[rewards.slow]\nverifier = "probe/slow"\n'
 GROUPS, SIZE = 100, 4
@@ -76,15 +83,18 @@ def test_what_was_asked_otherwise_is_refused_by_name(cli: Cli) -> None:
     assert "--resume: needs --out" in cli.error("score", source, "--recipe", "recipe.toml", "--resume")
     for first, words in (
         ("something else", "this file was not written by --resume"),
-        ('{"format": "assay.partial.1", "recipe": "x", "verifiers": {}}', "it was scored with another recipe (x"),
+        ('{"format": "assay.partial.2", "verifiers": {}}', "this file was not written by --resume"),
+        ("[" * 100_000, "this file was not written by --resume"),
+        ('{"format": "assay.partial.1", "recipe": "x", "verifiers": {}}', "another version of assay wrote it"),
+        ('{"format": "assay.partial.2", "recipe": "x", "verifiers": {}}', "it was scored with another recipe (x"),
     ):
         partial.write_text(first + "\n")
         assert words in cli.error(*_command(source))
     digest = Recipe.load(folder / "recipe.toml").digest
-    about = {"format": "assay.partial.1", "recipe": digest, "verifiers": {"slow": "sha256:other"}}
+    about = {"format": "assay.partial.2", "recipe": digest, "verifiers": {"slow": "sha256:other"}}
     partial.write_text(json.dumps(about) + "\n")
     assert "slow was judged by sha256:other, and the server hosts sha256:" in cli.error(*_command(source))
-    for kept in ("what a user wants to keep", '{"format": "assay.partial.1", "recipe": "sha'):
+    for kept in ("{", "what a user wants to keep", '{"format": "assay.partial.2", "recipe": "sha'):
         partial.write_text(kept)
         assert "this file was not written by --resume" in cli.error(*_command(source))
         assert partial.read_text() == kept
@@ -107,3 +117,75 @@ def test_two_runs_do_not_keep_in_one_file(cli: Cli) -> None:
         assert not partial.read_text()
     cli.run(*_command(source))
     assert len(_rows(cli.folder / "out.jsonl")) == 8
+
+
+GROUP = [Rollout("r0", "g", "a")]
+CELLS = {"cells": [[int(Outcome.VERDICT), 0.25, "", 0, None]], "versions": [[["exact", "1", "d", []]]], "aspects": [[]]}
+
+
+def _reopen(path: Path) -> Mapping[str, Any] | None:
+    partial = Partial(path, Recipe.loads('[rewards.right]\nverifier = "exact"\n'))
+    try:
+        partial.open({"right": "d"})
+        return partial.find(GROUP, 0)
+    finally:
+        partial.close(remove=False)
+
+
+def _kept(path: Path) -> bytes:
+    partial = Partial(path, Recipe.loads('[rewards.right]\nverifier = "exact"\n'))
+    partial.open({"right": "d"})
+    partial.keep([(GROUP, CELLS)], 0)
+    partial.close(remove=False)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"0.25", b"0.5"),
+        (b"0.25", b"NaN"),
+        (b"0.25", b"1" + b"0" * 400),
+        (b'"1", "d"', b'"2", "d"'),
+        (b'"cells": ', b'"cells": ' + b"[" * 100_000),
+        (b'"verifiers": {', b'"verifiers": {"more": "d", '),
+        (b'{"sha256": "', b'{"sha256": "0'),
+        (b'{"sha256"', b'{"md5"'),
+    ],
+)
+def test_a_kept_group_that_was_changed_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+    path = tmp_path / "out.partial"
+    kept = _kept(path)
+    assert (_reopen(path) or {})["cells"] == CELLS["cells"]
+    assert path.read_bytes() == kept
+    changed = kept.replace(old, new, 1)
+    assert changed != kept
+    for more in (b"", kept.splitlines(keepends=True)[1]):
+        path.write_bytes(changed + more)
+        with pytest.raises(UserError, match=r"data at byte .*its checksum differs.*remove it to begin again"):
+            _reopen(path)
+        assert path.read_bytes() == changed + more
+
+
+def test_a_last_line_that_was_cut_off_is_dropped_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "out.partial"
+    kept = _kept(path)
+    header, line = kept.splitlines(keepends=True)
+    for cut in (line[:5], line[:-1]):
+        path.write_bytes(kept + cut)
+        assert _reopen(path)
+        assert path.read_bytes() == kept
+    path.write_bytes(header + line + b"what a user wants")
+    with pytest.raises(UserError, match="is not a group of this run"):
+        _reopen(path)
+    path.write_bytes(header[:-5])
+    assert _reopen(path) is None
+    assert path.read_bytes() == header
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, 10**400])
+def test_a_kept_score_that_is_no_finite_number_is_refused(score: float) -> None:
+    cells = [[int(Outcome.VERDICT), score, "", 0, None]]
+    recipe = Recipe.loads('[rewards.right]\nverifier = "exact"\n')
+    with pytest.raises(ValueError, match="it is not what was kept of a group"):
+        restore_rows({**CELLS, "cells": cells}, GROUP, recipe, {}, None, 0)

@@ -18,6 +18,7 @@ READERS = {
     "tests/cli/test_new.py": _LIST,
     "tests/cli/test_own_method.py": _LIST,
     "tests/cli/test_plan.py": _STEP,
+    "tests/cli/test_resume.py": _FAULT,
     "tests/cli/test_score_files.py": _FAULT,
     "tests/cli/test_serve_and_list.py": _FAULT,
     "tests/client/test_aspect_names.py": _FRAMES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ def _unpack(saved: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
             store.state[at], store.parties[at] = outcome, Party(party)
             store.codes[at] = store.number_of(str(code))
             if score is not None:
-                store.scores[at] = float(score)
+                store.scores[at] = _finite(score)
             store.sources[at] = _source(source, outcome, str(code), Party(party))
         store.versions = [
             {digest: VerifierId(name, version, digest, tuple(aspects)) for name, version, digest, aspects in identities}
@@ -103,9 +104,16 @@ def _unpack(saved: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
         store.aspects = [AspectNames(map(str, names)) for names in saved["aspects"]]
         if len(store.aspects) != width:
             raise ValueError(f"names of the aspects of {len(store.aspects)} rewards, and not of {width}")
-    except (KeyError, TypeError, ValueError, DecodeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, DecodeError) as error:
         raise ValueError(f"it is not what was kept of a group: {error}") from None
     return store
+
+
+def _finite(score: float) -> float:
+    value = float(score)
+    if not math.isfinite(value):
+        raise ValueError(f"the score {value} is no finite number")
+    return value
 
 
 def _pack(store: OutcomeStore, at: int) -> list[Any]:
