@@ -49,7 +49,8 @@ def test_a_killed_run_goes_on_and_gives_what_one_run_gives(cli: Cli) -> None:
     # The run stays in the middle until it is killed.
     held = cli.write("seen.held", str(GROUPS * SIZE // 2))
     first = cli.start(*_command(source))
-    wait_until(lambda: partial.exists() and partial.read_text().count("\n") > 20, "some groups")
+    # What is asked a second time on a busy host is seen twice: the first window must be enough.
+    wait_until(lambda: partial.exists() and partial.read_text().count("\n") > 8, "some groups")
     servers = psutil.Process(first.pid).children(recursive=True)
     first.kill()
     first.wait()
