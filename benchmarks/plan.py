@@ -20,14 +20,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from benchmarks.server._common import our_server
 from reward_servers import Rollout as Judged
 from reward_servers import Score, verifier
-from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout, Server
+from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout, Server, read_rollouts
+from trainer_client.result.rows import rollout_fields
 
 _DATA = Path(__file__).resolve().parents[1] / "tests" / "data"
 
@@ -74,24 +76,22 @@ _CASES = (
 )
 
 
-def _parts(case: Case, number: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Rows of the sample and of the step of a round, in whole groups."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for line in (_DATA / case.file).read_text().splitlines():
-        row = json.loads(line)
-        row.pop("task", None)
-        if row["rollout_id"].endswith(_ENDLESS):
-            continue
-        groups.setdefault(row["group_id"], []).append(row)
+def _parts(case: Case, number: int) -> tuple[list[Rollout], list[Rollout]]:
+    """The sample and the step of a round, in whole groups."""
+    groups: dict[str, list[Rollout]] = {}
+    for rollout in read_rollouts(_DATA / case.file).rollouts:
+        if not rollout.rollout_id.endswith(_ENDLESS):
+            groups.setdefault(rollout.group_id, []).append(rollout)
     drawn = list(groups.values())
     random.Random(number).shuffle(drawn)
     cut = len(drawn) // 3
-    return [row for group in drawn[:cut] for row in group], [row for group in drawn[cut:] for row in group]
+    return list(chain(*drawn[:cut])), list(chain(*drawn[cut:]))
 
 
-def foretold(case: Case, sample: Sequence[dict[str, Any]], items: int, folder: Path) -> float:
+def foretold(case: Case, sample: Sequence[Rollout], items: int, folder: Path) -> float:
     """Seconds that ``assay plan`` says of a step."""
-    (folder / "sample.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sample))
+    rows = (rollout_fields(rollout) for rollout in sample)
+    (folder / "sample.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     command = [sys.executable, "-P", "-m", "reward_servers", "plan", str(folder / "sample.jsonl")]
     command += ["--verifier", case.starts, "--workers", str(case.workers), "--json"]
     command += ["--rollouts-per-step", str(items), "--step-s", "3600"]
@@ -128,13 +128,6 @@ async def step_of(case: Case, sample: Sequence[Rollout], step: Sequence[Rollout]
     return took, float(before.run_seconds.mean() / table.run_seconds.mean())
 
 
-def _rollouts(rows: Sequence[dict[str, Any]]) -> list[Rollout]:
-    return [
-        Rollout(row["rollout_id"], row["prompt"], row["response"], group_id=row["group_id"], reference=row["reference"])
-        for row in rows
-    ]
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
@@ -160,7 +153,7 @@ def main() -> None:
             sample, step = _parts(case, number)
             with tempfile.TemporaryDirectory() as folder:
                 said = foretold(case, sample, len(step), Path(folder))
-            measured.append((said, *asyncio.run(step_of(case, _rollouts(sample), _rollouts(step)))))
+            measured.append((said, *asyncio.run(step_of(case, sample, step))))
         seconds = [f"{median(column):.3g}" for column in list(zip(*measured, strict=True))[:2]]
         plain = _spread([said / took for said, took, _ in measured])
         equal = _spread([said / took / drawn for said, took, drawn in measured])

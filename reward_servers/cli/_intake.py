@@ -98,11 +98,8 @@ class Intake:
 
     def _files(self) -> list[Path]:
         """What is read from disk, and could change."""
-        from trainer_client.rollout.files import STDIN
-
         joined = [] if self.form.join is None else [Path(self.form.join)]
-        paths = [self._source, *joined]
-        return [path for path in paths if str(path) != STDIN and not _is_stream(path)]
+        return [path for path in (self._source, *joined) if not _is_stream(path)]
 
     def _named(self, error: Exception) -> UserError:
         place = "" if str(error).startswith(str(self._source)) else f"{self._source}: "
@@ -137,9 +134,7 @@ class Intake:
 
     def _is_lasting(self) -> bool:
         """Whether the source can be read a second time."""
-        from trainer_client.rollout.files import STDIN
-
-        return str(self._source) != STDIN and not _is_stream(self._source)
+        return not _is_stream(self._source)
 
     def _take_held(self, first_rollouts: list[Rollout]) -> None:
         from trainer_client.rollout.arrays import attach_arrays
@@ -281,8 +276,10 @@ class Intake:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path can be read only once, as a pipe; what does not exist is a pattern."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Whether a path can be read only once, as standard input or a pipe; what does not exist is a pattern."""
+    from trainer_client.rollout.files import STDIN
+
+    return str(path) == STDIN or (path.exists() and not path.is_file() and not path.is_dir())
 
 
 def _gathered(rollouts: Iterable[PlacedRollout]) -> Iterator[list[PlacedRollout]]:

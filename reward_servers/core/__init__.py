@@ -41,7 +41,7 @@ from reward_servers.core._model import (
 )
 from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._registry import Entry, find, installed
-from reward_servers.core._reload import load_fresh
+from reward_servers.core._reload import load_fresh, module_of
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
 from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats
@@ -121,6 +121,7 @@ __all__ = [
     "item_seed",
     "judging_files",
     "load_fresh",
+    "module_of",
     "quoted",
     "render",
     "schema_of",

@@ -65,13 +65,13 @@ def _says_names(tree: ast.AST) -> bool:
 
 def judging_files(modules: Sequence[str]) -> list[Path]:
     """The files of a verifier's modules and of what judges with them."""
+    return sorted(judging_modules(modules).values())
+
+
+def judging_modules(modules: Sequence[str]) -> dict[str, Path]:
+    """A verifier's modules and what judges with them, each with its file."""
     names = {name for module in modules for name in _judging_code(module)}
-    return sorted(path for name in names if (path := _file_of(name)[0]) is not None)
-
-
-def judging_packages(modules: Sequence[str]) -> set[str]:
-    """The packages, and the modules of none, that a verifier's modules and what judges with them are of."""
-    return {name.partition(".")[0] for module in modules for name in _judging_code(module)}
+    return {name: path for name in names if (path := _file_of(name)[0]) is not None}
 
 
 def _code_of(modules: Sequence[str]) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
 from reward_servers.core._bound import load_path
-from reward_servers.core._digest import judging_files, judging_packages
+from reward_servers.core._digest import judging_modules
 from reward_servers.core._errors import VerifierNotFoundError
 from reward_servers.core._verifier import Verifier
 
@@ -19,6 +19,11 @@ OURS = frozenset({"reward_servers", "trainer_client", "sandbox"})
 """Packages that the process itself runs on, which are never loaded twice."""
 _GRAIN = 2.0
 """Seconds within which two states of a file may bear the same time."""
+
+
+def module_of(path: str) -> str:
+    """The module of ``module:name``, also with a style before it."""
+    return path.partition(":")[0].rpartition("+")[2]
 
 
 def load_fresh(path: str) -> Verifier:
@@ -33,15 +38,16 @@ def load_fresh(path: str) -> Verifier:
     Raises:
         VerifierNotFoundError: It cannot be imported, or is no verifier; the message says why.
     """
-    module = path.partition(":")[0].rpartition("+")[2]
+    module = module_of(path)
     package = module.partition(".")[0]
     may_drop = package not in OURS and package not in sys.stdlib_module_names
     packages: set[str] = set()
     importlib.invalidate_caches()
     before: dict[str, ModuleType] = {}
     if may_drop:
-        _drop_stale_bytecode(module)
-        packages = _packages_of(module)
+        judging = _judging(module)
+        _drop_stale_bytecode(judging.values())
+        packages = {package, *(name.partition(".")[0] for name in judging)} - OURS
         before = _forget(packages)
     try:
         return load_path(path)
@@ -55,11 +61,11 @@ def load_fresh(path: str) -> Verifier:
         raise VerifierNotFoundError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
-def _packages_of(module: str) -> set[str]:
-    """The package of a module, and those beside it that judge with it."""
+def _judging(module: str) -> dict[str, Path]:
+    """A module and what judges with it, each with its file; none where one of them cannot be read."""
     with contextlib.suppress(SyntaxError, ValueError):  # said by the import, with its place
-        return {module.partition(".")[0], *judging_packages([module])} - OURS
-    return {module.partition(".")[0]}
+        return judging_modules([module])
+    return {}
 
 
 def _forget(packages: Set[str]) -> dict[str, ModuleType]:
@@ -68,12 +74,11 @@ def _forget(packages: Set[str]) -> dict[str, ModuleType]:
     return {name: sys.modules.pop(name) for name in names}
 
 
-def _drop_stale_bytecode(module: str) -> None:
+def _drop_stale_bytecode(files: Iterable[Path]) -> None:
     """Remove what was compiled of files that have changed within the grain of their times."""
-    with contextlib.suppress(SyntaxError, ValueError):  # said by the import, with its place
-        for file in judging_files([module]):
-            # A file that is gone is not stale, and an interpreter without a cache has none.
-            with contextlib.suppress(OSError, NotImplementedError):
-                compiled = Path(cache_from_source(str(file)))
-                if compiled.stat().st_mtime < file.stat().st_mtime + _GRAIN:
-                    compiled.unlink()
+    for file in files:
+        # A file that is gone is not stale, and an interpreter without a cache has none.
+        with contextlib.suppress(OSError, NotImplementedError):
+            compiled = Path(cache_from_source(str(file)))
+            if compiled.stat().st_mtime < file.stat().st_mtime + _GRAIN:
+                compiled.unlink()

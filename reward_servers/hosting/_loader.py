@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from reward_servers.core import BoundVerifier, StartupError, Verifier, load_fresh
+from reward_servers.core import BoundVerifier, StartupError, Verifier, load_fresh, module_of
 
 
 class Loader:
@@ -33,7 +33,7 @@ class Loader:
             StartupError: It does not end in time, or an earlier try has not ended.
             AssayServerError: It cannot be loaded.
         """
-        package = path.partition(":")[0].rpartition("+")[2].partition(".")[0]
+        package = module_of(path).partition(".")[0]
         if package in self._given_up:
             raise StartupError(
                 f"an earlier import of {package} has not ended in this server; try again later, or mend the module and "

@@ -20,6 +20,7 @@ from reward_servers.core import (
     bind,
     find,
     installed,
+    module_of,
     schema_of,
 )
 from reward_servers.core.executors import adopt_orphans, descendants_of, kill_descendants, state_of
@@ -69,8 +70,8 @@ def _load(target: str, settings: Mapping[str, Mapping[str, Any]]) -> LoadedVerif
 
 def _is_of(entry: Entry, verifier: Verifier) -> bool:
     """Whether a verifier is of the package that announces its name."""
-    module = verifier.path.partition(":")[0].rpartition("+")[2]
-    return module.partition(".")[0] == entry.path.partition(":")[0].partition(".")[0]
+    one, other = (module_of(path).partition(".")[0] for path in (entry.path, verifier.path))
+    return one == other
 
 
 def _check_processes(target: str) -> None:

@@ -240,7 +240,7 @@ def test_an_autoscaler_follows_the_queue_and_costs_no_item(running: Cluster, tmp
     def ready() -> int:
         return sum(running.pods("code").values())
 
-    adapter = FakeMetricsAdapter(HOST, running.addresses_of, tmp_path)
+    adapter = FakeMetricsAdapter(HOST, running.addresses_of)
     with adapter.running() as port:
         running.kubectl("apply", "--filename", "-", text=yaml.safe_dump_all([*_adapter_of(port), _autoscaler()]))
         with loaded(running, tmp_path, SLOW):

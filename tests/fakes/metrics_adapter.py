@@ -14,14 +14,10 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+import trustme
 
 GROUP, VERSION = "custom.metrics.k8s.io", "v1beta1"
 _ROOT = f"/apis/{GROUP}/{VERSION}"
@@ -36,16 +32,15 @@ class FakeMetricsAdapter:
         asked: What was answered to an autoscaler: items in flight by pod, in the order of the questions.
     """
 
-    def __init__(self, host: str, pods: Callable[[str], Mapping[str, str]], folder: Path) -> None:
+    def __init__(self, host: str, pods: Callable[[str], Mapping[str, str]]) -> None:
         """Prepare it.
 
         Args:
             host: The address to serve on.
             pods: Addresses by pod of a label selector.
-            folder: For its certificate, which no one checks.
         """
         self.asked: list[dict[str, float]] = []
-        self._host, self._pods, self._folder = host, pods, folder
+        self._host, self._pods = host, pods
 
     @contextmanager
     def running(self) -> Iterator[int]:
@@ -72,7 +67,7 @@ class FakeMetricsAdapter:
                 pass
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(_certificate(self._folder))
+        trustme.CA().issue_cert(self._host).configure_cert(context)
         server = ThreadingHTTPServer((self._host, 0), Handler)
         server.daemon_threads = True
         server.socket = context.wrap_socket(server.socket, server_side=True)
@@ -121,25 +116,3 @@ def _in_flight(address: str) -> float | None:
     except OSError:
         return None
     return float(found[1]) if found else None
-
-
-def _certificate(folder: Path) -> Path:
-    """A key and a certificate of itself, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "metrics-adapter")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "adapter.pem"
-    path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + made.public_bytes(Encoding.PEM)
-    )
-    return path
