@@ -21,6 +21,7 @@ def main() -> int:
     Returns:
         The exit code: 0 when it worked, 1 when the command says no, 2 for a mistake of the user.
     """
+    _open_standard_streams()
     # What goes wrong with a connection is said by the command itself, in its own words and place.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
@@ -34,6 +35,17 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
+
+
+def _open_standard_streams() -> None:
+    """Open the standard streams that this process was started without.
+
+    A socket or a log that came to have one of their numbers would be taken for them, here and in child processes.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest free number is that of the stream: those before it are open by now.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - stays open as long as the process
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -73,8 +74,9 @@ def serve(
         settings = settings.without_tls()
     if cache_bytes is not None:
         settings = settings.with_cache(cache_bytes)
-    ready = partial(_announce, names, _take_stdout())
-    run_on_loop(serve_until_stopped(settings, names, peers=peers, ready=ready, follow=follow))
+    with _own_stdout() as stdout:
+        ready = partial(_announce, names, stdout)
+        run_on_loop(serve_until_stopped(settings, names, peers=peers, ready=ready, follow=follow))
     return 0
 
 
@@ -106,15 +108,20 @@ def _set_up_logging(level: str, form: str) -> None:
     set_up_logging(names[level.upper()], form)
 
 
-def _take_stdout() -> TextIO:
-    """Standard output for the line of the server; what the code of verifiers prints goes to standard error from now on.
+@contextmanager
+def _own_stdout() -> Iterator[TextIO]:
+    """Standard output for the line of the server; what the code of verifiers prints goes to standard error meanwhile.
 
     It stays open as long as the server runs: whoever reads it learns of the server's end by the end of it.
     """
     sys.stdout.flush()
-    own = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    return own
+    with os.fdopen(os.dup(1), "w") as own:
+        os.dup2(2, 1)
+        try:
+            with redirect_stdout(sys.stderr):
+                yield own
+        finally:
+            os.dup2(own.fileno(), 1)
 
 
 def _announce(names: Sequence[str], stdout: TextIO, address: str) -> None:

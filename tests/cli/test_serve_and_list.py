@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import os
+import shlex
 import shutil
 import signal
+import socket
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import pytest
 
 import sandbox
 from reward_servers.cli import _list, run
-from tests.cli.conftest import PATIENCE, Cli, read_line
+from tests.cli.conftest import COMMAND, PATIENCE, Cli, read_line, wait_until
 
 
 def test_the_ready_line_names_address_and_verifiers_and_sigterm_ends_it(cli: Cli) -> None:
@@ -22,6 +29,42 @@ def test_the_ready_line_names_address_and_verifiers_and_sigterm_ends_it(cli: Cli
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (0, "")
+
+
+def test_a_server_that_cannot_start_gives_standard_output_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reward_servers.cli._serve._runs_as_module", lambda: True)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        before = sys.stdout, os.fstat(1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ResourceWarning)
+            assert run(["serve", "exact", "--port", str(taken.getsockname()[1])]) == 2
+            gc.collect()
+        assert (sys.stdout, os.fstat(1)) == before
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_server_that_was_started_without_standard_streams_serves(closed: str, cli: Cli) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = shlex.join([*COMMAND, "serve", "exact", "--workers", "1", "--port", str(port)])
+    process = subprocess.Popen(["sh", "-c", f"exec {command} {closed}"], cwd=cli.folder, env=cli.env)
+    try:
+        wait_until(lambda: _answers(port) or process.poll() is not None, "the server")
+        assert process.poll() is None
+        cli.run("try", "exact", "--endpoint", f"127.0.0.1:{port}", "--response", "4", "--reference", "4")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize(
@@ -51,10 +94,8 @@ def test_what_a_verifier_never_ends_does_not_keep_a_stopped_server(cli: Cli, bod
 
 
 def test_the_console_script_serves_too(cli: Cli) -> None:
-    script = shutil.which("assay", path=str(Path(__import__("sys").executable).parent))
+    script = shutil.which("assay", path=str(Path(sys.executable).parent))
     assert script is not None
-    import subprocess
-
     with subprocess.Popen(
         [script, "serve", "exact", "--workers", "1"], cwd=cli.folder, stdout=subprocess.PIPE, text=True
     ) as process:
