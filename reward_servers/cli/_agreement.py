@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reward_servers.cli._console import print_note, print_table
+from reward_servers.cli._console import print_line, print_note, print_table
 from reward_servers.labels import Match, compare, read_labels
 from trainer_client import Cell, RolloutFile, VerifierId
 
@@ -104,12 +104,12 @@ def _print_case(case: Mapping[str, Any], verbose: bool) -> None:
     label = "no label" if case["label"] is None else f"label {case['label']:g}"
     score = "no score" if case["score"] is None else f"score {case['score']:g}"
     code = f"({case['code']}; expected {case['expected_code']})" if "expected_code" in case else f"({case['code']})"
-    print(f"{case['kind'].replace('_', ' ')}: {case['rollout_id']}: {label}, {score} {code}")
+    print_line(f"{case['kind'].replace('_', ' ')}: {case['rollout_id']}: {label}, {score} {code}")
     for key in ("note", "message"):
         if case.get(key):
-            print(f"    {key}: {case[key]}")
+            print_line(f"    {key}: {case[key]}")
     for name, value in (case.get("evidence") or {}).items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         if not verbose and len(text) > _EVIDENCE_SHOWN:
             text = f"{text[:_EVIDENCE_SHOWN]} ... ({len(text)} characters; -v shows all)"
-        print(f"    {name}: {text}")
+        print_line(f"    {name}: {text}")

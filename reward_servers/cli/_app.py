@@ -37,6 +37,7 @@ from reward_servers.cli import (
     _up,
     _view,
 )
+from reward_servers.cli._console import printable
 from reward_servers.cli._errors import (
     EXIT_BROKEN_PIPE,
     EXIT_DEFECT,
@@ -142,7 +143,7 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         if "--json" in arguments:
             print(json.dumps({"error": line or unexpected(error)}, ensure_ascii=False))
-        print(f"error: {line or unexpected(error)}", file=sys.stderr)
+        print(printable(f"error: {line or unexpected(error)}"), file=sys.stderr)
         return EXIT_USER_ERROR if line is not None else EXIT_DEFECT
     return code if isinstance(code, int) else 0
 
@@ -153,5 +154,5 @@ def _usage(error: Any) -> int:
         print(error.format_message(), file=sys.stderr)
         return EXIT_USER_ERROR
     path = error.ctx.command_path if error.ctx is not None else "assay"
-    print(f"error: {error.format_message()} (see `{path} --help`)", file=sys.stderr)
+    print(printable(f"error: {error.format_message()} (see `{path} --help`)"), file=sys.stderr)
     return EXIT_USER_ERROR

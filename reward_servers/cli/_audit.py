@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Endpoint, Json, Key, ServerSettings, Token, tls_of
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def audit(
         refuse_overwriting("--out", out, {"the input": source, "the settings": config})
     labelled = read_rollouts(source)
     for problem in labelled.problems:
-        print(f"{source}: {problem}", file=sys.stderr)
+        print_note(f"{source}: {problem}")
     try:
         planned = plan_audit(labelled.rollouts, options=read_options(options), models=models or (), items=max_items)
     except AuditError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +22,7 @@ from reward_servers.cli._access import (
     With,
     tls_of,
 )
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def check(
     else:
         print_agreement(report, verbose)
     if not report["total"]:
-        print(f"{cases}: no case has a label in expected.score, so nothing was compared", file=sys.stderr)
+        print_note(f"{cases}: no case has a label in expected.score, so nothing was compared")
         return EXIT_NO
     return EXIT_NO if fail_under is not None and report["agree"] < fail_under * report["total"] else 0
 
@@ -133,7 +133,7 @@ def _read_cases(cases: Path) -> RolloutFile:
 
     file = read_rollouts(cases)
     for problem in file.problems:
-        print(f"{cases}: {problem}", file=sys.stderr)
+        print_note(f"{cases}: {problem}")
     if not file.rollouts:
         raise UserError(f"--cases {cases}: no line can be used as a rollout")
     return file

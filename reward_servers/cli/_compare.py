@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_servers.cli._console import print_table, printable
+from reward_servers.cli._console import print_line, print_table
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._scored_rows import ScoredRows
 
@@ -183,7 +183,7 @@ def print_difference(difference: Difference, first: str, second: str) -> None:
     for path, ids in zip((first, second), difference.only, strict=True):
         if ids:
             more = ", ..." if len(ids) > _SHOWN else ""
-            print(printable(f"only in {path}: {len(ids)} ({', '.join(ids[:_SHOWN])}{more})", line=True))
+            print_line(f"only in {path}: {len(ids)} ({', '.join(ids[:_SHOWN])}{more})")
     rows = [
         [name, move, str(count)]
         for name, moves in difference.moves.items()
@@ -192,10 +192,9 @@ def print_difference(difference: Difference, first: str, second: str) -> None:
     if rows:
         print_table(["reward", "before -> after", "rollouts"], rows)
     for change in difference.changes:
-        print(
-            printable(f"{change['rollout_id']}  {change['reward']}: {change['before']} -> {change['after']}", line=True)
-        )
+        print_line(f"{change['rollout_id']}  {change['reward']}: {change['before']} -> {change['after']}")
         if change["why"]:
-            print(printable(f"    {change['why']}", line=True))
+            print_line(f"    {change['why']}")
     if difference.changed or difference.reasons:
-        print("\n".join(printable(f"why: {reason}", line=True) for reason in difference.reasons))
+        for reason in difference.reasons:
+            print_line(f"why: {reason}")

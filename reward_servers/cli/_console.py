@@ -30,6 +30,11 @@ def printable(text: str, *, line: bool = False) -> str:
     return on_terminal(text, line=line)
 
 
+def print_line(text: str) -> None:
+    """Print a line to stdout."""
+    print(printable(text, line=True))
+
+
 def print_note(text: str) -> None:
     """Print a line to stderr."""
     print(printable(text, line=True), file=sys.stderr, flush=True)

@@ -14,6 +14,7 @@ import typer
 
 from reward_servers.cli._access import Options
 from reward_servers.cli._check import read_options
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._whole_file import STDOUT, refuse_overwriting, whole_file
 
@@ -80,9 +81,9 @@ def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
     for problem in problems[:_SHOWN]:
-        print(f"{source}: {problem}", file=sys.stderr)
+        print_note(f"{source}: {problem}")
     if len(problems) > _SHOWN:
-        print(f"{source}: and {len(problems) - _SHOWN} more", file=sys.stderr)
+        print_note(f"{source}: and {len(problems) - _SHOWN} more")
     summary = f"{count} rows written" + (f", {len(problems)} rows left out" if problems else "")
     print(summary, file=sys.stderr if out == STDOUT else sys.stdout)
     return EXIT_NO if problems else 0

@@ -24,6 +24,7 @@ def health(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Say whether servers answer and take work; the exit code is 1 when one does not."""
+    from reward_servers.cli._console import print_line
     from reward_servers.cli._fleet_view import addresses_of, look
 
     replicas = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
@@ -35,5 +36,5 @@ def health(
         print(json.dumps(rows, indent=1))
     else:
         for replica in replicas:
-            print(f"{replica.address}  {replica.state}{f': {replica.problem}' if replica.problem else ''}")
+            print_line(f"{replica.address}  {replica.state}{f': {replica.problem}' if replica.problem else ''}")
     return 0 if all(replica.serving for replica in replicas) else _UNHEALTHY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,9 +113,9 @@ def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> Rollou
     if file.variants:
         print_note(f"{source}: {file.variants} rows hold the responses of other rows once more, and are left out")
     for problem in file.problems[:_PROBLEMS_SHOWN]:
-        print(f"{source}: {problem}", file=sys.stderr)
+        print_note(f"{source}: {problem}")
     if len(file.problems) > _PROBLEMS_SHOWN:
-        print(f"{source}: {len(file.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
+        print_note(f"{source}: {len(file.problems) - _PROBLEMS_SHOWN} more lines cannot be used")
     if not file.rollouts:
         raise UserError(useless(source, file))
     return file

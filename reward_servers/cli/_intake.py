@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -117,7 +116,7 @@ class Intake:
             return
         self.left_out += 1
         if self.left_out <= _PROBLEMS_SHOWN:
-            print(f"{self._source}: {problem}", file=sys.stderr)
+            print_note(f"{self._source}: {problem}")
         if len(self.found.problems) < _PROBLEMS_KEPT:
             self.found.problems.append(problem)
 

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_servers.cli._console import print_note, terminal_width
+from reward_servers.cli._console import print_line, print_note, terminal_width
 from reward_servers.cli._inputs import reference_remedy
 from reward_servers.cli._intake import Intake
 from reward_servers.cli._labelling import Labelling, add_agreement, agreement_of_rewards
 from reward_servers.cli._signal_files import describe_signal, row_fields
 from trainer_client import IncompleteBatchError, RewardError, ScoreTable, Summary
-from trainer_client._printable import printable
 from trainer_client.result.figures import Figures, figures_of
 from trainer_client.result.grid import NONE, Grid, figure_cells
 from trainer_client.result.summary import summary_grid, summary_lines
@@ -178,7 +177,7 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
     print(grid_of_run(summary, outcome).text(terminal_width()))
     print("\n".join(summary_lines(summary)))
     for name, value in outcome["report"].items():
-        print(printable(f"{name}  {_clipped(value)}", line=True))
+        print_line(f"{name}  {_clipped(value)}")
     if path is not None:
         print(f"written to {path}")
     for note in outcome["label_notes"]:
@@ -186,7 +185,7 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
     if outcome["remark"]:
         print_note(outcome["remark"])
     if outcome["reference_remedy"]:
-        print_note(printable(outcome["reference_remedy"], line=True))
+        print_note(outcome["reference_remedy"])
     if outcome["grouped_by_prompt"]:
         print_note(
             f"{outcome['grouped_by_prompt']} rollouts have no group_id; those with the same prompt are one group"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 
 from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Json, Key, Token, tls_of
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import EXIT_USER_ERROR
 
 if TYPE_CHECKING:
@@ -61,11 +61,12 @@ def recipe(
     if as_json:
         print(json.dumps(_object(loaded, offers, problems), ensure_ascii=False, indent=1))
     elif problems:
-        print("\n".join(map(str, problems)), file=sys.stderr)
+        for problem in problems:
+            print_note(str(problem))
     elif loaded is not None:
         _print(layout_of(loaded, offers))
     for name, reason in offers.silent.items():
-        print(f"server {name!r}: not asked what it hosts: {reason}", file=sys.stderr)
+        print_note(f"server {name!r}: not asked what it hosts: {reason}")
     return EXIT_USER_ERROR if problems else 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._console import print_line
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
@@ -111,9 +112,9 @@ def _ask(address: str, ask: Callable[..., str], timeout_s: float, tls: TLS | Non
         try:
             answer = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout_s, metadata=metadata)
         except grpc.RpcError as error:
-            print(f"{address}  refused: {_reason(error, address, tls)}")
+            print_line(f"{address}  refused: {_reason(error, address, tls)}")
             return False
-    print(f"{address}  {answer}")
+    print_line(f"{address}  {answer}")
     return True
 
 

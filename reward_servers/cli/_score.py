@@ -114,7 +114,7 @@ def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Pat
     from reward_servers.cli._outputs import print_run
 
     for problem in outcome["label_problems"]:
-        print(f"{source}: {problem}", file=sys.stderr)
+        print_note(f"{source}: {problem}")
     if place is not None and place.is_dir():
         with whole_file(place / "report.json") as file:
             file.write(json.dumps(outcome, ensure_ascii=False, indent=2) + "\n")

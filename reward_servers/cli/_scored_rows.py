@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._inputs import read_columns, read_source
 
@@ -102,9 +102,9 @@ class ScoredRows:
     def tell_problems(self) -> None:
         """Print the rows that could not be read to stderr."""
         for problem in self.problems[:_SHOWN]:
-            print(problem, file=sys.stderr)
+            print_note(str(problem))
         if len(self.problems) > _SHOWN:
-            print(f"{len(self.problems) - _SHOWN} more rows cannot be read", file=sys.stderr)
+            print_note(f"{len(self.problems) - _SHOWN} more rows cannot be read")
 
 
 def files_of(source: Path) -> list[Path]:

@@ -44,7 +44,7 @@ def top(
 
     With --once the exit code is 1 when a server does not answer.
     """
-    from reward_servers.cli._console import print_table
+    from reward_servers.cli._console import print_line, print_table
     from reward_servers.cli._fleet_view import addresses_of, look
 
     tls, addresses = tls_of(ca, cert, key), addresses_of(endpoints or [], endpoints_file)
@@ -65,7 +65,7 @@ def top(
             print_table(("who asks", "in flight", "items"), asking)
         for replica in replicas:
             if replica.info is None:
-                print(f"{replica.address}: {replica.problem}")
+                print_line(f"{replica.address}: {replica.problem}")
         if once:
             return 0 if all(replica.info is not None for replica in replicas) else _NO_ANSWER
         sys.stdout.flush()

@@ -9,7 +9,9 @@ import json
 import logging
 import sys
 import time
-from typing import TextIO
+from typing import Any, TextIO
+
+from trainer_client._printable import printable
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _PER_SECOND = 100.0
@@ -35,11 +37,17 @@ class JsonFormatter(logging.Formatter):
 
 
 class _TextFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
+    """Writes a record as one line, its traceback below it; texts of others cannot end the line or steer a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Write what stands before the traceback."""
         fields = getattr(record, "fields", {})
-        pairs = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", 0, None))
-        line = super().format(record)
-        return f"{line} {pairs}" if pairs else line
+        pairs = "".join(f" {name}={value}" for name, value in fields.items() if value not in ("", 0, None))
+        return printable(f"{super().formatMessage(record)}{pairs}", line=True)
+
+    def formatException(self, ei: Any) -> str:
+        """Write a traceback, whose message can be text of a response."""
+        return printable(super().formatException(ei))
 
 
 class Allowance:

@@ -162,6 +162,14 @@ def test_attempts_to_cheat(cli: Cli) -> None:
     assert "no attempt is called 'emty'" in cli.error("check", "exact", "--cases", cases, "--hacks", "--except", "emty")
 
 
+def test_a_response_cannot_steer_the_terminal(cli: Cli) -> None:
+    row = {"prompt": "q", "reference": {"answer": "42"}, "expected": {"score": 1.0}}
+    cases = cli.rollouts("cases.jsonl", {**row, "response": "\x1b[2J41"})
+    said = cli.run("check", "exact", "--cases", cases).stdout
+    assert "compared: \\x1b[2j41" in said
+    assert "\x1b" not in said
+
+
 def test_lines_have_options_and_codes_of_their_own(cli: Cli) -> None:
     reference = {"prompt": "6*7?", "reference": {"answer": "42"}}
     cases = cli.rollouts(

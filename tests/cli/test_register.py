@@ -41,6 +41,9 @@ def test_a_user_registers_upgrades_and_retires(cli: Cli) -> None:
 
     refused = cli.run("register", "ends:plan", *asked, code=1).stdout
     assert "refused: ends:plan ends the process that loads it (exit code 3)" in refused
+    (folder / "steers.py").write_text("raise ValueError('\\x1b[2J')\n")
+    refused = cli.run("register", "steers:plan", *asked, code=1).stdout
+    assert "ValueError: \\x1b[2J" in refused
     assert "give --token" in cli.run("register", "planned:plan", "--endpoint", address, code=1).stdout
     assert "no server answers" in cli.run("retire", "acme/plan", "--endpoint", "127.0.0.1:1", code=1).stdout
 

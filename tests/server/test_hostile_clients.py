@@ -156,6 +156,26 @@ def test_a_caller_that_has_gone_leaves_no_traceback() -> None:
     assert "ValueError: told" in stream.getvalue()
 
 
+def test_what_a_client_names_is_no_line_of_the_log() -> None:
+    stream = io.StringIO()
+    kept = logging.getLogger().handlers[:]
+    try:
+        set_up_logging(logging.INFO, "text", stream)
+        fields = {"run": "r\n2026-11-30 INFO assay.audit: registered", "step": 0, "client": "\x1b[2J"}
+        logging.getLogger("assay.calls").info("scored\rrefused", extra={"fields": fields})
+        try:
+            raise ValueError("\x1b[2J")
+        except ValueError:
+            logging.getLogger("assay.calls").exception("a defect", extra={"fields": {"run": "r"}})
+    finally:
+        logging.getLogger().handlers[:] = kept
+    first, second, *traceback = stream.getvalue().splitlines()
+    told = "scored\\rrefused run=r\\n2026-11-30 INFO assay.audit: registered client=\\x1b[2J"
+    assert first.endswith(f"INFO assay.calls: {told}")
+    assert second.endswith("ERROR assay.calls: a defect run=r")
+    assert traceback[-1] == "ValueError: \\x1b[2J"
+
+
 def test_messages_within_messages_are_counted_at_every_depth() -> None:
     kind: Any = pb.ScoreRequest.DESCRIPTOR
     turn = types.Message(role="user", parts=[types.Part(text="x")] * 10)
