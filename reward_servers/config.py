@@ -61,7 +61,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind, check_settings
 from reward_servers.core._schemas import explain
@@ -179,7 +179,7 @@ class ServerConfig(Section):
     auth: AuthConfig = Field(default_factory=AuthConfig)
     metrics: _Metrics = Field(default_factory=_Metrics)
     tracing: _Tracing = Field(default_factory=_Tracing)
-    verifiers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    verifiers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     item_limits: dict[str, _ItemLimits] = Field(default_factory=dict)
     endpoints: dict[str, str | list[str]] = Field(default_factory=dict)
     client: _Client = Field(default_factory=_Client)

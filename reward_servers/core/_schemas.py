@@ -62,6 +62,8 @@ def explain(error: ValidationError, root: str, model: type[BaseModel] | None = N
             reason = _no_such_field(model, problem["loc"])
         elif problem["type"] == "missing":
             reason = "is missing"
+        elif problem["type"] == "invalid-json-value":
+            reason = "cannot be written as JSON; put a date or a time in quotes"
         parts.append(f"{path}: {reason}")
     return "; ".join(parts)
 

@@ -52,21 +52,19 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
         RegistrationError: There is no such verifier, or it cannot be loaded; the message says why.
     """
     reading, writing = os.pipe()
-    orders = _file_of({"target": target, "settings": settings, "path": sys.path, "answer": writing})
     try:
-        process = _start(orders, writing)
+        process = _start({"target": target, "settings": settings, "path": sys.path, "answer": writing}, writing)
     except BaseException:
         os.close(reading)
         raise
     finally:
-        os.close(orders)
         os.close(writing)
-    stream = asyncio.StreamReader(limit=_LONGEST)
-    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb")
-    )
+    stream, pipe = asyncio.StreamReader(limit=_LONGEST), None
     try:
         async with asyncio.timeout(seconds):
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb")
+            )
             line = await stream.readline()
     except TimeoutError:
         raise _refused(
@@ -75,31 +73,27 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
     except ValueError:
         raise _refused(f"{target} answers with more than {_LONGEST} bytes") from None
     finally:
-        pipe.close()
+        if pipe is not None:
+            pipe.close()
         kill_tree(process.pid)
         code = await asyncio.shield(asyncio.to_thread(process.wait))
     return _read(target, line, code)
 
 
-def _start(orders: int, answer: int) -> subprocess.Popen[bytes]:
+def _start(orders: Mapping[str, Any], answer: int) -> subprocess.Popen[bytes]:
     """Start the process. Not by the loop: that forks, and gRPC's own handlers, run in the child, may end it."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", _PROGRAM],
-        stdin=orders,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(answer,),
-        start_new_session=True,
-    )
-
-
-def _file_of(orders: Mapping[str, Any]) -> int:
-    """A file in memory: a pipe would have to be written to while the process may have ended."""
-    descriptor = os.memfd_create("orders")
-    with open(descriptor, "wb", closefd=False) as file:
+    # A file in memory: a pipe would have to be written to while the process may have ended.
+    with os.fdopen(os.memfd_create("orders"), "w+b") as file:
         file.write(json.dumps(orders).encode())
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+        file.seek(0)
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", _PROGRAM],
+            stdin=file,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(answer,),
+            start_new_session=True,
+        )
 
 
 def _read(target: str, line: bytes, code: int) -> LoadedVerifier:

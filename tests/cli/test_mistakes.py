@@ -18,6 +18,7 @@ FILES = {
     "HEADER": ("header.csv", "a,b\n"),
     "PORTLESS": ("portless.json", '{"exact": ["127.0.0.1"]}'),
     "KEYS": ("keys.toml", '[verifiers.exact]\nmodle = "x"\n'),
+    "DATE": ("date.toml", "[verifiers.judge]\nsince = 2026-11-30\n"),
     "TABLE": ("table.toml", "[item_limits.exat]\ncpu_s = 1.0\n"),
     "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
     "EMPTY": ("empty.jsonl", ""),
@@ -45,6 +46,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "a host that no one knows": (
         ["serve", "exact", "--host", "no-such-host.invalid"],
         ["server.host", "is not known here"],
+    ),
+    "a date in the settings": (
+        ["serve", "exact", "--config", "DATE"],
+        ["verifiers.judge.since: cannot be written as JSON", "in quotes"],
     ),
     "a key of the settings": (["serve", "exact", "--config", "BAD"], ["server.prot", "did you mean port?"]),
     "labels that are not there": (["check", "exact", "--cases", "IN"], ["no case has a label in expected.score"]),
