@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import site
 import sysconfig
@@ -30,5 +31,7 @@ class PackageFolders:
         files: set[tuple[Path, int]] = set()
         for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
             for file in Path(folder).glob("*.pth"):
-                files.add((file, file.stat().st_mtime_ns))
+                # Python passes over a link that leads nowhere, and so it does here; pip may have removed it meanwhile.
+                with contextlib.suppress(OSError):
+                    files.add((file, file.stat().st_mtime_ns))
         return files
