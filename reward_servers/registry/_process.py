@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 
@@ -14,7 +15,7 @@ from reward_servers.config import ServerConfig
 from reward_servers.process.termination import ending_signals
 from reward_servers.registry._registry import Registry
 from reward_servers.registry._servicer import RegistryServicer
-from reward_servers.rpc import Clients, ServerCertificates, add_standard_services, listen
+from reward_servers.rpc import Clients, Lenient, ServerCertificates, add_standard_services, listen
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 
@@ -51,7 +52,8 @@ async def serving(config: ServerConfig, state: Path | None = None) -> AsyncItera
     try:
         certificates = ServerCertificates(config.server.tls)
         address = listen(server, config, certificates)
-        registry_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(registry, clients), server)
+        lenient: Any = Lenient(server)
+        registry_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(registry, clients), lenient)
         service = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"]
         probe = await add_standard_services(server, [service], with_reflection=config.server.reflection)
         await server.start()

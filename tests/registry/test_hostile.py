@@ -74,6 +74,19 @@ async def test_an_announcement_that_would_mislead_or_fill_is_refused(
     assert not any("\n" in record.getMessage() for record in caplog.records)
 
 
+async def test_messages_that_are_none_are_refused_in_a_line_and_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    service = pb.DESCRIPTOR.services_by_name["RegistryService"].full_name
+    with caplog.at_level(logging.WARNING):
+        async with serving(load_config()) as registry, grpc.aio.insecure_channel(registry) as channel:
+            raw: Any = channel.unary_unary(f"/{service}/Announce")
+            with pytest.raises(grpc.aio.AioRpcError, match=r"server\.address") as refused:
+                await raw(b"\xff\xff\xff")
+            assert refused.value.code() is INVALID
+            listing: Any = channel.unary_unary(f"/{service}/ListServers")
+            assert not pb.ListServersResponse.FromString(await listing(b"\xff\xff\xff")).servers
+    assert not [record for record in caplog.records if record.exc_info]
+
+
 @pytest.mark.parametrize("seconds", [315_576_000_000, -315_576_000_000])
 async def test_a_lease_beyond_all_clocks_is_bounded(seconds: int) -> None:
     async with serving(load_config()) as registry:
