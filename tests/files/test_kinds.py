@@ -112,6 +112,13 @@ def test_cells_of_separated_values(tmp_path: Path) -> None:
     assert [str(problem) for problem in found.problems] == ["line 3: has 3 cells where the header has 6"]
 
 
+def test_quotes_that_are_closed_are_read_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('response,reference\n"a ""q"" b","two\nlines"\nsay "hi",5"\n"",""""\n')
+    found = [(one.response, one.reference) for one in read_rollouts(path).rollouts]
+    assert found == [('a "q" b', "two\nlines"), ('say "hi"', '5"'), ("", '"')]
+
+
 def test_a_row_of_several_responses_is_a_group(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     chat = [[{"role": "assistant", "content": text}] for text in "xy"]
@@ -182,6 +189,11 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "cut.eval": (zipped("samples/1_epoch_1.json")[:40], "the log is damaged"),
     "latin.csv": ("response\ncaf\xe9\n".encode("latin-1"), "not UTF-8"),
     "twice.csv": (b"response,response\na,b\n", "'response' occurs twice"),
+    "open.csv": (
+        b'response,reference\n"hello,a\na,a\nb"x",a\n',
+        r"the row that begins on line 2 is not separated values \(.* on line 4\); close each quote",
+    ),
+    "cut.csv": (b'response,reference\na,a\n"hello,a\na,a\n', "the row that begins on line 3 is not separated values"),
     "cut.json": (b'[{"response": "a"}, {"response": "b"}', "ends before its array does"),
     "comma.json": (b'[{"response": "a"} {"response": "b"}]', "expected ',' or ']'"),
 }

@@ -220,15 +220,22 @@ def separated_rows(stream: io.BufferedReader, place: str, separator: str) -> Ite
     """Rows of values that a character separates; the first one names the columns.
 
     An empty cell is an empty text.
+
+    Raises:
+        RolloutError: a quote is left open, or has text behind it: which rows the file has is then not known.
     """
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     separator = separator or _separator(stream.peek(_CHUNK).partition(b"\n")[0])
     lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    reader = csv.reader(lines, delimiter=separator)
+    # Not strict, a quote that is left open takes in the rows up to the next one, and says nothing.
+    reader = csv.reader(lines, delimiter=separator, strict=True)
+    last = 0
     try:
         names = next(reader, [])
         _check_names(names, place)
+        last = reader.line_num
         for cells in reader:
+            last = reader.line_num
             if cells and len(cells) != len(names):
                 reason = f"has {len(cells)} cells where the header has {len(names)}"
                 yield Row(reader.line_num, "line", None, reason)
@@ -238,7 +245,10 @@ def separated_rows(stream: io.BufferedReader, place: str, separator: str) -> Ite
         at = f"near line {reader.line_num + 1}"
         raise RolloutError(f"{place}: not UTF-8 {at} ({error.reason}); save it as UTF-8") from None
     except csv.Error as error:
-        raise RolloutError(f"{place}: line {reader.line_num}: not separated values ({error})") from None
+        # The row may have begun far above the line where it went wrong.
+        reason = f"the row that begins on line {last + 1} is not separated values ({error} on line {reader.line_num})"
+        remedy = 'close each quote that opens a cell, and write one within it twice ("")'
+        raise RolloutError(f"{place}: {reason}; {remedy}") from None
     finally:
         lines.detach()
 
