@@ -226,3 +226,11 @@ def test_hostile_images_cost_their_own_row_only(tmp_path: Path) -> None:
     many = tmp_path / "many.jsonl"
     many.write_text(json.dumps({"response": "r", "images": [URL] * 65}) + "\n")
     assert "at most 64 are allowed" in read_rollouts(many).problems[0].reason
+
+
+def test_the_index_that_a_table_was_saved_with_leaves_no_row_out(tmp_path: Path) -> None:
+    path = tmp_path / "trl.csv"
+    path.write_text(",step,prompt,completion,advantage,answer\n0,1,p,c,0.1,c\n1,1,p,d,0.2,c\n2,1,p,e,0.2,c\n")
+    found = read_rollouts(path)
+    assert (found.format, found.variants) == ("trl", 0)
+    assert [one.response for one in found.rollouts] == ["c", "d", "e"]

@@ -187,7 +187,9 @@ class RolloutReader:
             self._variant = next((table.get(self._shape.variant) for table in tables), None)
 
     def _is_other_variant(self, table: Mapping[str, Any]) -> bool:
-        return self._shape is not None and table.get(self._shape.variant) != self._variant
+        # Tables with an index have a column without a name, which is no shape's.
+        column = self._shape.variant if self._shape is not None else ""
+        return bool(column) and table.get(column) != self._variant
 
     def _of_row(self, row: Row, source: dict[str, Any]) -> Iterator[tuple[Rollout, Mapping[str, Any]]]:
         try:
