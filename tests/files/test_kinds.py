@@ -174,6 +174,26 @@ def test_folders_shards_and_patterns(tmp_path: Path) -> None:
         read_rollouts(saved / "train")
 
 
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("qwen2.5-7b.jsonl", "qwen2.5-72b.jsonl"), "qwen2.5-72b, qwen2.5-7b"),
+        (("v1.0.jsonl.gz", "v1.1.jsonl.gz"), r"v1\.0, v1\.1"),
+        (("part.0.jsonl", "part.1.jsonl"), ""),
+        (("v1.0-0.jsonl", "v1.0-1.jsonl.gz"), ""),
+    ],
+)
+def test_a_dot_in_a_name_begins_no_suffix(tmp_path: Path, names: tuple[str, str], parts: str) -> None:
+    for name in names:
+        content = f'{{"response": "{name}"}}\n'.encode()
+        (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    if parts:
+        with pytest.raises(RolloutError, match=rf"has several data sets \({parts}\); name one of them"):
+            read_rollouts(tmp_path)
+    else:
+        assert [one.response for one in read_rollouts(tmp_path).rollouts] == list(names)
+
+
 def zipped(name: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

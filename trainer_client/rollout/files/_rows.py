@@ -33,7 +33,8 @@ _PARQUET, _ARROW_FILE, _ARROW_STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _COMPRESSED = (".gz", ".zst")
 _DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
-_SHARD = re.compile(r"-\d+(?:-of-\d+)?$")
+_SHARD = re.compile(r"(?:-\d+(?:-of-\d+)?|(?<=^part)\.\d+)$")
+"""What tells the shards of a data set apart: ``train-00000-of-00002``, ``data-0``, and ``part.0`` of dask."""
 _BUFFER = 1 << 18
 
 
@@ -103,7 +104,11 @@ def _kind_of(path: Path) -> str:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix("".join(path.suffixes)) if path.suffixes else path.name
+    """The name without what says its kind: a name such as ``qwen2.5-7b.jsonl`` has further dots."""
+    name = path.name
+    for suffixes in (_COMPRESSED, _DATA):
+        name = name.removesuffix(next((suffix for suffix in suffixes if name.endswith(suffix)), ""))
+    return name
 
 
 def _read_stream(raw: IO[bytes], place: str, name: str) -> Iterator[Row]:
