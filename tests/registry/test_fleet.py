@@ -29,6 +29,8 @@ from trainer_client import (
     Rollout,
     Server,
 )
+from trainer_client._transport.addresses import AddressBook
+from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.registry import Selector
 from trainer_client.contract.v1 import registry_service_pb2 as pb
 from trainer_client.contract.v1 import registry_service_pb2_grpc as rpc
@@ -92,6 +94,20 @@ async def test_the_last_list_counts_while_the_registry_is_gone() -> None:
     assert (await client.score(rollouts())).valid.all()
     await client.close()
     await server.__aexit__(None, None, None)
+
+
+async def test_a_registry_that_answers_as_before_is_no_longer_said_to_be_silent(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with kept_port() as port:
+        book = AddressBook("math", [f"registry://127.0.0.1:{port}"], Credentials(None))
+        for outage in (1, 2):
+            async with serving(load_config(None, port=port)):
+                assert await book.look() == []
+                assert "lists no server 'math' that fits" in book.trouble
+            assert await book.look() == []
+            assert "does not answer" in book.trouble
+            assert len([one for one in caplog.messages if "does not answer" in one]) == outage
 
 
 async def test_a_registry_that_starts_later_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -91,7 +91,7 @@ class RegistryView:
         token: bearer token, or where it is read.
 
     Attributes:
-        trouble: why there is no server, if there is none.
+        trouble: why there is no server, if there is none, or that the registry does not answer.
     """
 
     def __init__(self, address: str, server: str, credentials: Credentials, token: str) -> None:
@@ -101,6 +101,8 @@ class RegistryView:
         self._token = token
         self._revision = ""
         self._found: list[str] = []
+        self._lack = ""
+        """What the last answer says of why there is no server. It stays as long as the answer: see `ListServers`."""
         self.trouble = ""
 
     async def look(self) -> Sequence[str]:
@@ -136,7 +138,8 @@ class RegistryView:
             fitting = [server for server in answer.servers if self._selector.fits(server)]
             # Who may announce may not choose how a client connects.
             self._found = [server.address for server in fitting if is_host_port(server.address)]
-            self.trouble = "" if self._found else self._nothing(answer.servers)
+            self._lack = "" if self._found else self._nothing(answer.servers)
+        self.trouble = self._lack
         return self._found
 
     def _nothing(self, servers: Sequence[registry.ServerEntry]) -> str:
