@@ -205,6 +205,47 @@ def test_who_waits_for_a_server_hears_of_its_address_however_late(
         assert future.result(60).reward == 0.5
 
 
+def test_a_server_that_is_listed_no_more_is_left_when_its_calls_have_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "_UNUSED", 0.0)
+    monkeypatch.setattr(addresses, "_FILE_INTERVAL", 0.02)
+    file, answers, left = tmp_path / "endpoints.json", threading.Event(), threading.Event()
+    close = Replica.close
+
+    async def note(replica: Replica) -> None:
+        await close(replica)
+        if replica.address == old.address:
+            left.set()
+
+    def script(item: Any) -> float:
+        answers.wait()
+        return 0.5
+
+    def put(address: str) -> None:
+        (tmp_path / "part").write_text(json.dumps({"echo": address}))
+        (tmp_path / "part").rename(file)
+
+    monkeypatch.setattr(Replica, "close", note)
+    patient = Retries(unavailable_timeout_s=90.0, heartbeat_timeout_s=120.0)
+    with FakeServer({"echo": script}) as old, FakeServer({"echo": lambda item: 0.25}) as new:
+        put(old.address)
+        with RewardClient(RECIPE, f"file:{file}", retries=patient) as client:
+            future = client.submit(Rollout("r", "p", "x"))
+            old.wait_for_items()
+            try:
+                put(new.address)
+                while not new.items:
+                    late = client.submit(Rollout("later", "p", "x"))
+                    with contextlib.suppress(TimeoutError):
+                        late.result(0.1)
+                assert not left.is_set()
+            finally:
+                answers.set()
+            assert future.result(60).reward == 0.5
+            assert left.wait(60), "its channel stays open"
+
+
 def test_a_look_that_fails_as_no_one_foresaw_is_told_once_and_followed_by_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -80,8 +80,7 @@ class Discovery:
         places = await self._book.look()
         self._looked = asyncio.get_running_loop().time()
         self._fleet.trouble = "" if places else self._book.trouble
-        if places or not self._fleet.replicas:
-            await self._fleet.update(places)
+        await self._fleet.update(places)
 
     async def _follow(self, interval: float) -> None:
         loop = asyncio.get_running_loop()

@@ -104,9 +104,8 @@ class Fleet:
     @property
     def is_starting(self) -> bool:
         """Whether a replica was not reached yet that may answer in a moment."""
-        if not any(r.health is Health.UNKNOWN for r in self.replicas):
-            return False
-        return asyncio.get_running_loop().time() < self._starting_until
+        unreached = any(r.health is Health.UNKNOWN for r in self.replicas)
+        return unreached and asyncio.get_running_loop().time() < self._starting_until
 
     # What stands against waiting
 
@@ -233,9 +232,8 @@ class Fleet:
 
     def trust_all(self, addresses: Collection[str]) -> None:
         """The same for several: see `trust`."""
-        for replica in self.replicas:
-            if replica.address in addresses:
-                self.trust(replica)
+        for replica in (r for r in self.replicas if r.address in addresses):
+            self.trust(replica)
 
     def reprobe(self, replica: Replica) -> None:
         """The replica answered as another version would: ask what it hosts now before giving it more."""
@@ -347,20 +345,20 @@ class Fleet:
 
     @property
     def busy(self) -> bool:
-        """Whether calls are under way."""
-        return any(replica.calls for replica in self.replicas)
+        """Whether calls are under way, or one that has left is still to be closed."""
+        return bool(self._leaving) or any(replica.calls for replica in self.replicas)
 
     async def update(self, places: Sequence[Place]) -> None:
-        """Have one replica at each place. Those that are elsewhere get no more work, and end with their calls."""
+        """Have one replica at each place; no place is no news. Others get no more work, and end with what they have."""
         replicas = {Place(replica.address, replica.authority): replica for replica in self.replicas}
-        if replicas.keys() == set(places) and replicas:
-            return
+        places = places or list(replicas)
         gone = [replica for place, replica in replicas.items() if place not in places]
         new = [Replica(*place, self._credentials, self._token) for place in places if place not in replicas]
-        if self._unavailable_since is not None or gone:
+        if (self._unavailable_since is not None and new) or gone:
             listed = refusals.few((replica.address for replica in new), ", ") or "none"
             logger.info("server %r: new addresses: %s; gone: %d", self.server, listed, len(gone))
         self.replicas = [replica for replica in self.replicas if replica not in gone] + new
+        self._leaving += gone
         for replica in gone:
             replica.retired = True
             self._liveness.pop(replica, None)
@@ -368,11 +366,13 @@ class Fleet:
                 probe.cancel()
         for replica in new:
             replica.paused = self.paused
-        for replica in [r for r in (*gone, *self._leaving) if not r.calls]:
+        # Not by its calls: for work that was given to it and is not sent yet it would open a channel again.
+        for replica in [r for r in self._leaving if not r.outstanding]:
+            self._leaving.remove(replica)
             await replica.close()
-        self._leaving = [r for r in (*gone, *self._leaving) if r.calls]
-        self.start_probes()
-        self._changed()
+        if gone or new or not replicas:
+            self.start_probes()
+            self._changed()
 
     async def pause(self) -> None:
         """End all calls and close the channels."""
