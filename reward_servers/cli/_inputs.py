@@ -88,6 +88,20 @@ def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, 
     return Recipe(rewards, name="score", servers=servers, advantage=None)
 
 
+def server_settings(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """The settings files that the servers of a recipe read, by what they are.
+
+    Args:
+        recipe: The recipe.
+        folder: Folder that their paths are relative to.
+    """
+    return {
+        f"the settings of server {server.name!r}": folder / server.config
+        for server in recipe.all_servers
+        if server.config is not None
+    }
+
+
 def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> RolloutFile:
     """Read a file of rollouts, and report the rows that cannot be used.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._whole_file import refuse_overwriting, whole_file
+from reward_servers.cli._whole_file import whole_file
 
 if TYPE_CHECKING:
     from trainer_client import AsyncRewardClient
@@ -30,8 +30,6 @@ class KeptState:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._client: AsyncRewardClient | None = None
-        if path is not None:
-            refuse_overwriting("--state", path, {})
 
     def load(self, client: AsyncRewardClient) -> None:
         """Go on where the file was written, when it is there.

@@ -10,7 +10,7 @@ import typer
 
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._scored_rows import ScoredRows
+from reward_servers.cli._scored_rows import ScoredRows, files_of
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def report(
     """
     from reward_servers.reporting import ReportOptions
 
-    refuse_overwriting("--out", out, {"the scored file": source, "the input": rollouts})
+    refuse_overwriting("--out", out, {"the scored file": [source, *files_of(source)], "the input": rollouts})
     rows = ScoredRows(source, rollouts, columns or ())
     write_page(out, rows, ReportOptions(str(source), max_groups, evidence))
     rows.tell_problems()

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
+from reward_servers.cli._whole_file import STDOUT, partial_place
 from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
 from trainer_client.result.checkpoint import keep_rows, restore_rows, take_rows
 from trainer_client.result.rows import rollout_fields
@@ -237,7 +238,7 @@ class ResumingClient:
         return table
 
 
-def partial_of(place: Path | None, recipe: Recipe, resume: bool) -> Partial | None:
+def partial_of(place: Path | None, recipe: Recipe, *, resume: bool) -> Partial | None:
     """What ``--resume`` keeps of a run; None where it is not given.
 
     Raises:
@@ -245,10 +246,9 @@ def partial_of(place: Path | None, recipe: Recipe, resume: bool) -> Partial | No
     """
     if not resume:
         return None
-    if place is None or str(place) == "-":
+    if place is None or place == STDOUT:
         raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps the scored groups")
-    beside = place / "rollouts.jsonl" if place.is_dir() else place
-    return Partial(beside.with_name(beside.name + ".partial"), recipe)
+    return Partial(partial_place(place), recipe)
 
 
 def _own(path: Path) -> IO[bytes]:

@@ -23,7 +23,7 @@ from reward_servers.cli._errors import UserError
 from reward_servers.cli._intake import Intake, PlacedRollout
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._outputs import TrainingSignal, signal_fields, training_signal_of
-from reward_servers.cli._resume import Partial, ResumingClient
+from reward_servers.cli._resume import ResumingClient, partial_of
 from reward_servers.cli._scoring import Session, score_groups
 from reward_servers.cli._signal_files import Parts, RolloutFacts
 from reward_servers.cli._spool import Line, Spool
@@ -56,6 +56,7 @@ class Output(NamedTuple):
         evidence: Whether to write the private evidence of each verdict too.
         feedback: Whether to write what the policy may be shown of each verdict too.
         page: Whether a page about the run is made of its rows.
+        resume: Whether what is scored is kept beside the results, for a run that goes on later.
     """
 
     place: Path | None
@@ -63,6 +64,7 @@ class Output(NamedTuple):
     evidence: bool
     feedback: bool
     page: bool
+    resume: bool
 
     def check(self) -> Path | None:
         """The place.
@@ -98,7 +100,6 @@ class Run:
         state: Where the method's state is kept.
         labels: Name of the run, and number of its first step.
         step_rollouts: Rollouts of a step, at least; None for one step.
-        partial: What is kept of groups that are scored, for a run that goes on later; None to keep nothing.
     """
 
     def __init__(
@@ -109,7 +110,6 @@ class Run:
         state: KeptState,
         labels: Labels,
         step_rollouts: int | None,
-        partial: Partial | None = None,
     ) -> None:
         place = writing.check()
         self._intake = intake
@@ -120,7 +120,7 @@ class Run:
         self._labels = labels
         self._step_rollouts = step_rollouts
         self._writing = writing
-        self._partial = partial
+        self._partial = partial_of(place, recipe, resume=writing.resume)
         self._stack = ExitStack()
         self._page: IO[str] | None = None
 

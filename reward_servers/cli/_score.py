@@ -13,17 +13,20 @@ from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Json, Key, Options, Token, tls_of
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
-from reward_servers.cli._inputs import read_columns, recipe_of
+from reward_servers.cli._inputs import read_columns, recipe_of, server_settings
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._report import GROUPS, write_run_page
-from reward_servers.cli._whole_file import STDOUT, output_place, whole_file
+from reward_servers.cli._whole_file import REPORT, STDOUT, output_place, whole_file
 from reward_servers.labels import TOLERANCE
 
 if TYPE_CHECKING:
     from reward_servers.cli._intake import Intake
     from trainer_client import Recipe, Summary
 
-_READ = ("the input", "the joined file", "the recipe", "the settings", "the file of endpoints")
+_READ = (
+    *("the joined file", "the recipe", "the settings", "the file of endpoints", "the arrays"),
+    *("the authority's certificate", "the client's certificate", "the client's key"),
+)
 
 
 def score(
@@ -69,17 +72,17 @@ def score(
     """
     from reward_servers.cli._labelling import Labelling
     from reward_servers.cli._outputs import describe_run
-    from reward_servers.cli._resume import partial_of
     from reward_servers.cli._run import Output, Run
     from reward_servers.cli._scoring import session_of
 
     where = (endpoints_file, endpoint)
     loaded = _checked(recipe_of(recipe, verifiers or (), options, _started_with(config, where)), label, step)
-    place = output_place(out, _read(source, join, recipe, config, endpoints_file), report, as_json=as_json)
-    intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
+    inputs = _read(loaded, source, join, recipe, config, endpoints_file, arrays, ca, cert, key)
+    place = output_place(out, inputs, report, state, as_json=as_json)
+    intake = _intake_of(source, loaded, inputs["the arrays"], columns or (), (shape, join, on, media_root))
     session = session_of(loaded, recipe, where, (tls_of(ca, cert, key), token), workers, verbose=verbose)
-    writing, partial = Output(place, keep, evidence, feedback, report is not None), partial_of(place, loaded, resume)
-    with Run(intake, loaded, writing, KeptState(state), Labels(run, step or 0), step_rollouts, partial) as work:
+    writing = Output(place, keep, evidence, feedback, report is not None, resume)
+    with Run(intake, loaded, writing, KeptState(state), Labels(run, step or 0), step_rollouts) as work:
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)
@@ -88,9 +91,12 @@ def score(
     return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
 
 
-def _read(*files: Path | None) -> dict[str, Path | None]:
-    """The files that must not be written over, by what they are."""
-    return dict(zip(_READ, files, strict=True))
+def _read(loaded: Recipe, source: Path, *others: Path | None) -> dict[str, Path | None]:
+    """All files that are read, by what they are: those that are named, arrays beside the input, servers' settings."""
+    named = {"the input": source, **dict(zip(_READ, others, strict=True))}
+    named["the arrays"] = _arrays_of(source, loaded, named["the arrays"])
+    recipe = named["the recipe"]
+    return {**named, **server_settings(loaded, recipe.parent if recipe is not None else Path())}
 
 
 def _started_with(config: Path | None, where: Sequence[object]) -> Path | None:
@@ -116,7 +122,7 @@ def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Pat
     for problem in outcome["label_problems"]:
         print_note(f"{source}: {problem}")
     if place is not None and place.is_dir():
-        with whole_file(place / "report.json") as file:
+        with whole_file(place / REPORT) as file:
             file.write(json.dumps(outcome, ensure_ascii=False, indent=2) + "\n")
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False))
@@ -138,12 +144,18 @@ def _intake_of(
         raise UserError(
             f"--on {on}: names the id that joins a second file, and there is no second file; give --join FILE"
         )
-    if arrays is not None and recipe.plan is None:
-        raise UserError("--arrays is for the method of a recipe, and there is no method; remove --arrays")
     form = Form({**recipe.file_columns, **read_columns(columns)}, *how)
+    if recipe.plan is not None:
+        refuse_calls(recipe.plan)
+    return Intake(source, form, recipe, arrays)
+
+
+def _arrays_of(source: Path, recipe: Recipe, arrays: Path | None) -> Path | None:
+    """The arrays that are read: those that are named, or that lie beside the input; None for none."""
     if recipe.plan is None:
-        return Intake(source, form, recipe, None)
-    refuse_calls(recipe.plan)
+        if arrays is not None:
+            raise UserError("--arrays is for the method of a recipe, and there is no method; remove --arrays")
+        return None
     beside = source.with_suffix(".npz") if source.name else source
     exists = beside != source and beside.is_file()
-    return Intake(source, form, recipe, arrays or (beside if exists else None))
+    return arrays or (beside if exists else None)

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from reward_servers.cli._whole_file import whole_file
+from reward_servers.cli._whole_file import PAIRS, REQUESTS, whole_file
 from trainer_client import ScoreTable
 from trainer_client.result.rows import plain
 from trainer_client.signals import Signal
@@ -88,9 +88,9 @@ class Parts:
         if signal is None:
             return
         if signal.pairs is not None:
-            self._lines("pairs.jsonl", _pairs(signal, table, texts.fields))
+            self._lines(PAIRS, _pairs(signal, table, texts.fields))
         if signal.requests is not None:
-            self._lines("requests.jsonl", _requests(signal, table, texts.feedback))
+            self._lines(REQUESTS, _requests(signal, table, texts.feedback))
 
     def _lines(self, name: str, lines: Iterator[dict[str, Any]]) -> None:
         if name not in self._files:
@@ -100,7 +100,7 @@ class Parts:
 
     def finish(self) -> None:
         """Remove what an earlier run has left."""
-        for name in ("pairs.jsonl", "requests.jsonl"):
+        for name in (PAIRS, REQUESTS):
             if name not in self._files:
                 (self._folder / name).unlink(missing_ok=True)
 

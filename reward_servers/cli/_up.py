@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reward_servers.cli._inputs import load_recipe
+from reward_servers.cli._inputs import load_recipe, server_settings
 from reward_servers.cli._whole_file import refuse_overwriting, remove_file
 from reward_servers.process.parent import end_with_parent
 
@@ -63,7 +63,9 @@ def up(
         return 0
     check_recipe(loaded, recipe, Offers(addresses_elsewhere(loaded.all_servers, {}), folder=recipe.parent, ask=False))
     if endpoints_file is not None:
-        refuse_overwriting("--endpoints-file", endpoints_file, {"the recipe": recipe})
+        refuse_overwriting(
+            "--endpoints-file", endpoints_file, {"the recipe": recipe, **server_settings(loaded, recipe.parent)}
+        )
     asyncio.run(_keep(loaded, programs, endpoints_file, grace_s, metrics_port))
     return 0
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from reward_servers.cli._errors import UserError
 
 STDOUT = Path("-")
 ROLLOUTS = "rollouts.jsonl"
 """The file of a folder of results that has a line per rollout."""
+REPORT, PAIRS, REQUESTS = "report.json", "pairs.jsonl", "requests.jsonl"
+RESULTS = (ROLLOUTS, REPORT, PAIRS, REQUESTS)
+"""All files of a folder of results: each is replaced, or removed where there is nothing for it."""
+Inputs: TypeAlias = Mapping[str, Path | Sequence[Path] | None]
+"""What a command reads, by what it is: a file, a folder or a pattern; several of them; or none."""
 _OTHER_KINDS = (".xlsx", ".xls", ".tsv", ".arrow", ".feather", ".zst", ".html", ".npz", ".sqlite", ".db")
 """Names that promise what no results are written as."""
 
@@ -55,16 +60,17 @@ def whole_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
             raise
 
 
-def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None]) -> None:
+def refuse_overwriting(option: str, path: Path, inputs: Inputs) -> None:
     """Refuse to write over what a command reads, and a place where nothing can be written: before work, not after it.
 
     Raises:
         UserError: With the option and the remedy.
     """
     target = Path(os.path.realpath(path))
-    for name, source in inputs.items():
-        if source is not None and _is_same(target, source):
-            raise UserError(f"{option} {path}: that is {name}, which would be overwritten; choose another name")
+    for name, sources in inputs.items():
+        for source in (sources,) if isinstance(sources, Path) else sources or ():
+            if any(_is_same(target, file) for file in _files_of(source)):
+                raise UserError(f"{option} {path}: that is {name}, which would be overwritten; choose another name")
     if not target.parent.is_dir():
         raise UserError(f"{option} {path}: the folder {target.parent} does not exist; create it first")
     if target.is_dir():
@@ -73,6 +79,19 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
         raise UserError(
             f"{option} {path}: it cannot be written there ({reason}); choose another folder or change its rights"
         )
+
+
+def _files_of(source: Path) -> list[Path]:
+    """The files that the name of an input stands for."""
+    from trainer_client import RolloutError
+    from trainer_client.rollout.files import files_of
+
+    try:
+        files = files_of(source)
+    except RolloutError:  # it is for the reading of the folder to say what is wrong with it
+        files = []
+    # A folder of results is no folder of rows, and is read too.
+    return [source, *files, *(source / name for name in RESULTS if (source / name).is_file())]
 
 
 def _is_same(target: Path, second: Path) -> bool:
@@ -94,7 +113,7 @@ def _unwritable(target: Path) -> str:
 
 
 def output_place(
-    out: str | None, inputs: Mapping[str, Path | None], page: Path | None, *, as_json: bool
+    out: str | None, inputs: Inputs, page: Path | None, state: Path | None, *, as_json: bool
 ) -> Path | None:
     """Where results go; a folder is made. Refuses, before work is done, what could not be written.
 
@@ -102,15 +121,33 @@ def output_place(
         out: What the command line says.
         inputs: What is read, by what it is.
         page: Where the page about the run goes; None without one.
+        state: Where the method's state is kept; None without one.
         as_json: Whether standard output is taken.
     """
     place = _results_place(out, inputs, as_json=as_json)
+    taken = {**inputs, "the results": _results_at(place)}
     if page is not None:
-        refuse_overwriting("--report", page, {**inputs, "the results": place})
+        refuse_overwriting("--report", page, taken)
+    if state is not None:
+        refuse_overwriting("--state", state, {**taken, "the page": page})
     return place
 
 
-def _results_place(out: str | None, inputs: Mapping[str, Path | None], *, as_json: bool) -> Path | None:
+def partial_place(place: Path) -> Path:
+    """Where ``--resume`` keeps what is scored, beside results that go to a file or a folder."""
+    beside = place / ROLLOUTS if place.is_dir() else place
+    return beside.with_name(f"{beside.name}.partial")
+
+
+def _results_at(place: Path | None) -> list[Path]:
+    """All files that are written or removed for results at a place."""
+    if place is None or place == STDOUT:
+        return []
+    files = [place / name for name in RESULTS] if place.is_dir() else [place]
+    return [*files, partial_place(place)]
+
+
+def _results_place(out: str | None, inputs: Inputs, *, as_json: bool) -> Path | None:
     if out == str(STDOUT) and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     if out is None or out == str(STDOUT):
@@ -120,11 +157,12 @@ def _results_place(out: str | None, inputs: Mapping[str, Path | None], *, as_jso
         raise UserError(
             f"--out {out}: results are written as JSON Lines (.jsonl), .csv or .parquet; choose one of them"
         )
-    if out.endswith("/"):
-        path.mkdir(parents=True, exist_ok=True)
-        refuse_overwriting("--out", path / ROLLOUTS, inputs)
-    else:
+    if not out.endswith("/"):
         refuse_overwriting("--out", path, inputs)
+        return path
+    path.mkdir(parents=True, exist_ok=True)
+    for name in RESULTS:
+        refuse_overwriting("--out", path / name, inputs)
     return path
 
 
