@@ -82,6 +82,7 @@ class Intake:
             if is_whole:
                 self._take_held(first_rollouts)
             elif self._is_lasting():
+                self._refuse_stream_beside()
                 self._survey(chain(first_rollouts, rollouts))
                 self._unfit = reader.unfit
             else:
@@ -134,6 +135,15 @@ class Intake:
     def _is_lasting(self) -> bool:
         """Whether the source can be read a second time."""
         return not _is_stream(self._source)
+
+    def _refuse_stream_beside(self) -> None:
+        """Refuse a joined file that cannot be read a second time, as the source will be."""
+        join = self.form.join
+        if join is not None and _is_stream(Path(join)):
+            raise UserError(
+                f"--join {join}: it can be read once only, and goes with an input over {_HELD_BYTES >> 20} MiB, "
+                "which is read twice; save what is joined as a file, and give its name"
+            )
 
     def _take_held(self, first_rollouts: list[Rollout]) -> None:
         from trainer_client.rollout.arrays import attach_arrays

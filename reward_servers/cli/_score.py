@@ -137,13 +137,15 @@ def _intake_of(
     """What is scored, checked as far as it can be before a server is started."""
     from reward_servers.cli._intake import Intake
     from trainer_client.recipe.inputs import refuse_calls
-    from trainer_client.rollout.files import Form
+    from trainer_client.rollout.files import STDIN, Form
 
     _, join, on, _ = how
     if on is not None and join is None:
         raise UserError(
             f"--on {on}: names the id that joins a second file, and there is no second file; give --join FILE"
         )
+    if str(join) == str(source) == STDIN:
+        raise UserError("--join -: standard input is the input already; save one of the two as a file")
     form = Form({**recipe.file_columns, **read_columns(columns)}, *how)
     if recipe.plan is not None:
         refuse_calls(recipe.plan)

@@ -89,6 +89,10 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["score", "IN", "--verifier", "exact", "--on", "id"],
         ["--on id: names the id that joins a second file", "give --join FILE"],
     ),
+    "standard input twice": (
+        ["score", "-", "--join", "-", "--verifier", "exact"],
+        ["--join -: standard input is the input already", "as a file"],
+    ),
     "arrays without a method": (
         ["score", "IN", "--verifier", "exact", "--arrays", "IN"],
         ["--arrays is for the method of a recipe", "remove --arrays"],

@@ -268,6 +268,29 @@ def test_a_joined_file_that_changes_before_it_is_read_again_is_refused(
         list(groups)
 
 
+def test_a_pipe_that_is_joined_to_a_file_that_is_read_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(rows("a", "b"))
+    answers = "".join(json.dumps({"rollout_id": name, "reference": "4"}) + "\n" for name in "01").encode()
+    for held in (1 << 20, 0):
+        reading, writing = os.pipe()
+        try:
+            os.write(writing, answers)
+            os.close(writing)
+            monkeypatch.setattr(_intake, "_HELD_BYTES", held)
+            form = Form(join=f"/dev/fd/{reading}")
+            if held:
+                groups = Intake(path, form, Recipe.loads(EXACT), None).groups()
+                assert [placed.rollout.reference for group in groups for placed in group] == ["4", "4"]
+                continue
+            with pytest.raises(UserError, match=f"--join /dev/fd/{reading}: it can be read once only.*as a file"):
+                Intake(path, form, Recipe.loads(EXACT), None)
+        finally:
+            os.close(reading)
+
+
 def test_rows_that_differ_though_the_file_looks_the_same_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
