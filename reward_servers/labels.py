@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trainer_client import Rollout
 
+_SHOWN = 100
+"""Characters of a label that is none."""
 TOLERANCE = 1e-6
 """How far a score may be from a label between 0 and 1."""
 
@@ -42,10 +44,13 @@ class Labels:
         """Take a rollout's label; null is none, and what is no number is a problem."""
         if value is None:
             return
-        if isinstance(value, int | float) and math.isfinite(value):
+        # JSON has whole numbers that no float holds.
+        if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
             self.scores[rollout_id] = float(value)
         else:
-            self.problems.append(f"rollout {rollout_id!r}: expected.{key}: {value!r} is not a number or null")
+            text = repr(value)
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            self.problems.append(f"rollout {rollout_id!r}: expected.{key}: {shown} is not a finite number or null")
 
 
 def labels_of_rewards(

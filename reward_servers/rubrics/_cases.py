@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -85,8 +86,8 @@ def read_cases(path: Path, reward: str = "") -> list[Case]:
                 )
         if score is None:
             continue
-        if isinstance(score, bool) or not isinstance(score, int | float):
-            raise CasesError(f"{path}: {row.unit}: score: {score!r} is no number")
+        if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= sys.float_info.max:
+            raise CasesError(f"{path}: {row.unit}: score: {score!r:.100} is no finite number")
         cases.append(Case(rollout["prompt"], rollout["response"], float(score)))
     if not cases:
         raise CasesError(f"{path}: holds no scored response; a line holds prompt, response and score")

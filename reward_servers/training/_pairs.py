@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -191,7 +191,8 @@ def _list(data: dict[str, Any]) -> ScoredList:
     if not isinstance(scores, list) or len(scores) != len(responses):
         raise ValueError(f"scores: is not a list of {len(responses)} numbers, one for each response")
     if not all(
-        isinstance(score, int | float) and not isinstance(score, bool) and math.isfinite(score) for score in scores
+        isinstance(score, int | float) and not isinstance(score, bool) and abs(score) <= sys.float_info.max
+        for score in scores
     ):
         raise ValueError("scores: holds what is not a number")
     if len(set(scores)) == 1:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.labels import Match, compare
+from reward_servers.labels import Match, compare, read_labels
 from tests.cli.conftest import Cli
+from trainer_client import Rollout
 
 REQUIRED = {
     "verifier", "version", "total", "agree", "false_positive", "false_negative", "other_code", "unscored",
@@ -32,6 +33,14 @@ REQUIRED = {
 )
 def test_compare(score: float | None, label: float, match: Match) -> None:
     assert compare(score, label) is match
+
+
+def test_labels_are_numbers_that_a_float_holds() -> None:
+    given = [1, True, 0.5, None, 10**400, -(10**400), float("inf"), float("nan"), "1", [1]]
+    labels = read_labels(Rollout(f"r{n}", "q", "a", expected={"score": value}) for n, value in enumerate(given))
+    assert labels.scores == {"r0": 1.0, "r1": 1.0, "r2": 0.5}
+    assert [problem.partition("'")[2][:2] for problem in labels.problems] == ["r4", "r5", "r6", "r7", "r8", "r9"]
+    assert labels.problems[0] == f"rollout 'r4': expected.score: 1{'0' * 99}... is not a finite number or null"
 
 
 def labelled(cli: Cli) -> Path:

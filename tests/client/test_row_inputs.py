@@ -80,6 +80,14 @@ def test_a_number_is_multiplied_before_it_is_added_to() -> None:
     assert [str(source) for source in recipe.plan.sources()["verdict_gaps"]] == ["first times 2 less 1", "first"]
 
 
+def test_a_number_that_no_float_holds_is_none() -> None:
+    recipe = Recipe(_JUDGES[:1], advantage="rafts", inputs={"verdict_gaps": ["metadata.gap"]})
+    served = FakeServer({"first": first}, aspects=("yes", "no"))
+    refused = pytest.raises(RolloutError, match=r"'r0'.*expected a number, found 1000")
+    with served as server, RewardClient(recipe, {"first": server.address}) as client, refused:
+        _ = client.score([Rollout("r0", "q", "fox", group_id="g", metadata={"gap": 10**400})]).signal
+
+
 @pytest.mark.parametrize(
     ("asked", "here"),
     [("metadata.kind", "extra.kind"), ("metadata.of.all", "extra.of.all"), ("extra.seen", "metadata.seen")],

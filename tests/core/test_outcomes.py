@@ -87,6 +87,7 @@ def test_numbers_of_every_kind_are_scores(returned: object, score: float) -> Non
         (Score(1.0, code=5), "code"),  # type: ignore[arg-type]
         (Score(1.0, note=None), "note"),  # type: ignore[arg-type]
         (Score(1.0, aspects={"a": math.nan}), "'a'"),
+        (Score(1.0, aspects={"a": 10**400}), "'a' is 1000"),
         (Score(1.0, aspects={"a": "x"}), "'a'"),  # type: ignore[dict-item]
         (Score(1.0, aspects={3: 1.0}), "3"),  # type: ignore[dict-item]
         (Score(1.0, "x" * 129), "at most 128"),

@@ -14,6 +14,7 @@ import pytest
 from examples.rubrics.endpoint import PROPERTIES, reply
 from reward_servers.cli import run
 from reward_servers.core import bind
+from reward_servers.rubrics._cases import CasesError, read_cases
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.rubric import Rubric
 from tests.client.conftest import ROOT
@@ -315,6 +316,14 @@ def test_mpo_reads_the_reward_that_is_named(tmp_path: Path, capsys: pytest.Captu
         assert "names one of: rules, right" in capsys.readouterr().err
         assert run([*command, "--score", "rules"]) == 0
     assert "and gave 0.125." in served.requests[0]["messages"][1]["content"]
+
+
+@pytest.mark.parametrize("score", [10**400, True, "1"], ids=["beyond", "truth", "text"])
+def test_mpo_takes_scores_that_a_float_holds(tmp_path: Path, score: object) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"prompt": "How tall is A?", "response": "4 m.", "score": score}))
+    with pytest.raises(CasesError, match=r"score: .{1,100} is no finite number"):
+        read_cases(path)
 
 
 def test_a_version_that_agrees_less_is_not_put_into_use(tmp_path: Path) -> None:

@@ -259,6 +259,7 @@ def test_places_and_calibration_are_reported() -> None:
         ({"responses": ["a"], "scores": [1]}, "responses: is not a list of 2 to 256"),
         ({"responses": ["a", "b"], "scores": [1]}, "scores: is not a list of 2 numbers"),
         ({"responses": ["a", "b"], "scores": [1, True]}, "scores: holds what is not a number"),
+        ({"responses": ["a", "b"], "scores": [1, 10**400]}, "scores: holds what is not a number"),
         ({"responses": ["a", "b"], "scores": [2, 2.0]}, "scores: all are the same"),
         ({"ratings": 0.5}, "response: is missing"),
         ({"response": "a", "ratings": {"kind": 7}}, "kind: 7 is not a number from 0 to 1"),

@@ -286,7 +286,7 @@ class _Builder:
             return float(len(value))
         try:
             return float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise self._wrong(declared, row, f"expected a number, found {_clipped(value)}") from None
 
     def _put(self, declared: Input, numbers: FloatArray, present: BoolArray) -> None:

@@ -38,7 +38,7 @@ def _scores(answer: str) -> dict[str, float] | None:
     if not isinstance(decoded, dict):
         return None
     numbers = [value for value in decoded.values() if isinstance(value, int | float) and not isinstance(value, bool)]
-    usable = len(numbers) == len(decoded) and all(math.isfinite(value) and 0 <= value <= 1e6 for value in numbers)
+    usable = len(numbers) == len(decoded) and all(0 <= value <= 1e6 for value in numbers)
     return {name: float(value) for name, value in decoded.items()} if usable else None
 
 
