@@ -53,7 +53,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import tomllib
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -65,6 +64,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind, check_settings
 from reward_servers.core._schemas import explain
+from trainer_client._toml import TomlError, read_toml
 
 _T = TypeVar("_T", bound=BaseModel)
 
@@ -287,10 +287,10 @@ def read_settings(kind: type[_T], path: Path | None, overrides: Mapping[str, Any
     data: dict[str, Any] = {}
     if path is not None:
         try:
-            data = tomllib.loads(path.read_text("utf-8"))
+            data = read_toml(path.read_text("utf-8"))
         except OSError as error:
             raise SettingsError(f"{path}: {error.strerror}; give the path of a TOML file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (TomlError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: {error}") from None
     for name, value in overrides.items():
         table = data.get(name)

@@ -163,7 +163,7 @@ def running_server(name: str, endpoint: str, tls: TLS | None, token: str | None,
 def read_options(text: str | None) -> dict[str, Any]:
     try:
         values = json.loads(text or "{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--options: not JSON: {error}") from None
     if not isinstance(values, dict):
         raise UserError("--options: expected a JSON object such as '{\"tolerance\": 0.01}'")

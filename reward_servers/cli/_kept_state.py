@@ -43,7 +43,7 @@ class KeptState:
             return
         try:
             state = json.loads(self._path.read_text("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"--state {self._path}: not a state ({error}); remove the file to begin without a state"
             ) from None

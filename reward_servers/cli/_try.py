@@ -79,7 +79,7 @@ def _reference(text: str | None) -> Any:
     if text.lstrip().startswith("{"):
         try:
             return json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"--reference: it begins like a JSON object, but is not one: {error}") from None
     return {"answer": text}
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,6 +21,7 @@ import grpc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reward_servers.core import SettingsError
+from trainer_client._toml import TomlError, read_toml
 
 _log = logging.getLogger("assay.server")
 _LONGEST_TOKEN = 4096
@@ -181,14 +181,14 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 def _read(path: Path) -> list[tuple[bytes, Caller]]:
     try:
-        entries = _File.model_validate(tomllib.loads(path.read_text("utf-8"))).clients
+        entries = _File.model_validate(read_toml(path.read_text("utf-8"))).clients
     except OSError as error:
         raise SettingsError(f"auth.tokens: {path}: {error.strerror}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise SettingsError(f"auth.tokens: {path}: {where}: {first['msg']}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (TomlError, UnicodeDecodeError) as error:
         raise SettingsError(f"auth.tokens: {path}: {error}") from None
     return [(entry.digest, Caller(f"token:{name}", frozenset(entry.scopes))) for name, entry in entries.items()]
 

@@ -22,6 +22,8 @@ FILES = {
     "TABLE": ("table.toml", "[item_limits.exat]\ncpu_s = 1.0\n"),
     "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
     "EMPTY": ("empty.jsonl", ""),
+    "STEEP": ("steep.toml", f"x = {'[' * 3000}{']' * 3000}"),
+    "LONG": ("long.toml", f"[server]\nport = 1{'0' * 400}\n"),
     "DEEP": ("deep.json", "[" * 100_000),
     "NUL": ("nul.json", r'{"exact": ["a\u0000b:50785"]}'),
     "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),
@@ -52,6 +54,27 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["verifiers.judge.since: cannot be written as JSON", "in quotes"],
     ),
     "a key of the settings": (["serve", "exact", "--config", "BAD"], ["server.prot", "did you mean port?"]),
+    "settings without an end": (
+        ["serve", "exact", "--config", "STEEP"],
+        ["steep.toml: it is nested too deeply to be read"],
+    ),
+    "settings with a number that is none": (
+        ["serve", "exact", "--config", "LONG"],
+        ["long.toml: server.port: the whole number has more than 64 bits"],
+    ),
+    "a recipe without an end": (["score", "IN", "-r", "STEEP"], ["steep.toml:1: it is nested too deeply to be read"]),
+    "options without an end": (
+        ["score", "IN", "--verifier", "exact", "--options", "[" * 100_000],
+        ["--options: not JSON: "],
+    ),
+    "a reference without an end": (
+        ["try", "exact", "--response", "a", "--reference", '{"a":' * 20_000],
+        ["--reference: it begins like a JSON object, but is not one"],
+    ),
+    "a state without an end": (
+        ["score", "IN", "--verifier", "exact", "--state", "DEEP"],
+        ["--state ", "deep.json: not a state (", "remove the file to begin without a state"],
+    ),
     "labels that are not there": (["check", "exact", "--cases", "IN"], ["no case has a label in expected.score"]),
     "the input as output": (
         ["score", "IN", "--verifier", "exact", "-o", "IN"],

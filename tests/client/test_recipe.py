@@ -98,6 +98,11 @@ WRONG = [
     ("eps = 1e-4", "epsilon = 1e-4", 2, "advantage", "epsilon"),
     ("max_missing = 0.1", "max_missing = 2", 3, "max_missing", "between 0 and 1"),
     ("max_missing = 0.1", "max_missing =", 3, "", "not TOML"),
+    ("max_missing = 0.1", f"max_missing = 1{'0' * 400}", 3, "max_missing", "more than 64 bits"),
+    ("weight = 2", "weight = [1, -9223372036854775809]", 15, "rewards.correct.weight", "more than 64 bits"),
+    ("max_missing = 0.1", f"max_missing = 1{'0' * 5000}", 1, "", "not TOML: Exceeds the limit"),
+    ("max_missing = 0.1", f"max_missing = {'[' * 3000}{']' * 3000}", 1, "", "nested too deeply"),
+    ("max_missing = 0.1", f"max_missing{'.a' * 5000} = 1", 3, "max_missing", "nested too deeply"),
     ("[servers.math]", "[server.math]", 5, "server", "did you mean servers"),
     ('["math", "format"]', '["math@1", "format"]', 6, "servers.math.verifiers", "write the name without a version"),
     ('["math", "format"]', '["format"]', 12, "rewards.correct.verifier", "servers.math.verifiers"),
@@ -118,7 +123,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("good", "bad", "line", "key", "said"), WRONG, ids=[case[1] for case in WRONG])
+@pytest.mark.parametrize(("good", "bad", "line", "key", "said"), WRONG, ids=[case[1][:80] for case in WRONG])
 def test_a_wrong_recipe_names_line_key_and_remedy(good: str, bad: str, line: int, key: str, said: str) -> None:
     assert GOOD.count(good) == 1 or good.startswith("[") or good == "required = true"
     with pytest.raises(RecipeError) as caught:

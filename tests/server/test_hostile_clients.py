@@ -254,7 +254,10 @@ async def test_tokens_are_asked_for_compared_and_read_again(tmp_path: Path) -> N
         ('[clients.a]\ntoken = "short"\n', "16 characters"),
         ('[clients.a]\ntoken = "long enough as a token"\nscopes = ["all"]\n', "scopes"),
         ("[", "tokens.toml"),
+        (f"clients = {'[' * 3000}{']' * 3000}", "tokens.toml: it is nested too deeply"),
+        (f"clients = 1{'0' * 5000}", "tokens.toml: not TOML: Exceeds the limit"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_a_file_of_tokens_that_is_wrong_is_said_to_be(tmp_path: Path, text: str, said: str) -> None:
     file = tmp_path / "tokens.toml"

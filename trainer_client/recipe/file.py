@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from trainer_client._errors import RecipeError
+from trainer_client._toml import TomlError, read_toml
 from trainer_client.recipe.client_options import read_client_options, read_tls
 from trainer_client.recipe.reader import Reader, flag_of, kind_of, number_of, table_of, text_of, texts_of, whole_of
 from trainer_client.recipe.record import Record
@@ -39,12 +39,10 @@ class RecipeText:
         self.fields: dict[str, Any] = {}
         self.problems: list[RecipeError] = []
         try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-            reason = str(error)[: at.start()] if at else str(error)
-            line = int(at[1]) if at else text.count("\n") + 1
-            self.problems = [RecipeError(f"not TOML: {reason}", "", line, path)]
+            table = read_toml(text)
+        except TomlError as error:
+            line = error.line if error.line is not None else line_of(text, error.key)
+            self.problems = [RecipeError(error.reason, error.key, line, path)]
             return
         problems: list[RecipeError] = []
         self.fields = _fields(Reader(table, problems))
