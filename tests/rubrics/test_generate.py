@@ -14,7 +14,7 @@ import pytest
 from examples.rubrics.endpoint import PROPERTIES, reply
 from reward_servers.cli import run
 from reward_servers.core import bind
-from reward_servers.rubrics._cases import CasesError, read_cases
+from reward_servers.rubrics import CasesError, read_cases
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.rubric import Rubric
 from tests.client.conftest import ROOT
