@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import struct
 import sys
 import zipfile
 from collections.abc import Callable
@@ -194,11 +195,32 @@ def test_a_dot_in_a_name_begins_no_suffix(tmp_path: Path, names: tuple[str, str]
         assert [one.response for one in read_rollouts(tmp_path).rollouts] == list(names)
 
 
-def zipped(name: str) -> bytes:
+def zipped(name: str, *, flags: int = 0, method: int = 0) -> bytes:
+    """A zip file of one entry, whose headers say what they are told to."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr(name, "{}")
+    content = bytearray(out.getvalue())
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = content.index(signature) + at
+        content[place : place + 4] = flags.to_bytes(2, "little") + method.to_bytes(2, "little")
+    return bytes(content)
+
+
+def two_of_a_name(write: Callable[[pa.Table, io.BytesIO], object]) -> bytes:
+    out = io.BytesIO()
+    write(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["response", "response"]), out)
     return out.getvalue()
+
+
+def write_stream(table: pa.Table, out: io.BytesIO) -> None:
+    with ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+
+
+def write_file(table: pa.Table, out: io.BytesIO) -> None:
+    with ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)
 
 
 DAMAGED: dict[str, tuple[bytes, str]] = {
@@ -207,6 +229,12 @@ DAMAGED: dict[str, tuple[bytes, str]] = {
     "cut.arrow": (b"\xff\xff\xff\xff and no more", "Arrow file is damaged"),
     "sheet.xlsx": (zipped("xl/workbook.xml"), "save it as CSV"),
     "cut.eval": (zipped("samples/1_epoch_1.json")[:40], "the log is damaged"),
+    "secret.eval": (zipped("samples/1.json", flags=1), "samples/1.json is encrypted; decrypt the log first"),
+    "method.eval": (zipped("samples/1.json", method=99), r"samples/1.json is compressed by a method .* \(99\)"),
+    "name.eval": (zipped("samples/\xe9.json", flags=1 << 11).replace(b"\xc3\xa9", b"\xff\xfe"), "the log is damaged"),
+    "twice.parquet": (two_of_a_name(parquet.write_table), "'response' occurs twice; give each column its own name"),
+    "twice.arrow": (two_of_a_name(write_stream), "'response' occurs twice"),
+    "twice.feather": (two_of_a_name(write_file), "'response' occurs twice"),
     "latin.csv": ("response\ncaf\xe9\n".encode("latin-1"), "not UTF-8"),
     "twice.csv": (b"response,response\na,b\n", "'response' occurs twice"),
     "open.csv": (
@@ -238,6 +266,55 @@ def test_a_broken_element_costs_no_other(tmp_path: Path) -> None:
         "entry 2: expected an object, found int",
         "entry 4: not JSON: NaN is not a JSON value",
     ]
+
+
+def test_a_number_without_an_end_costs_no_other_element(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(f'[{{"response": "a"}}, {{"response": 1{"0" * 5000}, "x": [1, "y"]}}, {{"response": 2}}]')
+    found = read_rollouts(path)
+    assert [rollout.response for rollout in found.rollouts] == ["a", "2"]
+    (problem,) = found.problems
+    assert str(problem).startswith("entry 2: not JSON: Exceeds the limit (4300 digits)")
+
+
+BEYOND: dict[str, tuple[pa.Array, str]] = {
+    "a time": (pa.array([1, 10**18, 2], pa.timestamp("us")), "out of range"),
+    "a day": (pa.array([1, 10**8, 2], pa.int32()).cast(pa.date32()), "out of range"),
+    "a duration": (pa.array([1, 1 << 62, 2], pa.duration("s")), "too large"),
+    "a text": (
+        pa.Array.from_buffers(
+            pa.string(), 3, [None, pa.py_buffer(struct.pack("<4i", 0, 1, 3, 4)), pa.py_buffer(b"a\xff\xfeb")]
+        ),
+        "'utf-8' codec can't decode",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+@pytest.mark.parametrize("write", [parquet.write_table, write_stream, write_file])
+def test_a_value_that_cannot_be_read_costs_no_other_row(
+    tmp_path: Path, kind: str, write: Callable[[pa.Table, Any], object]
+) -> None:
+    values, reason = BEYOND[kind]
+    table = pa.table({"response": ["a", "b", "c"], "made": values})
+    path = tmp_path / "a.parquet"
+    # The second part is read as if there were no first one.
+    with path.open("wb") as out:
+        write(pa.concat_tables([table] * 200), out)
+    found = read_rollouts(path)
+    assert [one.response for one in found.rollouts] == ["a", "c"] * 200
+    assert [problem.line for problem in found.problems] == list(range(2, 600, 3))
+    assert str(found.problems[0]).startswith("row 2: made: cannot be read (")
+    assert reason in found.problems[0].reason
+
+
+def test_a_cell_that_is_nested_without_an_end_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"response,metadata\na,{{}}\nb,{'[' * 100_000}\n")
+    found = read_rollouts(path)
+    assert [one.response for one in found.rollouts] == ["a"]
+    (problem,) = map(str, found.problems)
+    assert problem == "line 3: rollout 'line-3': metadata: expected an object, found str"
 
 
 @pytest.mark.parametrize("more", ['{"response": "b', '{"response" "b"}]', "[" * 100_000])

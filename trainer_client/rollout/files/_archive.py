@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import struct
 import zipfile
 import zlib
@@ -14,6 +15,7 @@ from trainer_client.rollout.files._text import LONGEST, load_json
 
 _HEADER = struct.Struct("<26xHH")
 _ZSTD = 93
+_ENCRYPTED = 1
 
 
 def sample_rows(stream: IO[bytes], place: str) -> Iterator[Row]:
@@ -29,7 +31,9 @@ def sample_rows(stream: IO[bytes], place: str) -> Iterator[Row]:
                 raise RolloutError(f"{place}: a zip file or spreadsheet is not read; save it as CSV, or unpack it")
             for number, entry in enumerate(samples, 1):
                 yield _row(number, _content(archive, stream, entry, place))
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError) as error:
+    except RolloutError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError) as error:
         raise RolloutError(f"{place}: the log is damaged or ends early ({error})") from None
 
 
@@ -48,8 +52,14 @@ def _row(number: int, content: bytes) -> Row:
 def _content(archive: zipfile.ZipFile, stream: IO[bytes], entry: zipfile.ZipInfo, place: str) -> bytes:
     if entry.file_size > LONGEST:
         raise RolloutError(f"{place}: {entry.filename} is longer than {LONGEST >> 20} MiB")
+    if entry.flag_bits & _ENCRYPTED:
+        raise RolloutError(f"{place}: {entry.filename} is encrypted; decrypt the log first")
     if entry.compress_type != _ZSTD:
-        return archive.read(entry)
+        try:
+            return archive.read(entry)
+        except NotImplementedError:
+            reason = f"{entry.filename} is compressed by a method that is not read ({entry.compress_type})"
+            raise RolloutError(f"{place}: {reason}; write the log again") from None
     # zipfile knows zstd from Python 3.14 on; the bytes stand behind a header whose length varies.
     stream.seek(entry.header_offset)
     skipped = sum(_HEADER.unpack(stream.read(_HEADER.size)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from trainer_client._errors import RolloutError
@@ -40,8 +40,12 @@ def arrow(place: str) -> Any:
     return pyarrow
 
 
-def numbered(unit: str, tables: Iterator[dict[str, Any]]) -> Iterator[Row]:
-    """Rows of tables that can all be read."""
-    numbers = count(1)
-    for table in tables:
-        yield Row(next(numbers), unit, table)
+def check_names(names: Sequence[str], place: str) -> None:
+    """Refuse columns of the same name: which of them is meant is not known.
+
+    Raises:
+        RolloutError: there are some.
+    """
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise RolloutError(f"{place}: the column {twice!r} occurs twice; give each column its own name")

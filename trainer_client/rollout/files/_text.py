@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from trainer_client._errors import RolloutError
-from trainer_client.rollout.files._row import Row
+from trainer_client.rollout.files._row import Row, check_names
 
 LONGEST = 1 << 28
 """Bytes of one row; more than any rollout has, and what keeps a file without line breaks out of memory."""
@@ -133,7 +133,9 @@ class _Values:
         self._place = place
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
         self._decoder = json.JSONDecoder(parse_constant=self._note_constant)
-        self._constant = ""
+        # Asked about each whole number, which takes its time: only where a value cannot be read without.
+        self._patient_decoder = json.JSONDecoder(parse_constant=self._note_constant, parse_int=self._whole)
+        self._refused = ""
         self._text = ""
         self._at = 0
         self._ended = False
@@ -164,25 +166,32 @@ class _Values:
             number: its place among the values, for errors.
 
         Raises:
-            RolloutError: it holds a number that JSON does not have; what follows can be read. Or it is no JSON, and so
-                the file is damaged: where the next value begins is not known.
+            RolloutError: it holds a number that JSON does not have, or one of thousands of digits; what follows can be
+                read. Or it is no JSON, and so the file is damaged: where the next value begins is not known.
         """
         self._next()
         size = _CHUNK
         damaged = f"{self._place}: entry {number}: the file is damaged or cut off there"
+        decoder = self._decoder
         while True:
-            self._constant = ""
+            self._refused = ""
             try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
+                value, end = decoder.raw_decode(self._text, self._at)
                 # A number at the end of what is there may go on.
                 if end < len(self._text) or self._ended:
                     self._at = end
-                    if self._constant:
-                        raise RolloutError(f"not JSON: {self._constant} is not a JSON value")
+                    if self._refused:
+                        raise RolloutError(self._refused)
                     return value
             except json.JSONDecodeError as error:
                 if self._ended:
                     raise _DamagedError(f"{damaged} (not JSON: {error.msg})") from None
+            except RolloutError:
+                raise
+            except ValueError:
+                # A number of more digits than Python reads. Where it ends is known all the same.
+                decoder = self._patient_decoder
+                continue
             except RecursionError:
                 raise _DamagedError(f"{damaged} (not JSON that can be read: it is nested too deeply)") from None
             if len(self._text) - self._at > LONGEST:
@@ -192,7 +201,14 @@ class _Values:
             size = len(self._text) - self._at
 
     def _note_constant(self, name: str) -> None:
-        self._constant = name
+        self._refused = f"not JSON: {name} is not a JSON value"
+
+    def _whole(self, digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError as error:
+            self._refused = f"not JSON: {error}"
+            return 0
 
     def _next(self) -> str:
         """The next character that is no space; empty at the end."""
@@ -232,7 +248,9 @@ def separated_rows(stream: io.BufferedReader, place: str, separator: str) -> Ite
     last = 0
     try:
         names = next(reader, [])
-        _check_names(names, place)
+        check_names(names, place)
+        if not any(names):
+            raise RolloutError(f"{place}: there is no header; the first line must name the columns")
         last = reader.line_num
         for cells in reader:
             last = reader.line_num
@@ -256,11 +274,3 @@ def separated_rows(stream: io.BufferedReader, place: str, separator: str) -> Ite
 def _separator(header: bytes) -> str:
     """The character that separates the names of the columns: a comma unless another one is more often there."""
     return max(",", ";", "\t", key=lambda mark: header.count(mark.encode()))
-
-
-def _check_names(names: list[str], place: str) -> None:
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise RolloutError(f"{place}: the column {twice!r} occurs twice; give each column its own name")
-    if not any(names):
-        raise RolloutError(f"{place}: there is no header; the first line must name the columns")
