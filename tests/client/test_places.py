@@ -7,7 +7,10 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +31,36 @@ HURRIED = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\nde
 
 
 class Names:
-    """A name service that knows what it is told; it does not answer for names that have None."""
+    """A name service that knows what it is told.
+
+    It does not answer for names that have None, and leaves those that begin with "slow" waiting while it is `silent`.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **known: list[str] | None) -> None:
         self.known = known
-        self.silent = threading.Event()
-        self.silent.set()
+        self._answers = threading.Event()
+        self._answers.set()
         real = socket.getaddrinfo
 
         def answer(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
             name = str(host).partition(".test")[0]
             if not str(host).endswith(".test"):
                 return real(host, port, *args, **kwargs)
-            self.silent.wait()
+            if name.startswith("slow"):
+                self._answers.wait()
             if not self.known.get(name):
                 raise socket.gaierror(socket.EAI_AGAIN, "the name service is away")
             return [entry for one in self.known[name] or () for entry in real(one, port, *args, **kwargs)]
 
         monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        self._answers.clear()
+        try:
+            yield
+        finally:
+            self._answers.set()
 
 
 def book(*told: str) -> AddressBook:
@@ -170,14 +185,46 @@ async def test_a_name_that_none_can_have_is_left_to_grpc(name: str) -> None:
 async def test_a_name_service_that_does_not_answer_costs_no_more_than_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    names = Names(monkeypatch, rewards=["127.0.0.1"])
-    names.silent.clear()
-    try:
-        async with AsyncRewardClient(HURRIED, "rewards.test:1") as client, asyncio.timeout(60):
+    names = Names(monkeypatch, slow=["127.0.0.1"])
+    with names.silent():
+        async with AsyncRewardClient(HURRIED, "slow.test:1") as client, asyncio.timeout(60):
             table = await client.score([Rollout("r", "p", "x")])
             assert table.cell(0, "main").code == "deadline"
-    finally:
-        names.silent.set()
+
+
+async def test_a_name_that_resolves_slowly_holds_no_other_address_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, slow=["127.0.0.1", "127.0.0.2"], two=["127.0.0.3", "127.0.0.4"])
+    told = book("slow.test:1", "two.test:1", "127.0.0.5:1")
+    others = ["127.0.0.3:1", "127.0.0.4:1", "127.0.0.5:1"]
+    async with asyncio.timeout(60):
+        with names.silent():
+            while await places(told) != ["slow.test:1", *others]:
+                await asyncio.sleep(0.01)
+            assert "slow.test:1" in told.trouble
+            assert "not resolve within" in told.trouble
+        # What comes late counts, and the name is no longer slow when it has been asked for again.
+        while told.trouble:
+            found = await places(told)
+            await asyncio.sleep(0.01)
+        assert found == ["127.0.0.1:1", "127.0.0.2:1", *others]
+        with names.silent():
+            assert await places(told) == found
+            assert "slow.test:1" in told.trouble
+
+
+def test_a_name_that_is_not_answered_keeps_no_process_from_its_end() -> None:
+    program = """if True:
+        import socket, threading
+        from trainer_client import Recipe, RewardClient, Rollout
+        socket.getaddrinfo = lambda *_, **__: threading.Event().wait()
+        recipe = Recipe.loads('max_missing = 1.0\\n[rewards.main]\\nverifier = "echo"\\ndeadline_s = 0.5\\n')
+        with RewardClient(recipe, "rewards.test:1") as client:
+            print(client.score([Rollout("r", "p", "x")]).cell(0, "main").code)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=100
+    )
+    assert (done.stdout, done.returncode) == ("deadline\n", 0), done.stderr
 
 
 def test_who_waits_for_a_server_hears_of_its_address_however_late(

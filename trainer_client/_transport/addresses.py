@@ -13,7 +13,7 @@ import logging
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainer_client._errors import RecipeError
@@ -32,6 +32,8 @@ RAY: Final = "ray:"
 _FILE_INTERVAL: Final = 1.0
 _NAME_INTERVAL: Final = 5.0
 """Seconds between looks."""
+_PATIENCE: Final = 1.0
+"""Seconds that a look waits for names: one that no name server answers takes 10 s and more, and others are listed."""
 
 
 class Place(NamedTuple):
@@ -69,6 +71,7 @@ class AddressBook:
         self._views: dict[str, RegistryView | RayView] = {}
         self._listed: dict[str, list[str]] = {}
         self._named: dict[str, list[Place]] = {}
+        self._asked: dict[str, asyncio.Task[None]] = {}
         for entry in entries:
             if entry.startswith(SCHEME):
                 from trainer_client._transport.registry import RegistryView
@@ -87,7 +90,7 @@ class AddressBook:
 
     async def look(self) -> list[Place]:
         """The present addresses, each once."""
-        places: dict[tuple[bool, str], Place] = {}
+        entries: list[str] = []
         troubles: list[str] = []
         for address in self._told:
             listed, trouble = await self._told_at(address)
@@ -95,11 +98,18 @@ class AddressBook:
                 mistake = _mistake(entry) if is_list(address) else ""
                 if mistake:
                     trouble = f"{address}: {mistake}"
-                    continue
-                for place in await self._resolve(entry):
-                    places.setdefault((is_encrypted(place.address, self._tls), _target(place.address)), place)
+                else:
+                    entries.append(entry)
             if trouble:
                 troubles.append(trouble)
+        late = await self._look_up({entry: name for entry in entries if (name := _name_of(entry))})
+        if late:
+            names = f"{late[0]} and others do" if len(late) > 1 else f"{late[0]} does"
+            troubles.append(f"{names} not resolve within {_PATIENCE:g} s; what was known last counts")
+        places: dict[tuple[bool, str], Place] = {}
+        for entry in entries:
+            for place in self._named.get(entry) or _as_told(entry):
+                places.setdefault((is_encrypted(place.address, self._tls), _target(place.address)), place)
         troubles_text = "; ".join(troubles)
         if troubles_text and troubles_text != self.trouble:
             logger.warning("server %r: %s", self._server, troubles_text)
@@ -143,15 +153,39 @@ class AddressBook:
             raise ValueError(f"names no addresses of server {self._server!r}, as {example} does")
         return addresses
 
-    async def _resolve(self, address: str) -> list[Place]:
-        """The replicas at an address: several where it is a name with several addresses."""
+    async def _look_up(self, names: Mapping[str, tuple[str, int]]) -> list[str]:
+        """Ask for the addresses of names; those whose last answer did not come in time, for all to see what is slow.
+
+        An answer that comes later counts from the next look on, and only then is the name asked for again.
+        """
+        before = set(self._asked)
+        fresh = {
+            address: asyncio.create_task(self._resolve(address, *name))
+            for address, name in names.items()
+            if address not in before
+        }
+        self._asked.update(fresh)
+        if fresh:
+            await asyncio.wait(fresh.values(), timeout=_PATIENCE)
+        done = [address for address, task in self._asked.items() if task.done()]
+        for task in [self._asked.pop(address) for address in done]:
+            task.result()
+        return [address for address in names if address in before or address in self._asked]
+
+    async def _resolve(self, address: str, host: str, port: int) -> None:
+        """Find the replicas at an address that is a name: several where it has several addresses."""
         try:
-            places = await _resolve(address)
+            entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, ValueError, OverflowError):
-            # If a name was never found, gRPC reports it when it connects.
-            return self._named.get(address, [Place(address)])
-        self._named[address] = places
-        return places
+            # What was known counts. If a name was never found, gRPC reports it when it connects.
+            return
+        hosts = sorted({str(entry[4][0]) for entry in entries if entry[0] == socket.AF_INET})
+        if not hosts:
+            # A replica with an IPv4 and an IPv6 address is one replica.
+            hosts = sorted({f"[{entry[4][0]}]" for entry in entries if entry[0] == socket.AF_INET6})
+        scheme, _ = _parts(address)
+        several = [Place(f"{scheme}{found}:{port}", f"{host}:{port}") for found in hosts]
+        self._named[address] = several if len(hosts) > 1 else [Place(address)]
 
 
 def _open_at_once(path: str, flags: int) -> int:
@@ -203,20 +237,10 @@ def _name_of(address: str) -> tuple[str, int] | None:
     return None
 
 
-async def _resolve(address: str) -> list[Place]:
+def _as_told(address: str) -> list[Place]:
+    """The replicas at an address of which no name service has said anything."""
     scheme, target = _parts(address)
     for literal in ("ipv4:", "ipv6:"):
         if target.startswith(literal):
             return [Place(f"{scheme}{part}") for part in target.removeprefix(literal).split(",") if part]
-    name = _name_of(address)
-    if name is None:
-        return [Place(address)]
-    host, port = name
-    entries = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    hosts = sorted({str(entry[4][0]) for entry in entries if entry[0] == socket.AF_INET})
-    if not hosts:
-        # A replica with an IPv4 and an IPv6 address is one replica.
-        hosts = sorted({f"[{entry[4][0]}]" for entry in entries if entry[0] == socket.AF_INET6})
-    if len(hosts) < 2:
-        return [Place(address)]
-    return [Place(f"{scheme}{h}:{port}", f"{host}:{port}") for h in hosts]
+    return [Place(address)]
