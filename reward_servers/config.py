@@ -58,12 +58,13 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind, check_settings
 from reward_servers.core._schemas import explain
+from trainer_client._settings import is_host_port, target_of
 from trainer_client._toml import TomlError, read_toml
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -128,8 +129,17 @@ class AuthConfig(Section):
     tokens: Path | None = None
 
 
+def _registry_address(address: str) -> str:
+    if not is_host_port(target_of(address)):
+        raise ValueError(
+            f"{address!r} is not the address of a registry; write HOST:PORT, without registry://, "
+            "such as 10.0.0.9:50040 or [2001:db8::9]:50040"
+        )
+    return address
+
+
 class _Registry(Section):
-    endpoints: tuple[str, ...] = ()
+    endpoints: tuple[Annotated[str, AfterValidator(_registry_address)], ...] = ()
     name: str = Field(default="", max_length=200)
     address: str = ""
     lease_s: float = Field(default=15.0, ge=2, le=300)
@@ -209,9 +219,17 @@ class ServerConfig(Section):
         return self.model_copy(update={"metrics": self.metrics.model_copy(update={"port": port})})
 
     def with_registry(self, endpoints: Sequence[str], name: str) -> ServerConfig:
-        """The same announced at registries, under a name."""
-        registry = {"endpoints": tuple(endpoints) or self.registry.endpoints, "name": name or self.registry.name}
-        return self.model_copy(update={"registry": self.registry.model_copy(update=registry)})
+        """The same announced at registries, under a name.
+
+        Raises:
+            SettingsError: A registry's address is none, or the name is too long.
+        """
+        said = {"endpoints": tuple(endpoints) or self.registry.endpoints, "name": name or self.registry.name}
+        try:
+            registry = _Registry.model_validate({**self.registry.model_dump(), **said})
+        except ValidationError as error:
+            raise SettingsError(explain(error, "registry", _Registry)) from None
+        return self.model_copy(update={"registry": registry})
 
     def host(self, verifier: Verifier) -> BoundVerifier:
         """Bind a verifier to its settings.

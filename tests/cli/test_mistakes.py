@@ -19,6 +19,7 @@ FILES = {
     "PORTLESS": ("portless.json", '{"exact": ["127.0.0.1"]}'),
     "KEYS": ("keys.toml", '[verifiers.exact]\nmodle = "x"\n'),
     "DATE": ("date.toml", "[verifiers.judge]\nsince = 2026-11-30\n"),
+    "REGISTRY": ("registry.toml", '[registry]\nendpoints = ["10.0.0.9:50040", "registry://10.0.0.9:50040"]\n'),
     "TABLE": ("table.toml", "[item_limits.exat]\ncpu_s = 1.0\n"),
     "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
     "EMPTY": ("empty.jsonl", ""),
@@ -52,6 +53,27 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "a date in the settings": (
         ["serve", "exact", "--config", "DATE"],
         ["verifiers.judge.since: cannot be written as JSON", "in quotes"],
+    ),
+    "a registry's port that is no number": (
+        ["serve", "exact", "--host", "0.0.0.0", "--insecure", "--registry", "10.0.0.9:abc"],
+        ["registry.endpoints.0: '10.0.0.9:abc' is not the address of a registry; write HOST:PORT"],
+    ),
+    "a registry without a port": (["serve", "exact", "--registry", "localhost"], ["registry.endpoints.0: 'localhost'"]),
+    "a registry's port that cannot be": (
+        ["serve", "exact", "--registry", "127.0.0.1:1", "--registry", "127.0.0.1:99999"],
+        ["registry.endpoints.1: '127.0.0.1:99999'", "HOST:PORT"],
+    ),
+    "a registry as clients are given it": (
+        ["serve", "exact", "--registry", "registry://127.0.0.1:1"],
+        ["registry.endpoints.0: 'registry://127.0.0.1:1'", "without registry://"],
+    ),
+    "a registry of the settings": (
+        ["serve", "exact", "--config", "REGISTRY"],
+        ["registry.toml: registry.endpoints.1: 'registry://10.0.0.9:50040'", "HOST:PORT"],
+    ),
+    "a name that no registry takes": (
+        ["serve", "exact", "--registry", "127.0.0.1:1", "--name", "n" * 201],
+        ["registry.name: ", "at most 200 characters"],
     ),
     "a key of the settings": (["serve", "exact", "--config", "BAD"], ["server.prot", "did you mean port?"]),
     "settings without an end": (
