@@ -56,7 +56,6 @@ import socket
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Protocol, TypeVar
 
@@ -64,7 +63,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind, check_settings
 from reward_servers.core._schemas import explain
-from trainer_client._settings import is_host_port, target_of
+from trainer_client._settings import is_host_port, is_loopback, target_of
 from trainer_client._toml import TomlError, read_toml
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -343,17 +342,13 @@ class Listening(Protocol):
 
 def bind_refusal(server: Listening) -> str | None:
     """Why the address must not be served in plain text; None when it may be."""
-    if server.tls is not None or server.insecure or server.host == "localhost":
+    if server.tls is not None or server.insecure or is_loopback(server.host):
         return None
+    # Of a host name it is not known here who reaches it. One that no one knows is refused when it is listened on.
     try:
-        if ip_address(server.host.strip("[]")).is_loopback:
-            return None
-    except ValueError:
-        # A host name: who reaches it is not known here. One that no one knows is refused when it is listened on.
-        try:
-            socket.getaddrinfo(server.host, None)
-        except socket.gaierror:
-            return None
+        socket.getaddrinfo(server.host.strip("[]"), None)
+    except socket.gaierror:
+        return None
     return (
         f"server.host {server.host} can be reached by others and [server.tls] is not set: "
         "set it, or pass --insecure to serve in plain text"

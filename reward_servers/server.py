@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -31,7 +32,7 @@ from reward_servers.observe import (
 from reward_servers.process.gc_policy import freeze_garbage
 from reward_servers.process.loop_watch import watched_loop
 from reward_servers.process.termination import ending_signals
-from reward_servers.registry import Announcer, reachable_address
+from reward_servers.registry import Announcer, OwnAddress
 from reward_servers.remote import Peers
 from reward_servers.rpc import (
     Clients,
@@ -237,18 +238,20 @@ def _origins(hosted: Sequence[BoundVerifier]) -> dict[str, str]:
 def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> Announcer:
     """What announces the server at the registries of its settings."""
     settings = config.registry
+    describe = partial(servicer.describe_entry, name=settings.name)
+    own = OwnAddress(address, settings.endpoints, settings.address)
     if not settings.endpoints:
-        return Announcer((), lambda: servicer.describe_entry(address, settings.name))
+        return Announcer((), describe, own)
     if settings.address and not is_host_port(settings.address):
         raise SettingsError(f"registry.address: {settings.address!r} is not host:port, without a scheme")
     try:
-        reached = settings.address or reachable_address(address, settings.endpoints[0])
         read_token(settings.token)
     except OSError as error:
-        raise SettingsError(f"registry: {error}; check [registry] endpoints and token in the settings") from None
+        raise SettingsError(f"registry.token: {error}; give the path of its file") from None
     return Announcer(
         settings.endpoints,
-        lambda: servicer.describe_entry(reached, settings.name),
+        describe,
+        own,
         lease_s=settings.lease_s,
         tls=_client_tls(config.client.tls),
         token=settings.token,

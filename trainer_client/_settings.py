@@ -277,13 +277,18 @@ def is_exposed(address: str, tls: TLS | None) -> bool:
     target = target_of(address)
     if is_encrypted(address, tls) or target.startswith("unix"):
         return False
+    host = target.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").lstrip("/").rpartition(":")[0]
+    return not is_loopback(host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as it is written, can be reached from this one alone; names are not looked up."""
     import ipaddress
 
-    host = target.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").lstrip("/").rpartition(":")[0]
     try:
-        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host.lower().rstrip(".") != "localhost"
+        return host.lower().rstrip(".") == "localhost"
 
 
 def is_host_port(address: str) -> bool:

@@ -4,7 +4,8 @@ For fleets without a discovery of their own. `Registry` keeps what was announced
 process around it, `Announcer` is the part of a server that announces it.
 """
 
-from reward_servers.registry._announcer import Announcer, reachable_address
+from reward_servers.registry._address import OwnAddress
+from reward_servers.registry._announcer import Announcer
 from reward_servers.registry._process import serve_registry, serving
 from reward_servers.registry._registry import MOST_BYTES, MOST_OF_ONE, MOST_SERVERS, FullError, Registry, TakenError
 from reward_servers.registry._state import Entry
@@ -16,9 +17,9 @@ __all__ = [
     "Announcer",
     "Entry",
     "FullError",
+    "OwnAddress",
     "Registry",
     "TakenError",
-    "reachable_address",
     "serve_registry",
     "serving",
 ]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import random
-import socket
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from reward_servers.registry._address import OwnAddress
 from trainer_client import TLS, read_token
 from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.tls_check import in_words_of, why_unanswered
@@ -36,36 +35,15 @@ _OPTIONS = [
 ]
 
 
-def reachable_address(listening: str, registry: str) -> str:
-    """The address under which others reach a server that listens on ``listening``.
-
-    A server on all addresses of its host announces the one from which the host reaches the registry.
-
-    Raises:
-        OSError: The registry's name cannot be resolved.
-    """
-    host, _, port = listening.rpartition(":")
-    try:
-        if not ipaddress.ip_address(host.strip("[]")).is_unspecified:
-            return listening
-    except ValueError:
-        return listening  # a name
-    target, _, target_port = registry.rpartition(":")
-    family, _, _, _, where = socket.getaddrinfo(target.strip("[]"), int(target_port), type=socket.SOCK_DGRAM)[0]
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting sends nothing
-        probe.connect(where)
-        address = str(probe.getsockname()[0])
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 class Announcer:
     """Keeps a server announced at registries.
 
-    A registry that is gone costs the server nothing: it is asked again until it is back.
+    A registry that is gone, or whose name no one knows, costs the server nothing: it is asked again until it is back.
 
     Args:
         registries: Their addresses, ``host:port``.
-        describe: The entry as it is now, without its instance.
+        describe: The entry as it is now under an address, without its instance.
+        own: The address that is announced.
         lease_s: Seconds asked for; a third of it passes between renewals.
         tls: Files for encrypted connections; None for plain text.
         token: Bearer token with the scope ``register``, or where it is read; empty for none.
@@ -74,7 +52,8 @@ class Announcer:
     def __init__(
         self,
         registries: Sequence[str],
-        describe: Callable[[], registry_pb2.ServerEntry],
+        describe: Callable[[str], registry_pb2.ServerEntry],
+        own: OwnAddress,
         *,
         lease_s: float = 15.0,
         tls: TLS | None = None,
@@ -82,17 +61,23 @@ class Announcer:
     ) -> None:
         self._registries = tuple(dict.fromkeys(registries))
         self._describe = describe
+        self._own = own
         self._lease_s = lease_s
         self._credentials = Credentials(tls)
         self._token = token
         self._instance = uuid.uuid4().hex
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._troubles: dict[str, str] = {}
+        self._announced: dict[str, str] = {}
+        """The address that each registry has last been told, by registry."""
         self._tasks: list[asyncio.Task[None]] = []
         self._news: list[asyncio.Event] = []
 
     def start(self) -> None:
         """Announce the server, from now on."""
+        warning = self._own.warning()
+        if warning:
+            _log.warning("%s", warning)
         for address in self._registries:
             self._channels[address] = self._open(address)
             news = asyncio.Event()
@@ -119,15 +104,17 @@ class Announcer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        entry = self._describe()
-        request = registry_pb2.WithdrawRequest(address=entry.address, instance=self._instance)
-        stubs: list[Any] = [registry_grpc.RegistryServiceStub(channel) for channel in self._channels.values()]
         # A registry that is gone, or cannot be told, forgets the server by itself when the lease ends.
         with contextlib.suppress(OSError):
             metadata = self._metadata()
-            calls = [stub.Withdraw(request, timeout=1.0, metadata=metadata) for stub in stubs]
+            calls = [self._withdraw(registry, metadata) for registry in self._announced]
             await asyncio.gather(*calls, return_exceptions=True)
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
+
+    async def _withdraw(self, registry: str, metadata: tuple[tuple[str, str], ...]) -> None:
+        stub: Any = registry_grpc.RegistryServiceStub(self._channels[registry])
+        request = registry_pb2.WithdrawRequest(address=self._announced[registry], instance=self._instance)
+        await stub.Withdraw(request, timeout=1.0, metadata=metadata)
 
     async def _keep(self, address: str, news: asyncio.Event) -> None:
         generation = self._credentials.look()
@@ -153,10 +140,12 @@ class Announcer:
 
     async def _announce(self, address: str) -> float:
         """Tell a registry of the server; seconds until it is to be told again."""
-        request = registry_pb2.AnnounceRequest(server=self._describe())
+        own = await self._own.find()
+        request = registry_pb2.AnnounceRequest(server=self._describe(own))
         request.server.instance = self._instance
         request.lease.FromMilliseconds(int(self._lease_s * 1000))
         stub: Any = registry_grpc.RegistryServiceStub(self._channels[address])
+        self._announced[address] = own
         answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata())
         if self._troubles.pop(address, ""):
             _log.info("announced again at the registry %s", address)
