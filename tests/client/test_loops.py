@@ -87,11 +87,11 @@ def test_names_that_are_not_answered_hold_up_no_other_work(names: AwayNames, mon
         try:
             async with asyncio.timeout(60):
                 for _ in range(2):
-                    await asyncio.to_thread(names.begun.acquire)
+                    assert await asyncio.to_thread(names.begun.acquire, timeout=60)
                 asking[0].cancel()
                 await asyncio.wait(asking[:1])
                 # Whoever gives up leaves the thread waiting: it has its place still, and no other begins.
-                await asyncio.to_thread(names.begun.acquire, timeout=0.1)
+                assert not await asyncio.to_thread(names.begun.acquire, timeout=0.1)
                 assert names.asked == ["0.test", "1.test"]
         finally:
             names.answers.set()
