@@ -144,7 +144,7 @@ class Hosting:
         try:
             await asyncio.wait_for(executor.start(), seconds)
         except BaseException:
-            await executor.close()
+            await asyncio.shield(executor.close())
             raise
         self._own(executor, [hosted])
         self._make_current(hosted)
@@ -184,7 +184,10 @@ class Hosting:
 
     async def close(self) -> None:
         """Stop the executors; what is in flight is lost."""
-        await asyncio.gather(*(executor.close() for executor in self.owned))
+        ends = await asyncio.gather(*(executor.close() for executor in self.owned), return_exceptions=True)
+        for error in ends:
+            if error is not None:
+                _log.error("what runs a verifier has not ended as it should", exc_info=error)
 
     def pools(self) -> dict[str, tuple[int, int]]:
         """For each pool of workers, how many of them are ready and how many there should be."""

@@ -23,30 +23,53 @@ async def follow_files(registrar: Registrar) -> None:
 
     A change that cannot be loaded is said, and what was hosted goes on.
     """
-    stamps: dict[str, Stamp] = {}
-    files: dict[str, list[Path]] = {}
+    followed = _Followed(registrar)
     watched = [bound for bound in registrar.hosting if not bound.verifier.path.startswith(_OURS)]
     if not watched:
         _log.warning("--reload: nothing to follow: the verifiers of assay itself are not loaded again")
     while True:
         for bound in {bound.verifier.path: bound for bound in registrar.hosting}.values():
-            path = bound.verifier.path
-            if path.startswith(_OURS):
-                continue
-            if path not in files:
-                files[path] = await _files_of(bound, [])
-            now = _stamp(files[path])
-            if stamps.setdefault(path, now) != now:
-                await asyncio.sleep(_PERIOD)  # an editor may still be writing
-                files[path] = await _files_of(bound, files[path])
-                stamps[path] = _stamp(files[path])
-                await _reload(registrar, bound)
+            if not bound.verifier.path.startswith(_OURS):
+                await followed.look(bound)
         await asyncio.sleep(_PERIOD)
 
 
+class _Followed:
+    """What the files were when they were looked at last."""
+
+    def __init__(self, registrar: Registrar) -> None:
+        self._registrar = registrar
+        self._stamps: dict[str, Stamp] = {}
+        self._files: dict[str, list[Path]] = {}
+        self._failing: set[str] = set()
+
+    async def look(self, hosted: BoundVerifier) -> None:
+        """Host a verifier again if its files have changed. What goes wrong is said once, and tried again."""
+        path = hosted.verifier.path
+        try:
+            await self._look(path, hosted)
+        except Exception:  # noqa: BLE001 - else no later change would be seen
+            if path not in self._failing:
+                _log.exception("the files of %s cannot be followed; trying again", hosted.identity.name)
+            self._failing.add(path)
+        else:
+            self._failing.discard(path)
+
+    async def _look(self, path: str, hosted: BoundVerifier) -> None:
+        if path not in self._files:
+            self._files[path] = await _files_of(hosted, [])
+        now = _stamp(self._files[path])
+        if self._stamps.setdefault(path, now) != now:
+            await asyncio.sleep(_PERIOD)  # an editor may still be writing
+            files = await _files_of(hosted, self._files[path])
+            now = _stamp(files)
+            await _reload(self._registrar, hosted)
+            self._files[path], self._stamps[path] = files, now
+
+
 async def _files_of(hosted: BoundVerifier, last: list[Path]) -> list[Path]:
-    """The files that a verifier judges with; the last list where one of them is half written."""
-    with contextlib.suppress(SyntaxError, ValueError, OSError):
+    """The files that a verifier judges with; the last list where one of them cannot be read as it is now."""
+    with contextlib.suppress(SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return await asyncio.to_thread(judging_files, hosted.verifier.modules)
     return last
 

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from reward_servers import wire
-from reward_servers.core import Scorer
+from reward_servers.core import Scorer, VerifierId
 from reward_servers.hosting._errors import RegistrationError
 from reward_servers.hosting._registrar import Registrar
 from reward_servers.rpc import Clients, Lenient, NotAllowedError
@@ -54,18 +54,20 @@ class HostingServicer(hosting_grpc.HostingServiceServicer):
         """Host a verifier."""
         action = f"register {request.verifier[:_LONGEST_NAME]!r}"
         client = await self._check(context, action)
+
+        def record(identity: VerifierId) -> None:
+            origin = self._origins.get(identity.digest, "")
+            _audit.info("%s registered %s@%s %s: %s", client, identity.name, identity.version, identity.digest, origin)
+
         try:
-            registered = await self._registrar.register(request.verifier)
+            registered = await self._registrar.register(request.verifier, record)
         except RegistrationError as error:
             await _refuse(context, client, action, error.status, error)
         hosted = registered.hosted
         identity = hosted.identity
-        origin = self._origins.get(identity.digest, "")
-        if not registered.unchanged:
-            _audit.info("%s registered %s@%s %s: %s", client, identity.name, identity.version, identity.digest, origin)
         earlier = self._scorer.hosting.versions(identity.name)[1:]
         return hosting_pb2.RegisterResponse(
-            verifier=wire.describe(hosted, origin),
+            verifier=wire.describe(hosted, self._origins.get(identity.digest, "")),
             unchanged=registered.unchanged,
             earlier=[wire.identity(version, identity.name, ()) for version in earlier],
         )
@@ -74,12 +76,14 @@ class HostingServicer(hosting_grpc.HostingServiceServicer):
         """Host a verifier no more."""
         action = f"retire {request.verifier[:_LONGEST_NAME]!r}"
         client = await self._check(context, action)
+
+        def record(identity: VerifierId) -> None:
+            _audit.info("%s retired %s@%s %s", client, identity.name, identity.version, identity.digest)
+
         try:
-            retired = await self._registrar.retire(request.verifier, request.version, request.digest)
+            retired = await self._registrar.retire(request.verifier, request.version, request.digest, record)
         except RegistrationError as error:
             await _refuse(context, client, action, error.status, error)
-        for identity in retired:
-            _audit.info("%s retired %s@%s %s", client, identity.name, identity.version, identity.digest)
         current = self._scorer.hosted.get(request.verifier)
         response = hosting_pb2.RetireResponse(
             retired=[

@@ -54,15 +54,17 @@ def _check_module(module: str, folders: Sequence[Path]) -> None:
         RegistrationError: It is not.
     """
     top = module.partition(".")[0]
-    folder = next((folder for folder in folders if PathFinder.find_spec(top, [str(folder)]) is not None), None)
-    if folder is None:
+    # As on the import path, links followed.
+    places = [folder.resolve() for folder in folders]
+    inside = next((place for place in places if PathFinder.find_spec(top, [str(place)]) is not None), None)
+    if inside is None:
         raise RegistrationError(
             grpc.StatusCode.NOT_FOUND, f"verifier: no folder of [registration] has a module {quoted(top)}"
         )
-    inside = folder.resolve()
-    place = [str(folder)]
+    place = [str(inside)]
     for name in _prefixes(module):
-        spec = PathFinder.find_spec(name, place)
+        # By the last part alone: of a folder without __init__.py the parent would be looked for among loaded modules.
+        spec = PathFinder.find_spec(name.rpartition(".")[2], place)
         if spec is None:
             raise RegistrationError(grpc.StatusCode.NOT_FOUND, f"verifier: there is no module {quoted(name)}")
         if not all(file.resolve().is_relative_to(inside) for file in _files(spec)):
@@ -71,7 +73,7 @@ def _check_module(module: str, folders: Sequence[Path]) -> None:
             )
         place = list(spec.submodule_search_locations or ())
     first = PathFinder.find_spec(top, sys.path)
-    local_spec = PathFinder.find_spec(top, [str(folder)])
+    local_spec = PathFinder.find_spec(top, [str(inside)])
     if (
         top in sys.stdlib_module_names
         or first is None

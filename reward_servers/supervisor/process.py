@@ -157,7 +157,7 @@ class KeptProcess:
             refusals = 0 if was_alive else refusals + 1
             self._raise_if_hopeless(code, refusals)
             self.restarts += 1
-            delay = min(_MAX_DELAY_S, _FIRST_DELAY_S * 2 ** (deaths - 1)) if deaths else 0.0
+            delay = min(_MAX_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(deaths - 1, 20)) if deaths else 0.0
             self._log(self.program.label, f"ended with {_ending(code)}; starting it again in {delay:.1f} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), delay)
@@ -242,4 +242,9 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
 
 
 def _ending(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:  # most of the real-time signals have no name
+        return f"signal {-code}"

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from reward_servers.supervisor import ServerProcess, ServerRefusedError, Supervisor
+from reward_servers.supervisor.process import KeptProcess
 from tests.cli.conftest import PATIENCE, Cli, read_line, wait_until
 
 
@@ -66,6 +67,28 @@ async def test_a_killed_server_comes_back_on_its_port() -> None:
         await eventually(lambda: supervisor.pids.get("one", before) != before and answers(address), "the new server")
         assert supervisor.endpoints["one"] == (address,)
         assert supervisor.restarts == 1
+
+
+async def test_a_server_that_a_signal_without_a_name_has_ended_comes_back() -> None:
+    lines: list[str] = []
+    async with Supervisor([program("exact")], log=lambda label, line: lines.append(line)) as supervisor:
+        before = supervisor.pids["one"]
+        os.kill(before, signal.SIGRTMIN + 1)
+        await eventually(lambda: supervisor.pids.get("one", before) != before, "the new server")
+    assert any(f"ended with signal {signal.SIGRTMIN + 1};" in line for line in lines)
+
+
+async def test_a_server_that_has_died_a_thousand_times_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reward_servers.supervisor.process._MAX_DELAY_S", 0.0)
+    kept = KeptProcess(program("exact"), lambda label, line: None)
+
+    async def answered_and_died(peers: int) -> tuple[bool, int]:
+        kept.stopping = kept.restarts == 1_100
+        return True, 1
+
+    monkeypatch.setattr(kept, "_run_once", answered_and_died)
+    await kept.keep(0)
+    assert kept.restarts == 1_100
 
 
 async def test_workers_end_with_a_killed_server() -> None:

@@ -271,6 +271,8 @@ async def test_a_worker_whose_start_fails_for_any_reason_is_started_again(monkey
 
     async with scoring(_PATIENT, workers=1) as scorer:
         (worker,) = _workers(scorer)
+        (pool,) = scorer.hosting.owned
+        pool._start_failures = 5_000  # type: ignore[attr-defined]  # as after hours in which none could be started
         monkeypatch.setattr(ForkServerProcess, "start", start)
         os.kill(worker, signal.SIGKILL)
         (result,) = await asyncio.wait_for(outcomes(scorer, request("test/pid", group("0"))), PATIENCE)

@@ -229,6 +229,55 @@ async def test_what_a_caller_has_left_is_not_loaded_twice_at_once(host: Host, mo
         gate.open.set()
 
 
+async def test_a_module_that_only_one_process_can_load_holds_nothing_else(host: Host) -> None:
+    (host.folder / "locked.py").write_text(
+        "import fcntl, os\nfcntl.flock(os.open(__file__ + '.lock', os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)\n"
+        + GOOD.replace("acme/plan", "acme/locked")
+    )
+    host.write("plan_l")
+    async with host.serving(timeout_s=20.0) as server:
+        with pytest.raises(grpc.aio.AioRpcError, match="was ready within 20 s"):
+            await register(server.address, "locked:plan")
+        await register(server.address, "plan_l:plan")
+        async with client(server.address) as asker:
+            assert await scores(asker) == [0.25] * 8
+
+
+CLOSES = """
+from reward_servers import Rollout, verifier
+
+
+@verifier("acme/plan", version="{version}")
+class Plan:
+    async def score(self, rollout: Rollout) -> float:
+        return 1.0
+
+    async def close(self) -> None:
+        {body}
+"""
+
+
+async def test_a_verifier_whose_close_fails_or_does_not_end_is_retired_all_the_same(
+    host: Host, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("reward_servers.core.executors._loop._LONGEST_CLOSE", 0.1)
+    bodies = ("raise RuntimeError('is closed already')", "import asyncio; await asyncio.sleep(3600)")
+    for number, body in enumerate(bodies):
+        (host.folder / f"closes_{number}.py").write_text(CLOSES.format(version=number, body=body))
+    async with host.serving() as server:
+        for number in range(2):
+            await register(server.address, f"closes_{number}:Plan")
+            answer = await retire(server.address, "acme/plan")
+            assert [one.version for one in answer.retired] == [str(number)]
+        for number in range(2):  # and when the server ends
+            (host.folder / f"also_{number}.py").write_text(
+                CLOSES.format(version=1, body=bodies[number]).replace("acme/plan", f"acme/also{number}")
+            )
+            await register(server.address, f"also_{number}:Plan")
+    for words in ("has failed", "has not ended within 0.1 s"):
+        assert caplog.text.count(words) == 2, words
+
+
 async def test_a_worker_that_is_never_ready_is_given_up(host: Host) -> None:
     (host.folder / "stuck.py").write_text(
         "import time\nfrom reward_servers import Rollout, verifier\n\n"
@@ -303,6 +352,44 @@ async def test_only_the_scope_registers_and_refusals_are_written_down(
         "token:m retired acme/plan@1",
     ]
     assert REGISTER not in "".join(said)
+
+
+async def test_what_a_caller_has_changed_is_written_down_though_it_has_left(
+    host: Host, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gate = tmp_path / "gate"
+    waits = f"while not os.path.exists({str(gate)!r}):\n        time.sleep(0.02)"
+    host.write("plan_m")
+    module = host.folder / "plan_m.py"
+    module.write_text("import os\n" + module.read_text().replace("time.sleep(0.0)", waits))
+    caplog.set_level(logging.INFO, "assay.audit")
+    async with host.serving() as server, client(server.address) as asker:
+        await register(server.address, "plan_m:plan")
+        judged = asyncio.create_task(scores(asker, 1))
+        while not server.scorer.admission.items:
+            await asyncio.sleep(0.01)
+        leaving = asyncio.create_task(retire(server.address, "acme/plan"))
+        while "acme/plan" in server.scorer.hosted:
+            await asyncio.sleep(0.01)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        gate.touch()
+        assert await judged == [0.25]
+        assert caplog.records[-1].getMessage().startswith("token:m retired acme/plan@1")
+
+
+async def test_modules_in_plain_folders_and_behind_links_are_taken(host: Host) -> None:
+    (host.folder / "rewards_n" / "math").mkdir(parents=True)
+    (host.folder / "rewards_n" / "math" / "hard.py").write_text(GOOD)
+    linked = host.folder.with_name("linked")
+    linked.symlink_to(host.folder)
+    async with host.serving(folders=[linked]) as server, client(server.address) as asker:
+        await register(server.address, "rewards_n.math.hard:plan")
+        assert await scores(asker) == [0.25] * 8
+        with pytest.raises(grpc.aio.AioRpcError, match=r"there is no module 'rewards_n\.math\.easy'") as refused:
+            await register(server.address, "rewards_n.math.easy:plan")
+        assert refused.value.code() is UNKNOWN
 
 
 async def test_it_is_off_unless_the_settings_allow_it(host: Host) -> None:

@@ -49,3 +49,22 @@ async def test_a_verifier_is_served_as_its_files_are(
         host.write("written", "2", 0.5)
         await until(lambda: hosting.current["acme/plan"] is not kept)
         following.cancel()
+
+
+async def test_files_are_followed_after_one_that_cannot_be_read(
+    host: Host, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(host.folder))
+    host.write("deep", "1", 0.25)
+    async with running(host.config(max_verifiers=1), ["deep:plan"]) as server:
+        following = asyncio.create_task(follow_files(server.registrar))
+        await asyncio.sleep(1.0)
+        (host.folder / "deep.py").write_text("one = " + "+".join(["1"] * 20_000))
+        await until(lambda: "goes on as it was" in caplog.text)
+        # Each replaces the one before it: none of them takes a place of those that others may register.
+        for version in ("2", "3", "4"):
+            host.write("deep", version, 0.5)
+            await until(lambda: server.scorer.hosting.current["acme/plan"].identity.version == version)  # noqa: B023
+        following.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await following

@@ -17,6 +17,8 @@ from multiprocessing import forkserver, popen_forkserver, reduction, spawn, util
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, set_spawning_popen
 from typing import Any
 
+from reward_servers.core.executors._process_tree import kill_tree
+
 TOLD = "ASSAY_FORK_PARENT"
 """The variable by which the process is told its import path and the modules of its verifiers."""
 _FOLDER = "reward_servers.core.executors."
@@ -40,6 +42,7 @@ class OwnForkServer(ForkServerContext):
         modules = [_FOLDER + "_fork_parent", module, *preload, _FOLDER + "_loaded_code"]
         self._server.set_forkserver_preload(modules)
         self._judging = list(judging) if tuple(judging) == (module,) else []
+        self._ended = False
 
     def Process(self, *args: Any, **options: Any) -> ForkServerProcess:  # type: ignore[override]
         """A process that is forked when it is started."""
@@ -50,12 +53,13 @@ class OwnForkServer(ForkServerContext):
     def launch(self, descriptors: Sequence[int]) -> tuple[int, int]:
         """Fork a process that is given descriptors; the two ends for its exit code and for what it is to do."""
         with _environment:
+            if self._ended:
+                raise ProcessLookupError("the pool is closed")
             os.environ[TOLD] = json.dumps({"path": sys.path, "judging": self._judging})
             try:
-                self._server.ensure_running()
+                sentinel, orders = self._server.connect_to_new_process(list(descriptors))
             finally:
                 del os.environ[TOLD]
-        sentinel, orders = self._server.connect_to_new_process(list(descriptors))
         return sentinel, orders
 
     @property
@@ -63,8 +67,15 @@ class OwnForkServer(ForkServerContext):
         """The process that is forked from; 0 while there is none."""
         return self._server._forkserver_pid or 0
 
+    def kill(self) -> None:
+        """Kill the process that is forked from: its modules may never be loaded. Whoever waits for it gets an error."""
+        with _environment:
+            self._ended = True
+            if self.pid:
+                kill_tree(self.pid)
+
     def close(self) -> None:
-        """End the process that is forked from, and what has been forked with it."""
+        """Wait for its end, and give back what it was reached by."""
         self._server._stop()
 
 

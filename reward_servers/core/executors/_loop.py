@@ -35,6 +35,8 @@ _PAUSE = 0.5
 """Seconds beyond a tick after which the loop stood still: this process was stopped or starved, or something held it."""
 _GRACE = 1.0
 """Seconds in which a coroutine ends that has been cancelled; one that takes longer has swallowed it."""
+_LONGEST_CLOSE = 10.0
+"""Seconds in which a verifier closes its connections."""
 
 
 @dataclass(slots=True, eq=False)
@@ -215,9 +217,25 @@ class LoopExecutor:
         if self._runners:
             await asyncio.wait(list(self._runners), timeout=_GRACE)
         if self._instance is not None:
-            closing = self._instance.close()
-            if inspect.isawaitable(closing):
-                await closing
+            await self._release(self._instance)
+
+    async def _release(self, instance: Instance) -> None:
+        """Let the verifier give back what it holds. What is wrong with that is its own affair: the server goes on."""
+        name = self._hosted.identity.name
+        try:
+            closing = instance.close()
+        except Exception:  # noqa: BLE001 - code of others
+            _log.exception("close of %s has failed", name)
+            return
+        if not inspect.isawaitable(closing):
+            return
+        task = asyncio.ensure_future(closing)
+        await asyncio.wait([task], timeout=_LONGEST_CLOSE)
+        if not task.done():
+            task.cancel()
+            _log.error("close of %s has not ended within %g s; it is left", name, _LONGEST_CLOSE)
+        elif not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("close of %s has failed", name, exc_info=error)
 
     def _grow(self) -> None:
         """Add runners while items wait and every runner is inside an item, as many again each time."""

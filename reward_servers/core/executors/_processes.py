@@ -14,6 +14,7 @@ import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import BaseContext
 
 from reward_servers.core._bound import BoundVerifier, replicate
@@ -82,6 +83,8 @@ class ProcessExecutor:
         if code and not self._device:
             verifier = hosted[0].verifier
             self._own = OwnForkServer(verifier.target.__module__, verifier.modules, preload)
+        # It is asked by a thread of its own: while it does not answer, other pools go on starting theirs.
+        self._starter = ThreadPoolExecutor(1, "starts-workers") if self._own is not None else None
         self._context: BaseContext = self._own or multiprocessing.get_context("spawn" if self._device else "forkserver")
         self._specs = [
             WorkerSpec(bound.verifier.path, bound.settings, bound.limits.cpu_s, bound.limits.memory_bytes, code)
@@ -193,14 +196,18 @@ class ProcessExecutor:
         """Kill the workers and wait for their end."""
         self._closing.set()
         self._watchdog.stop()
+        if self._own is not None:
+            self._own.kill()
         # A start that is under way is let through: cut off in the middle it would leave a process without an owner.
-        await asyncio.gather(*self._starting, return_exceptions=True)
+        if self._starting:
+            await asyncio.wait(self._starting)
         workers = list(self._workers)
         for worker in workers:
             worker.kill(KillReason.CLOSING)
         await asyncio.gather(*(worker.join() for worker in workers))
-        if self._own is not None:
+        if self._own is not None and self._starter is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._own.close)
+            self._starter.shutdown(wait=False)
 
     # Workers come and go.
 
@@ -218,7 +225,7 @@ class ProcessExecutor:
         worker.host_kills = out_of_memory_kills()
         self._workers.add(worker)
         try:
-            await worker.start(self._context)
+            await worker.start(self._context, self._starter)
         except Exception as error:  # noqa: BLE001 - whatever it is, without another try nobody would judge any more
             # The host is short of processes, the process that workers are forked from has died and is started again, or
             # the main module starts servers when it is imported, as every worker does.
@@ -280,7 +287,7 @@ class ProcessExecutor:
                 self._finish(self._retries.popleft(), fault)
             if self._device:
                 self._note_unusable(reason)
-        self._spawn(min(5.0, 0.1 * 2**self._start_failures))
+        self._spawn(min(5.0, 0.1 * 2.0 ** min(self._start_failures, 6)))
 
     def _after_death(self, unit: Unit, cause: Cause, *, alone: bool) -> None:
         """Settle the item that a worker died on, or try it once more, alone and on a fresh worker."""

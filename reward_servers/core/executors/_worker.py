@@ -10,6 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from multiprocessing.context import BaseContext
@@ -168,14 +169,19 @@ class WorkerProcess(asyncio.Protocol):
         """The unit that the worker is on, or that it will begin next."""
         return self.begun or (self.chunks[0].first() if self.chunks else None)
 
-    async def start(self, context: BaseContext) -> None:
-        """Start the process."""
+    async def start(self, context: BaseContext, starter: Executor | None = None) -> None:
+        """Start the process.
+
+        Args:
+            context: What starts it.
+            starter: Where that is waited for; the threads of the loop unless said.
+        """
         near, far = context.Pipe(duplex=True)
         process = context.Process(  # type: ignore[attr-defined]
             target=_worker_main.main, args=(far, self._specs), daemon=True, name="assay-worker"
         )
         with orphans.starting():
-            await asyncio.get_running_loop().run_in_executor(None, process.start)
+            await asyncio.get_running_loop().run_in_executor(starter, process.start)
             assert process.pid is not None
             orphans.remember(process.pid)
             # Not told by the worker: the kernel would name another process where this one has just died.
@@ -319,13 +325,15 @@ class WorkerProcess(asyncio.Protocol):
             orphans.end(self._parent)
         if self._relay is not None:
             self._relay.close()
-        self._events.worker_dead(self, process.exitcode)
-        process.close()
-        self._process = None
-        if self._progress is not None:
-            self._progress.close()
-            self._progress = None
-        self._ended.set()
+        try:
+            self._events.worker_dead(self, process.exitcode)
+        finally:
+            process.close()
+            self._process = None
+            if self._progress is not None:
+                self._progress.close()
+                self._progress = None
+            self._ended.set()
 
     def _take_results(self, now: float, message: ChunkResults) -> None:
         self.last_progress = now
