@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ def plan(rollout: Rollout) -> float:
     time.sleep({seconds})
     return {score}
 """
+GOOD = PLAN.format(version="1", score=0.25, seconds=0)
 
 
 class Host:
@@ -63,6 +65,13 @@ class Host:
 def host(tmp_path: Path) -> Host:
     """A folder and settings."""
     return Host(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _path_as_it_was() -> object:
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 async def register(address: str, verifier: str, token: str = REGISTER) -> pb.RegisterResponse:

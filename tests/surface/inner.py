@@ -60,7 +60,7 @@ READERS = {
     "tests/golden/__init__.py": _LIST,
     "tests/golden/_harness.py": _LIST,
     "tests/golden/_judgements.py": _STEP,
-    "tests/hosting/test_register.py": _FAULT,
+    "tests/hosting/test_misbehaving.py": _FAULT,
     "tests/registry/test_fleet.py": _STEP,
     "tests/sandbox/_denied.py": _KERNEL,
     "tests/sandbox/test_cgroup.py": _KERNEL,
