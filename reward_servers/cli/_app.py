@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -129,30 +130,48 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(list(arguments), prog_name="assay", standalone_mode=False)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
-        # The reader of the output has seen enough (click turns that into an exit code that is a "no" here). Nothing
-        # more must be written to it, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of the output has seen enough (click turns that into an exit code that is a "no" here).
+        _give_up_output()
         return EXIT_BROKEN_PIPE
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED
     except _UsageError as error:
         return _usage(error)
     except Exception as error:  # noqa: BLE001 - printed whole below, unless the user can mend it
-        line = describe(error)
-        if debug or line is None:
-            traceback.print_exc()
-        if "--json" in arguments:
-            print(json.dumps({"error": line or unexpected(error)}, ensure_ascii=False))
-        print(printable(f"error: {line or unexpected(error)}"), file=sys.stderr)
-        return EXIT_USER_ERROR if line is not None else EXIT_DEFECT
+        return _tell(error, is_debug=bool(debug), as_json="--json" in arguments)
     return code if isinstance(code, int) else 0
+
+
+def _tell(error: Exception, *, is_debug: bool, as_json: bool) -> int:
+    """Say what ended a command, as far as the standard streams take it, and give the exit code."""
+    line = describe(error)
+    try:
+        if as_json:
+            print(json.dumps({"error": line or unexpected(error)}, ensure_ascii=False))
+        sys.stdout.flush()
+    except OSError:
+        _give_up_output()
+    trace = "".join(traceback.format_exception(error)) if is_debug or line is None else ""
+    _print_error(trace + printable(f"error: {line or unexpected(error)}"))
+    return EXIT_USER_ERROR if line is not None else EXIT_DEFECT
+
+
+def _print_error(text: str) -> None:
+    # Where standard error takes no more, the exit code alone tells.
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def _give_up_output() -> None:
+    """See that nothing more is written to standard output, at exit neither."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage(error: Any) -> int:
     # With no arguments the message is the help text itself.
     if type(error).__name__ == "NoArgsIsHelpError":
-        print(error.format_message(), file=sys.stderr)
+        _print_error(error.format_message())
         return EXIT_USER_ERROR
     path = error.ctx.command_path if error.ctx is not None else "assay"
-    print(printable(f"error: {error.format_message()} (see `{path} --help`)"), file=sys.stderr)
+    _print_error(printable(f"error: {error.format_message()} (see `{path} --help`)"))
     return EXIT_USER_ERROR

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 EXIT_NO = 1
 """Exit code of a command that ran and whose answer is no."""
@@ -36,6 +40,15 @@ _EXTRAS = {
 }
 
 
+_ROOM = {
+    errno.ENOSPC: "make room there, or choose another place",
+    errno.EDQUOT: "make room within your quota, or choose another place",
+    errno.EFBIG: "raise the limit of a file's size (`ulimit -f`), or choose another place",
+    errno.EROFS: "choose another place",
+}
+"""Errors of a place that takes no more, and what to do. Those of a write name no file."""
+
+
 class UserError(Exception):
     """A mistake that the user can mend; the message names the field and the remedy."""
 
@@ -51,8 +64,12 @@ def describe(error: BaseException) -> str | None:
     """
     if isinstance(error, UserError):
         return _one_line(str(error))
-    if isinstance(error, OSError) and error.filename is not None:
-        return _one_line(f"{error.filename}: {error.strerror}")
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in _ROOM):
+        remedy = f"; {_ROOM[error.errno]}" if error.errno in _ROOM else ""
+        place = "standard output or a temporary file" if error.filename is None else error.filename
+        return _one_line(f"{place}: {error.strerror}{remedy}")
+    if isinstance(error, FileNotFoundError) and str(error.strerror).startswith("No usable temporary directory"):
+        return _one_line(f"{error.strerror}; make room in one of them, or name another by the variable TMPDIR")
     if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in _EXTRAS:
         return f"the package {package} is missing; install it with `pip install 'assay[{_EXTRAS[package]}]'`"
     if (lacking := missing_library(error)) is not None:
@@ -63,6 +80,21 @@ def describe(error: BaseException) -> str | None:
         if loaded is not None and isinstance(error, getattr(loaded, name)):
             return _one_line(str(error))
     return None
+
+
+@contextmanager
+def writing_at(path: Path) -> Iterator[None]:
+    """Name a place in an error of the block that says that the place takes no more.
+
+    Raises:
+        OSError: With the name of the place.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _ROOM:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        raise
 
 
 def missing_library(error: BaseException) -> str | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from reward_servers.cli._console import print_note
-from reward_servers.cli._errors import UserError
+from reward_servers.cli._errors import UserError, writing_at
 from reward_servers.cli._whole_file import STDOUT, partial_place
 from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
 from trainer_client.result.checkpoint import keep_rows, restore_rows, take_rows
@@ -71,10 +71,11 @@ class Partial:
         self._header = header
         # What is there of a line that was cut off is replaced, and nothing else is: less of it may be another's.
         if not first or (first != header and header.startswith(first) and first.startswith(_HEAD)):
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(header)
-            self._file.flush()
+            with writing_at(self.path):
+                self._file.seek(0)
+                self._file.truncate()
+                self._file.write(header)
+                self._file.flush()
             return
         self._refuse_others(first, fields)
         self._header = first
@@ -137,14 +138,15 @@ class Partial:
     def keep(self, groups: Sequence[tuple[Sequence[Rollout], Mapping[str, Any]]], step: int) -> None:
         """Add groups that were scored, and see that they outlive the process."""
         assert self._file is not None
-        at = self._file.seek(0, os.SEEK_END)
-        for group, rows in groups:
-            key = _key(group, step)
-            line = _summed(self._header, json.dumps({"group": key, **rows}).encode())
-            self._places[key] = (at, len(line))
-            self._file.write(line)
-            at += len(line)
-        self._file.flush()
+        with writing_at(self.path):
+            at = self._file.seek(0, os.SEEK_END)
+            for group, rows in groups:
+                key = _key(group, step)
+                line = _summed(self._header, json.dumps({"group": key, **rows}).encode())
+                self._places[key] = (at, len(line))
+                self._file.write(line)
+                at += len(line)
+            self._file.flush()
 
     def close(self, *, remove: bool) -> None:
         """Let go of the file, and remove it where the results have taken its place."""

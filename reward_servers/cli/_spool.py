@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from reward_servers.cli._errors import writing_at
 from trainer_client import Rollout
 from trainer_client.result.rows import rollout_fields
 
@@ -40,6 +41,7 @@ class Spool:
 
     def __init__(self, folder: Path | None, *, keep: bool) -> None:
         self._stack = ExitStack()
+        self._folder = Path(tempfile.gettempdir()) if folder is None else folder
         self._file = self._stack.enter_context(tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 (the stack closes it)
         self._at = array("q")
         self._keep = keep
@@ -48,12 +50,14 @@ class Spool:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stack.close()
+        with writing_at(self._folder):
+            self._stack.close()
 
     def clear(self) -> None:
         """Forget what is there."""
-        self._file.seek(0)
-        self._file.truncate()
+        with writing_at(self._folder):
+            self._file.seek(0)
+            self._file.truncate()
 
     def add(
         self,
@@ -66,7 +70,6 @@ class Spool:
         """Take the line of a rollout, and what a page shows of it and a request tells of it besides."""
         if place >= len(self._at):
             self._at.extend([-1] * (place + 1 - len(self._at)))
-        self._at[place] = self._file.seek(0, 2)
         rollout_json = _json(rollout_fields(rollout)) if self._keep else ""
         parts = (
             _json(line),
@@ -74,11 +77,14 @@ class Spool:
             _json(details) if details is not None else "",
             _json(feedback) if feedback else "",
         )
-        self._file.write("".join(f"{part}\n" for part in parts).encode("utf-8", "surrogatepass"))
+        with writing_at(self._folder):
+            self._at[place] = self._file.seek(0, 2)
+            self._file.write("".join(f"{part}\n" for part in parts).encode("utf-8", "surrogatepass"))
 
     def read(self, place: int) -> Line:
         """The line of a rollout."""
-        self._file.seek(self._at[place])
+        with writing_at(self._folder):
+            self._file.seek(self._at[place])
         return Line(*(_text(self._file.readline()) for _ in Line._fields))
 
 

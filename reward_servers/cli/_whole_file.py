@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
-from reward_servers.cli._errors import UserError
+from reward_servers.cli._errors import UserError, writing_at
 
 STDOUT = Path("-")
 ROLLOUTS = "rollouts.jsonl"
@@ -34,6 +34,12 @@ def whole_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
     Raises:
         OSError: The file cannot be written.
     """
+    with writing_at(path), _replacing(path, binary=binary) as file:
+        yield file
+
+
+@contextmanager
+def _replacing(path: Path, *, binary: bool) -> Iterator[IO[Any]]:
     target = Path(os.path.realpath(path))
     how: dict[str, Any] = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace"}
     if target.exists() and not target.is_file():
@@ -130,6 +136,10 @@ def output_place(
         refuse_overwriting("--report", page, taken)
     if state is not None:
         refuse_overwriting("--state", state, {**taken, "the page": page})
+        if state.exists() and not state.is_file():
+            raise UserError(
+                f"--state {state}: a state is read there and written, and it is no regular file; name a file"
+            )
     return place
 
 
