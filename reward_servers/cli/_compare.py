@@ -165,12 +165,11 @@ def _reasons(difference: Difference, first: Mapping[str, Any], second: Mapping[s
     if first.get("recipe_digest") != second.get("recipe_digest"):
         reasons.append(f"the recipes differ: {first.get('recipe')} and {second.get('recipe')}")
     versions = [
-        {reward["name"]: reward.get("versions") for reward in about.get("rewards", ()) if isinstance(reward, dict)}
-        for about in (first, second)
+        {reward["name"]: reward["versions"] for reward in about.get("rewards", ())} for about in (first, second)
     ]
     for name in versions[0].keys() & versions[1].keys():
         if versions[0][name] != versions[1][name]:
-            listed = (", ".join(map(str, version[name] or ["none answered"])) for version in versions)
+            listed = (", ".join(version[name] or ["none answered"]) for version in versions)
             reasons.append(f"{name}: {' -> '.join(listed)}")
     if not reasons and difference.changed:
         reasons.append("recipe, versions and digests are the same: a verifier does not give the same verdict twice")

@@ -45,7 +45,7 @@ def replay(
 ) -> int:
     """Ask the verifiers again about the rollouts of a record, with the same steps and seeds, and list what differs.
 
-    Exit code 0: recipe, versions and verdicts are the same; 1: something differs.
+    Exit code 0: recipe, versions and verdicts are the same; 1: something differs, or rows cannot be read.
     """
     from reward_servers.cli._compare import compare_entries, print_difference
     from reward_servers.cli._scoring import session_of
@@ -61,8 +61,9 @@ def replay(
     old = (entry_of(_with_step_name(row, step)) for step in steps for row in step.rows)
     difference = compare_entries(old, (entry_of(row) for row in again))
     difference.reasons = _reasons(about, loaded, versions)
+    rows.tell_problems()
     print_difference(difference, str(source), "the replay")
-    return EXIT_NO if difference.changed or any(difference.only) or difference.reasons else 0
+    return EXIT_NO if difference.changed or any(difference.only) or difference.reasons or rows.problems else 0
 
 
 def _steps(rows: ScoredRows, only: int | None) -> list[_Step]:
@@ -71,25 +72,46 @@ def _steps(rows: ScoredRows, only: int | None) -> list[_Step]:
     Raises:
         UserError: The rows do not hold whole rollouts, or there is no such step.
     """
-    from trainer_client import RolloutError
+    from reward_servers.reporting import entry_of
     from trainer_client.result.rows import rollout_of
 
     steps: dict[tuple[str, int, int], _Step] = {}
-    for row in rows.plain():
+    for number, row in enumerate(rows.plain(), 1):
         try:
-            labels = (str(row["run"]), int(row["step"]), int(row["seed"]))
+            labels = (str(row["run"]), _label(row, "step"), _label(row, "seed"))
             rollout = rollout_of(row["rollout"])
-        except (KeyError, TypeError, ValueError, RolloutError) as error:
+            entry_of(row)
+        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
             raise UserError(
-                f"{rows.source}: a row is not from a record ({error}); give the folder of a [record]"
+                f"{rows.source}: row {number} is not from a record ({reason}); give the folder of a [record]"
             ) from None
         if only is None or labels[1] == only:
             step = steps.setdefault(labels, _Step(*labels, [], []))
             step.rows.append(row)
             step.rollouts.append(rollout)
     if not steps:
-        raise UserError(f"{rows.source}: {'there are no rows' if only is None else f'there is no step {only}'}")
+        reason = (
+            rows.problems[0] if rows.problems else "there are no rows" if only is None else f"there is no step {only}"
+        )
+        raise UserError(f"{rows.source}: {reason}")
     return [steps[labels] for labels in sorted(steps)]
+
+
+def _label(row: Mapping[str, Any], name: str) -> int:
+    """A whole number that a call can carry.
+
+    Raises:
+        KeyError: The row has none.
+        TypeError, ValueError: It is another thing.
+    """
+    try:
+        value = int(row[name])
+    except OverflowError:
+        value = -1
+    if not 0 <= value < 1 << 64:
+        raise ValueError(f"{name}: {row[name]!r:.60} is no whole number from 0 to 2**64 - 1")
+    return value
 
 
 def _with_step_name(row: Mapping[str, Any], step: _Step) -> dict[str, Any]:
@@ -132,6 +154,6 @@ def _reasons(about: Mapping[str, Any], recipe: Recipe, versions: Mapping[str, li
     for reward in about.get("rewards", ()):
         now = versions.get(reward["name"])
         if now is not None and now != reward["versions"]:
-            sides = (", ".join(map(str, side)) or "none answered" for side in (reward["versions"], now))
+            sides = (", ".join(side) or "none answered" for side in (reward["versions"], now))
             reasons.append(f"{reward['name']}: {' -> '.join(sides)}")
     return reasons

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MAIN = "rollouts.jsonl"
 _SHOWN = 5
+_AGAIN = "score again, or remove it to go on without it"
 
 
 class ScoredRows:
@@ -68,7 +69,12 @@ class ScoredRows:
                     if row.table is None:
                         self.problems.append(f"{file}: {row.unit} {row.number}: {row.problem}")
                         continue
-                    yield as_line(row.table)
+                    try:
+                        line = as_line(row.table)
+                    except ValueError as error:
+                        self.problems.append(f"{file}: {row.unit} {row.number}: {error}")
+                        continue
+                    yield line
             except RolloutError as error:
                 raise UserError(f"{file}: {error}") from None
 
@@ -83,21 +89,37 @@ class ScoredRows:
                 self.problems.append(f"row {number}: {error}")
 
     def about(self) -> dict[str, Any]:
-        """What is known of the run beside its rows: the report of a folder; empty where there is none."""
+        """What is known of the run beside its rows: the report of a folder; empty where there is none.
+
+        Raises:
+            UserError: There is one that cannot be used.
+        """
+        from trainer_client._client.record import STEPS
+
         if not self.source.is_dir():
             return {}
+        is_record = (self.source / STEPS).is_file()
+        path = self.source / (STEPS if is_record else "report.json")
         try:
-            from trainer_client._client.record import STEPS
-
-            if (self.source / STEPS).is_file():
-                *_, last = (self.source / STEPS).read_text("utf-8").splitlines()
-                step = json.loads(last)
-                rewards = [{"name": name, "versions": versions} for name, versions in step["versions"].items()]
-                return {**step, "rewards": rewards}
-            about = json.loads((self.source / "report.json").read_text("utf-8"))
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+            text = path.read_text("utf-8")
+            if is_record:
+                # What follows the last line break is a step that is being written, or was cut off.
+                text = text.rpartition("\n")[0].rpartition("\n")[2]
+            about = json.loads(text) if text else {}
+        except FileNotFoundError:
             return {}
-        return about if isinstance(about, dict) else {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); {_AGAIN}") from None
+        if about and is_record and isinstance(about, dict):
+            answered = about.get("versions")
+            about["rewards"] = (
+                [{"name": name, "versions": versions} for name, versions in answered.items()]
+                if isinstance(answered, dict)
+                else None
+            )
+        if not _is_usable(about):
+            raise UserError(f"{path}: does not say which versions of verifiers answered for each reward; {_AGAIN}")
+        return about
 
     def tell_problems(self) -> None:
         """Print the rows that could not be read to stderr."""
@@ -105,6 +127,17 @@ class ScoredRows:
             print_note(str(problem))
         if len(self.problems) > _SHOWN:
             print_note(f"{len(self.problems) - _SHOWN} more rows cannot be read")
+
+
+def _is_usable(about: Any) -> bool:
+    rewards = about.get("rewards", []) if isinstance(about, dict) else None
+    return isinstance(rewards, list) and all(
+        isinstance(reward, dict)
+        and isinstance(reward.get("name"), str)
+        and isinstance(reward.get("versions"), list)
+        and all(isinstance(version, str) for version in reward["versions"])
+        for reward in rewards
+    )
 
 
 def files_of(source: Path) -> list[Path]:

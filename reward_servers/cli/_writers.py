@@ -19,6 +19,8 @@ _FAULT = ("party", "code", "message")
 _TEXTS = ("rollout_id", "group_id", "task", "prompt", "response", "finish_reason")
 _NUMBERS = ("reward", "advantage", "shaped_reward", "weight")
 _KEPT = "rollout."
+_PARENTS = frozenset(f"{name}." for name in _BY_REWARD) | {_KEPT}
+"""How columns begin that are parts of something."""
 _OTHERS = "others"
 """Column of what only some rows hold, as JSON."""
 
@@ -208,39 +210,63 @@ class _Parquet:
 
 
 def as_line(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a file of results in the form of its JSON Lines; what is none stays as it is."""
+    """A row of a file of results in the form of its JSON Lines; what is none stays as it is.
+
+    Raises:
+        ValueError: A column holds what it does not in any file of results; the message names it.
+    """
     is_table = any(name.startswith("scores.") for name in row)
     return _nested(row) if is_table else row
 
 
 def _nested(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of a table as the line that it was made of."""
-    flat = {name: value for name, value in row.items() if name != _OTHERS}
-    if row.get(_OTHERS):
-        flat |= json.loads(row[_OTHERS])
+    flat = {name: value for name, value in row.items() if name != _OTHERS} | _others(row.get(_OTHERS))
     asked_names = {name.partition(".")[2] for name, value in flat.items() if name.startswith("codes.") and value}
     line: dict[str, Any] = {}
     for name, value in flat.items():
         head, _, member = name.partition(".")
-        if head == "faults" and member:
+        if not member and f"{name}." in _PARENTS:
+            if value not in (None, ""):
+                raise ValueError(
+                    f"{name}: is a column beside those of its parts, {name}.NAME; remove one or the others"
+                )
+        elif head == "faults" and member:
             reward, _, key = member.rpartition(".")
             if flat.get(f"faults.{reward}.code"):
                 line.setdefault("faults", {}).setdefault(reward, {})[key] = value or ""
         elif head == "scores" and member:
-            line.setdefault("scores", {}).update({member: _number(value)} if member in asked_names else {})
+            line.setdefault("scores", {}).update({member: _number(value, name)} if member in asked_names else {})
         elif head in _BY_REWARD and member:
             if value not in (None, ""):
-                line.setdefault(head, {})[member] = _number(value) if head == "aspects" else _json(value, head)
+                line.setdefault(head, {})[member] = _number(value, name) if head == "aspects" else _json(value, head)
         elif name.startswith(_KEPT):
             if value is not None and (value != "" or member in _TEXTS):
                 line.setdefault("rollout", {})[member] = _json(value, member)
         else:
-            line[name] = value if name in _TEXTS else _number(value) if name in _NUMBERS else _json(value, name)
+            line[name] = value if name in _TEXTS else _number(value, name) if name in _NUMBERS else _json(value, name)
     return line
 
 
-def _number(value: Any) -> float | None:
-    return None if value is None or value == "" else float(value)
+def _others(text: Any) -> dict[str, Any]:
+    if text in (None, ""):
+        return {}
+    try:
+        late = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        late = None
+    if not isinstance(late, dict):
+        raise ValueError(f"{_OTHERS}: {text!r:.60} is no JSON object")
+    return late
+
+
+def _number(value: Any, name: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: {value!r:.60} is no number") from None
 
 
 def _json(value: Any, name: str) -> Any:
@@ -251,7 +277,7 @@ def _json(value: Any, name: str) -> Any:
         return value
     try:
         decoded = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
     # A text may look like JSON; a conversation is a list of messages.
     talks = isinstance(decoded, list) and all(isinstance(message, dict) and "role" in message for message in decoded)

@@ -43,6 +43,6 @@ def test_a_run_is_reported_replayed_and_what_changed_is_listed(cli: Cli, monkeyp
     assert "why: the recipe is not the one that was recorded" in reasons
     assert "why: right: exact@" in reasons
     assert "there is no step 9" in cli.error("replay", "record", "-r", recipe, "--step", 9)
-    assert "a row is not from a record" in cli.error(
+    assert "row 1 is not from a record" in cli.error(
         "replay", cli.rollouts("in.jsonl", {"response": "x"}), "-r", recipe
     )
