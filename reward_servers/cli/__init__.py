@@ -6,6 +6,7 @@ needs and that a command starts itself; a *user error* is one line on stderr and
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ def main() -> int:
         The exit code: 0 when it worked, 1 when the command says no, 2 for a mistake of the user.
     """
     _open_standard_streams()
+    _let_standard_streams_take_any_text()
     # What goes wrong with a connection is said by the command itself, in its own words and place.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
@@ -46,6 +48,13 @@ def _open_standard_streams() -> None:
         if getattr(sys, name) is None:
             # The lowest free number is that of the stream: those before it are open by now.
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - stays open as long as the process
+
+
+def _let_standard_streams_take_any_text() -> None:
+    """Escape what the encoding of a stream lacks: a name in a file must not end a command that has done its work."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: Sequence[str]) -> int:

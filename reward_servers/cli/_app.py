@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 import traceback
@@ -38,7 +37,7 @@ from reward_servers.cli import (
     _up,
     _view,
 )
-from reward_servers.cli._console import printable
+from reward_servers.cli._console import print_json, printable
 from reward_servers.cli._errors import (
     EXIT_BROKEN_PIPE,
     EXIT_DEFECT,
@@ -147,7 +146,7 @@ def _tell(error: Exception, *, is_debug: bool, as_json: bool) -> int:
     line = describe(error)
     try:
         if as_json:
-            print(json.dumps({"error": line or unexpected(error)}, ensure_ascii=False))
+            print_json({"error": line or unexpected(error)})
         sys.stdout.flush()
     except OSError:
         _give_up_output()

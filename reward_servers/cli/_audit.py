@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Endpoint, Json, Key, ServerSettings, Token, tls_of
-from reward_servers.cli._console import print_note
+from reward_servers.cli._console import print_json, print_note
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def _ask(session: Session, planned: Audit) -> ScoreTable:
 
 def _show(report: Report, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(report.as_dict()))
+        print_json(report.as_dict())
         return
     rows = report.lines()
     width = max(len(name) for name, _ in rows)

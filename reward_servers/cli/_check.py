@@ -22,7 +22,7 @@ from reward_servers.cli._access import (
     With,
     tls_of,
 )
-from reward_servers.cli._console import print_note
+from reward_servers.cli._console import print_json, print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def check(
     cells, identity = asyncio.run(ask(session, file.rollouts, options_read, _line_options(cases), name, version))
     report = agreement_of(cells, identity, file)
     if as_json:
-        print(json.dumps(report, ensure_ascii=False))
+        print_json(report)
     else:
         print_agreement(report, verbose)
     if not report["total"]:
@@ -120,7 +120,7 @@ def _try_hacks(
     except ValueError as error:
         raise UserError(str(error)) from None
     if as_json:
-        print(json.dumps({"verifier": name, "attempts": attempts, "findings": findings}, ensure_ascii=False))
+        print_json({"verifier": name, "attempts": attempts, "findings": findings})
     elif findings:
         print("\n".join([f"{name}: {len(findings)} attempts are paid, or honest forms are not", *findings]))
     else:

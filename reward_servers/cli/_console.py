@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import time
@@ -38,6 +39,21 @@ def print_line(text: str) -> None:
 def print_note(text: str) -> None:
     """Print a line to stderr."""
     print(printable(text, line=True), file=sys.stderr, flush=True)
+
+
+def json_text(value: Any, encoding: str | None, *, indent: int | None = None) -> str:
+    """Write a value as JSON for a stream of an encoding: characters that it lacks are escaped as JSON does."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
+
+
+def print_json(value: Any, *, indent: int | None = None) -> None:
+    """Print a value as JSON to stdout."""
+    print(json_text(value, sys.stdout.encoding, indent=indent))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

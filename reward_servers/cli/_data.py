@@ -14,7 +14,7 @@ import typer
 
 from reward_servers.cli._access import Options
 from reward_servers.cli._check import read_options
-from reward_servers.cli._console import print_note
+from reward_servers.cli._console import json_text, print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._whole_file import STDOUT, refuse_overwriting, whole_file
 
@@ -73,12 +73,13 @@ def _run(chosen: DataStep, source: Path, options: StepOptions, out: Path) -> int
     count = 0
     if out != STDOUT:
         refuse_overwriting("--out", out, {"the input": source})
+    encoding = sys.stdout.encoding if out == STDOUT else "utf-8"
     with contextlib.nullcontext(sys.stdout) if out == STDOUT else whole_file(out) as file:
         for row in prepared(chosen, _rows(source, problems), options):
             if isinstance(row, RejectedRow):
                 problems.append(f"row {row.number}: {row.reason}")
                 continue
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json_text(row, encoding) + "\n")
             count += 1
     for problem in problems[:_SHOWN]:
         print_note(f"{source}: {problem}")

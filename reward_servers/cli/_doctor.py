@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -19,13 +18,13 @@ def doctor(
 
     Exit code 1 when something is missing that a named verifier needs, else 0.
     """
-    from reward_servers.cli._console import print_table
+    from reward_servers.cli._console import print_json, print_table
     from reward_servers.cli._findings import examine
 
     findings = examine(verifiers or [], port)
     lacking = [finding for finding in findings if finding.required and not finding.ok]
     if as_json:
-        print(json.dumps({"ok": not lacking, "findings": [finding.to_dict() for finding in findings]}, indent=1))
+        print_json({"ok": not lacking, "findings": [finding.to_dict() for finding in findings]}, indent=1)
         return int(bool(lacking))
     rows = [
         [

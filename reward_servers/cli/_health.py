@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,7 @@ def health(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Say whether servers answer and take work; the exit code is 1 when one does not."""
-    from reward_servers.cli._console import print_line
+    from reward_servers.cli._console import print_json, print_line
     from reward_servers.cli._fleet_view import addresses_of, look
 
     replicas = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
@@ -33,7 +32,7 @@ def health(
             {"address": replica.address, "serving": replica.serving, "state": replica.state, "problem": replica.problem}
             for replica in replicas
         ]
-        print(json.dumps(rows, indent=1))
+        print_json(rows, indent=1)
     else:
         for replica in replicas:
             print_line(f"{replica.address}  {replica.state}{f': {replica.problem}' if replica.problem else ''}")

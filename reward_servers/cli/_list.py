@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,9 +28,11 @@ def list_verifiers(
     `ready`: it can be served as it is; `settings`: it needs a settings file that says what is named; `missing`: this
     host lacks what is named.
     """
+    from reward_servers.cli._console import print_json
+
     rows = _installed() if endpoint is None else _hosted(endpoint, tls_of(ca, cert, key), token)
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print_json(rows, indent=1)
     else:
         _print_table(rows)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -43,7 +42,7 @@ def plan(
     rest. Take some hundred real responses: what wrong and endless ones cost decides. Servers that run elsewhere are not
     measured: they may be in use. The exit code is 1 when no number of replicas is enough.
     """
-    from reward_servers.cli._console import print_note
+    from reward_servers.cli._console import print_json, print_note
     from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 
     for name, value in (("--step-s", step_s), ("--headroom", headroom), ("--measure-s", measure_s)):
@@ -60,7 +59,7 @@ def plan(
     client = rollouts_per_step * sum(cost.share * cost.client for cost in costs)
     if as_json:
         measured = {"sample": len(rollouts), "workers": count, "headroom": headroom, "client_seconds": client}
-        print(json.dumps({**measured, "servers": rows}))
+        print_json({**measured, "servers": rows})
     else:
         _print(rows, len(rollouts), count, (rollouts_per_step, step_s, headroom))
         _print_client(client, step_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Json, Key, Token, tls_of
-from reward_servers.cli._console import print_note
+from reward_servers.cli._console import print_json, print_note
 from reward_servers.cli._errors import EXIT_USER_ERROR
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def recipe(
     problems += text.located(problems_of(request, offers, path.parent))
     problems.sort(key=lambda problem: problem.line or 0)
     if as_json:
-        print(json.dumps(_object(loaded, offers, problems), ensure_ascii=False, indent=1))
+        print_json(_object(loaded, offers, problems), indent=1)
     elif problems:
         for problem in problems:
             print_note(str(problem))

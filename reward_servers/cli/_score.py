@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Json, Key, Options, Token, tls_of
-from reward_servers.cli._console import print_note
+from reward_servers.cli._console import print_json, print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, recipe_of, server_settings
 from reward_servers.cli._kept_state import KeptState, Labels
@@ -125,7 +125,7 @@ def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Pat
         with whole_file(place / REPORT) as file:
             file.write(json.dumps(outcome, ensure_ascii=False, indent=2) + "\n")
     if as_json:
-        print(json.dumps(outcome, ensure_ascii=False))
+        print_json(outcome)
         return
     with contextlib.redirect_stdout(sys.stderr if place == STDOUT else sys.stdout):
         print_run(summary, outcome, None if place == STDOUT else place)

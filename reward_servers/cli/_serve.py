@@ -115,7 +115,7 @@ def _own_stdout() -> Iterator[TextIO]:
     It stays open as long as the server runs: whoever reads it learns of the server's end by the end of it.
     """
     sys.stdout.flush()
-    with os.fdopen(os.dup(1), "w") as own:
+    with os.fdopen(os.dup(1), "w", errors="backslashreplace") as own:
         os.dup2(2, 1)
         try:
             with redirect_stdout(sys.stderr):

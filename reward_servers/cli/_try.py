@@ -23,7 +23,7 @@ from reward_servers.cli._access import (
     tls_of,
 )
 from reward_servers.cli._check import ask, read_options, running_server, started_server
-from reward_servers.cli._console import printable
+from reward_servers.cli._console import print_json, printable
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def try_verifier(
     cells, identity = asyncio.run(ask(session, [rollout], read_options(options), {}, name, version))
     cell = cells[rollout.rollout_id]
     if as_json:
-        print(json.dumps(_plain(cell, identity), ensure_ascii=False))
+        print_json(_plain(cell, identity))
     else:
         print("\n".join(printable(line) for line in _lines(cell, identity, rollout)))
     return 0 if cell.score is not None else EXIT_NO

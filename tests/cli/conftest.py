@@ -45,7 +45,9 @@ class Cli:
         self.env = {**os.environ, "PYTHONPATH": str(site), "PROBE_SEEN": str(folder / "seen")}
         self._started: list[subprocess.Popen[str]] = []
 
-    def run(self, *arguments: object, code: int = 0, stdin: IO[str] | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *arguments: object, code: int = 0, stdin: IO[str] | None = None, encoding: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*COMMAND, *map(str, arguments)],
             cwd=self.folder,
@@ -53,6 +55,7 @@ class Cli:
             stdin=stdin,
             capture_output=True,
             text=True,
+            encoding=encoding,
             timeout=PATIENCE,
         )
         assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
