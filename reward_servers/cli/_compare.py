@@ -72,7 +72,7 @@ def compare(
     difference = difference_of(*sides, shown)
     for rows, only in zip(sides, difference.only, strict=True):
         if not difference.both and not only:
-            raise UserError(f"{rows.source}: {rows.problems[0] if rows.problems else 'it has no rows'}")
+            raise UserError(rows.problems[0] if rows.problems else f"{rows.source}: it has no rows")
         rows.tell_problems()
     if as_json:
         print(json.dumps(difference.to_dict(), ensure_ascii=False))

@@ -91,10 +91,8 @@ def _steps(rows: ScoredRows, only: int | None) -> list[_Step]:
             step.rows.append(row)
             step.rollouts.append(rollout)
     if not steps:
-        reason = (
-            rows.problems[0] if rows.problems else "there are no rows" if only is None else f"there is no step {only}"
-        )
-        raise UserError(f"{rows.source}: {reason}")
+        reason = "there are no rows" if only is None else f"there is no step {only}"
+        raise UserError(rows.problems[0] if rows.problems else f"{rows.source}: {reason}")
     return [steps[labels] for labels in sorted(steps)]
 
 

@@ -44,8 +44,11 @@ def report(
 
     refuse_overwriting("--out", out, {"the scored file": [source, *files_of(source)], "the input": rollouts})
     rows = ScoredRows(source, rollouts, columns or ())
-    write_page(out, rows, ReportOptions(str(source), max_groups, evidence))
-    rows.tell_problems()
+    try:
+        write_page(out, rows, ReportOptions(str(source), max_groups, evidence))
+    finally:
+        # Where no row is left, they are the reason.
+        rows.tell_problems()
     print(f"report: {out}")
     return 0
 

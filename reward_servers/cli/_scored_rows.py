@@ -25,7 +25,7 @@ class ScoredRows:
     Attributes:
         source: What was named.
         files: The files, in order.
-        problems: Rows that cannot be read, found by the last reading.
+        problems: Rows that cannot be read, found by the last reading, each with its file.
     """
 
     def __init__(self, source: Path, rollouts: Path | None = None, columns: Sequence[str] = ()) -> None:
@@ -76,7 +76,7 @@ class ScoredRows:
                         continue
                     yield line
             except RolloutError as error:
-                raise UserError(f"{file}: {error}") from None
+                raise UserError(str(error)) from None
 
     def entries(self) -> Iterator[Entry]:
         """The scored rollouts among the rows; the others become problems."""
@@ -86,7 +86,7 @@ class ScoredRows:
             try:
                 yield entry_of(row)
             except NotScoredError as error:
-                self.problems.append(f"row {number}: {error}")
+                self.problems.append(f"{self.source}: row {number}: {error}")
 
     def about(self) -> dict[str, Any]:
         """What is known of the run beside its rows: the report of a folder; empty where there is none.

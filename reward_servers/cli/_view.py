@@ -62,7 +62,7 @@ def _numbers_of(rows: ScoredRows, source: Path) -> Numbers:
     for entry in rows.entries():
         numbers.add(entry)
     if not numbers.rows:
-        raise UserError(f"{source}: {rows.problems[0] if rows.problems else 'there are no rows'}")
+        raise UserError(rows.problems[0] if rows.problems else f"{source}: there are no rows")
     return numbers
 
 

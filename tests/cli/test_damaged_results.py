@@ -94,6 +94,10 @@ def test_a_row_that_is_no_result_is_told_and_costs_no_other(
     assert said in shown.err
     path.write_text("\n".join(text.split("\n")[::2] if name == "a.csv" else text.split("\n")[1:]))
     assert run(["view", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count(str(path)) == 1
+    assert run(["report", str(path), "-o", str(tmp_path / "page.html")]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -102,6 +106,19 @@ def test_an_empty_column_beside_its_parts_says_nothing(tmp_path: Path, capsys: p
     path.write_text(f"scores,rollout_id,scores.e,codes.e,evidence.e\n,a,1,ok,{DEEP}\n")
     assert run(["view", str(path)]) == 0
     assert "e: 1  ok" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ['rollout_id,scores.e\na,"1\n', "rollout_id,scores.e,scores.e\na,1,1\n", "a,b\n1,2\n"])
+@pytest.mark.parametrize("command", ["view", "compare"])
+def test_a_file_that_is_damaged_is_named_once(
+    command: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    assert run([command, str(path), *([str(path)] if command == "compare" else [])]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {path}: ")
+    assert error.count(str(path)) == 1
 
 
 REPORTS = {
