@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._numbers import seconds
 
 _UNHEALTHY = 1
 
@@ -15,7 +16,7 @@ _UNHEALTHY = 1
 def health(
     endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to ask.")] = None,
     endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
-    timeout_s: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.01)] = 5.0,
+    timeout_s: Annotated[float, seconds("Seconds to wait for an answer.", least=0.01)] = 5.0,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,

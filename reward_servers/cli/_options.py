@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from reward_servers.cli._numbers import number, text
+
 Source = Annotated[
     Path,
     typer.Argument(
@@ -44,9 +46,10 @@ State = Annotated[
     Path | None, typer.Option(help="Where the method's state is kept: read if it is there, written at the end.")
 ]
 Step = Annotated[
-    int | None, typer.Option(help="Number of the training step, which schedules follow; 0 unless said.", min=0)
+    int | None,
+    typer.Option(help="Number of the training step, which schedules follow; 0 unless said.", min=0, max=2**63 - 1),
 ]
-Run = Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.")]
+Run = Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.", callback=text)]
 StepRollouts = Annotated[
     int | None,
     typer.Option(help="Cut the file into steps of this many rollouts, of whole groups; it is one unless said.", min=1),
@@ -74,5 +77,5 @@ Report = Annotated[
 ]
 PageGroups = Annotated[int, typer.Option("--report-groups", help="Groups on that page at most.", min=1)]
 Label = Annotated[str | None, typer.Option(metavar="REWARD", help="The reward that expected.score is the label of.")]
-Tolerance = Annotated[float, typer.Option(help="How far a score may be from a label other than 0 and 1.", min=0)]
+Tolerance = Annotated[float, number("How far a score may be from a label other than 0 and 1.", least=0, most=1e9)]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the servers log.")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,22 +15,26 @@ from reward_servers.cli import _options
 from reward_servers.cli._access import Json
 from reward_servers.cli._cost import Cost, cost_of
 from reward_servers.cli._errors import EXIT_NO, UserError
+from reward_servers.cli._numbers import number, seconds
 
 if TYPE_CHECKING:
     from trainer_client import Recipe, Rollout
 
 _FEW = 200
+_MOST_ROLLOUTS = 10**12
 
 
 def plan(
     source: _options.Source,
-    rollouts_per_step: Annotated[int, typer.Option(help="Rollouts that a step of training scores.", min=1)],
-    step_s: Annotated[float, typer.Option(help="Seconds in which they must be scored.", min=0.001)],
+    rollouts_per_step: Annotated[
+        int, typer.Option(help="Rollouts that a step of training scores.", min=1, max=_MOST_ROLLOUTS)
+    ],
+    step_s: Annotated[float, seconds("Seconds in which they must be scored.", least=0.001)],
     recipe: _options.RecipeFile = None,
     verifiers: _options.Verifiers = None,
     columns: _options.Columns = None,
-    headroom: Annotated[float, typer.Option(help="Added to what was measured, as a share of it.", min=0.0)] = 0.3,
-    measure_s: Annotated[float, typer.Option(help="Seconds to measure each server, at least.", min=0.1)] = 5.0,
+    headroom: Annotated[float, number("Added to what was measured, as a share of it.", least=0.0, most=1000.0)] = 0.3,
+    measure_s: Annotated[float, seconds("Seconds to measure each server, at least.", least=0.1)] = 5.0,
     workers: _options.Workers = None,
     as_json: Json = False,
     verbose: _options.Verbose = False,
@@ -45,9 +48,6 @@ def plan(
     from reward_servers.cli._console import print_json, print_note
     from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 
-    for name, value in (("--step-s", step_s), ("--headroom", headroom), ("--measure-s", measure_s)):
-        if not math.isfinite(value):
-            raise UserError(f"{name} {value:g}: expected a finite number")
     loaded = recipe_of(recipe, verifiers or (), None)
     found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())})
     rollouts = found.rollouts

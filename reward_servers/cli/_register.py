@@ -10,6 +10,7 @@ import typer
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._console import print_line
 from reward_servers.cli._errors import EXIT_NO, UserError
+from reward_servers.cli._numbers import seconds
 
 if TYPE_CHECKING:
     from trainer_client import TLS
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _Servers = Annotated[
     list[str], typer.Option("--endpoint", metavar="HOST:PORT", help="A running server. Repeatable.", show_default=False)
 ]
-_Timeout = Annotated[float, typer.Option(help="Seconds to wait for each server.", min=0.1)]
+_Timeout = Annotated[float, seconds("Seconds to wait for each server.", least=0.1)]
 
 
 def register(

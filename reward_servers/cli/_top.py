@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._numbers import seconds
 
 if TYPE_CHECKING:
     from reward_servers.cli._fleet_view import ServerView
@@ -32,7 +33,7 @@ Counts = Mapping[tuple[str, str], int]
 def top(
     endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to watch.")] = None,
     endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
-    interval_s: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
+    interval_s: Annotated[float, seconds("Seconds between two looks.", least=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
     slow: Annotated[bool, typer.Option("--slow", help="Show the slowest items of the last minutes instead.")] = False,
     ca: Ca = None,

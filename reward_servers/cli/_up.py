@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._inputs import load_recipe, server_settings
+from reward_servers.cli._numbers import seconds
 from reward_servers.cli._whole_file import refuse_overwriting, remove_file
 from reward_servers.process.parent import end_with_parent
 
@@ -39,7 +40,7 @@ def up(
     ] = None,
     grace_s: Annotated[
         float | None,
-        typer.Option(help="Seconds to finish what is under way when stopped; at least what servers may drain.", min=0),
+        seconds("Seconds to finish what is under way when stopped; at least what servers may drain.", least=0),
     ] = None,
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     plain: Annotated[bool, typer.Option("--plain", hidden=True)] = False,

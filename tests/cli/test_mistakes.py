@@ -134,6 +134,29 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["score", "IN", "--verifier", "exact", "--on", "id"],
         ["--on id: names the id that joins a second file", "give --join FILE"],
     ),
+    "a step that no message carries": (
+        ["score", "IN", "--verifier", "exact", "--step", "99999999999999999999"],
+        ["'--step': "],
+    ),
+    "a name of a run that is no text": (
+        ["score", "IN", "--verifier", "exact", "--run", "\udcff"],
+        ["'--run': it is not valid UTF-8"],
+    ),
+    "a tolerance that is no number": (
+        ["score", "IN", "--verifier", "exact", "--tolerance", "nan"],
+        ["'--tolerance': "],
+    ),
+    "an endless pause": (["top", "127.0.0.1:1", "--interval-s", "inf"], ["'--interval-s': "]),
+    "a pause that no timer takes": (["top", "127.0.0.1:1", "--interval-s", "1e300"], ["'--interval-s': "]),
+    "an endless wait": (
+        ["register", "a", "--endpoint", "127.0.0.1:1", "--timeout-s", "inf"],
+        ["'--timeout-s': "],
+    ),
+    "a wait that is no number": (["health", "127.0.0.1:1", "--timeout-s", "nan"], ["'--timeout-s': "]),
+    "rollouts without end": (
+        ["plan", "IN", "--verifier", "exact", "--rollouts-per-step", "1" + "0" * 400, "--step-s", "1"],
+        ["'--rollouts-per-step': "],
+    ),
     "standard input twice": (
         ["score", "-", "--join", "-", "--verifier", "exact"],
         ["--join -: standard input is the input already", "as a file"],

@@ -95,7 +95,7 @@ def test_each_server_is_asked_for_its_own_rollouts(monkeypatch: pytest.MonkeyPat
 def test_what_cannot_be_planned_is_told_before_a_server_is_started(cli: Cli) -> None:
     _sample(cli)
     wanted = ("--rollouts-per-step", 10, "--verifier", "probe/length")
-    assert "--step-s inf: expected a finite number" in cli.error("plan", "sample.jsonl", *wanted, "--step-s", "inf")
+    assert "Invalid value for '--step-s'" in cli.error("plan", "sample.jsonl", *wanted, "--step-s", "inf")
     cli.write("wrong.toml", '[rewards.a]\nverifier = "exact"\n[rewards.a.options]\nnothing = 1\n')
     said = cli.error("plan", "sample.jsonl", "--recipe", "wrong.toml", "--rollouts-per-step", 10, "--step-s", 1)
     assert "wrong.toml:4: rewards.a.options.nothing: there is no such field" in said
