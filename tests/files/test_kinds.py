@@ -18,6 +18,7 @@ import pytest
 from pyarrow import csv, feather, ipc, parquet
 
 from trainer_client import RolloutError, read_rollouts
+from trainer_client.result.rows import rollout_fields
 from trainer_client.rollout.files import read_rows
 
 COLUMNS = {"response": "completion", "reference.answer": "answer", "prompt": "question"}
@@ -306,6 +307,26 @@ def test_a_value_that_cannot_be_read_costs_no_other_row(
     assert [problem.line for problem in found.problems] == list(range(2, 600, 3))
     assert str(found.problems[0]).startswith("row 2: made: cannot be read (")
     assert reason in found.problems[0].reason
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json", "a.csv"])
+def test_a_value_that_is_nested_deeper_than_can_be_written_costs_no_other_row(tmp_path: Path, name: str) -> None:
+    """Python reads some 990 levels, and writes half of them with its own functions."""
+    path = tmp_path / name
+    cells = [f'{{"x": {"[" * depth}{"]" * depth}}}' for depth in (150, 400, 700, 20)]
+    if name == "a.csv":
+        path.write_text(
+            "response,metadata\n"
+            + "".join(f'{n},"{cell.replace(chr(34), chr(34) * 2)}"\n' for n, cell in enumerate(cells))
+        )
+    else:
+        rows = [f'{{"response": "{n}", "metadata": {cell}}}' for n, cell in enumerate(cells)]
+        path.write_text(f"[{', '.join(rows)}]" if name == "a.json" else "\n".join(rows))
+    found = read_rollouts(path)
+    assert [one.response for one in found.rollouts] == ["0", "3"]
+    assert [rollout_fields(one)["metadata"]["x"] is not None for one in found.rollouts] == [True, True]
+    said = "metadata: expected an object, found str" if name == "a.csv" else "it is nested too deeply"
+    assert [said in problem.reason for problem in found.problems] == [True, True]
 
 
 def test_a_cell_that_is_nested_without_an_end_is_text(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer_client._errors import RolloutError
 from trainer_client._settings import ROLLOUT_FIELDS
+from trainer_client.rollout.files._text import is_deep
 from trainer_client.rollout.types import Document, Rollout
 
 _FIELDS = frozenset(ROLLOUT_FIELDS)
@@ -120,9 +121,10 @@ def _json_in(text: str) -> Any:
     if not text.strip():
         return None
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return text
+    return text if is_deep(value, text) else value
 
 
 def _documents(value: Any, rollout_id: str) -> list[Document]:

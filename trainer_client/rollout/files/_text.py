@@ -15,6 +15,9 @@ from trainer_client.rollout.files._row import Row, check_names
 LONGEST = 1 << 28
 """Bytes of one row; more than any rollout has, and what keeps a file without line breaks out of memory."""
 _CHUNK = 1 << 18
+_DEEPEST = 200
+"""Lists and objects within one another. Each takes several of Python's 1,000 frames where values are written again."""
+_TOO_DEEP = "not JSON that can be read: it is nested too deeply"
 _WRAPPERS = ("data", "rows", "samples", "examples", "items", "records", "rollouts", "results")
 
 
@@ -65,13 +68,36 @@ def load_json(text: str) -> Any:
         RolloutError: it is none, or holds a number that JSON does not have.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise RolloutError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
     except ValueError as error:
         raise RolloutError(f"not JSON: {error}") from None
     except RecursionError:
-        raise RolloutError("not JSON that can be read: it is nested too deeply") from None
+        raise RolloutError(_TOO_DEEP) from None
+    if is_deep(value, text):
+        raise RolloutError(_TOO_DEEP)
+    return value
+
+
+def is_deep(value: Any, text: str, start: int = 0, end: int | None = None) -> bool:
+    """Whether a value has more levels than can be written again.
+
+    Args:
+        value: what was read.
+        text: what it was read from.
+        start: where it begins there.
+        end: where it ends there.
+    """
+    if sum(text.count(mark, start, end) for mark in "[{") <= _DEEPEST:
+        return False
+    level = [value]
+    for _ in range(_DEEPEST):
+        parts = (part for one in level for part in (one.values() if isinstance(one, dict) else one))
+        level = [part for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -179,6 +205,8 @@ class _Values:
                 value, end = decoder.raw_decode(self._text, self._at)
                 # A number at the end of what is there may go on.
                 if end < len(self._text) or self._ended:
+                    if is_deep(value, self._text, self._at, end):
+                        self._refused = _TOO_DEEP
                     self._at = end
                     if self._refused:
                         raise RolloutError(self._refused)
@@ -193,7 +221,7 @@ class _Values:
                 decoder = self._patient_decoder
                 continue
             except RecursionError:
-                raise _DamagedError(f"{damaged} (not JSON that can be read: it is nested too deeply)") from None
+                raise _DamagedError(f"{damaged} ({_TOO_DEEP})") from None
             if len(self._text) - self._at > LONGEST:
                 raise _DamagedError(f"{damaged} (not JSON, or longer than {LONGEST >> 20} MiB)")
             self._fill(size)
