@@ -115,9 +115,11 @@ def test_results_of_every_kind_read_the_same(cli: Cli, name: str, sources: list[
 
 
 def test_files_that_hold_no_results_are_told(cli: Cli) -> None:
-    rows = ScoredRows(cli.write("in.jsonl", '{"rollout_id": "r", "response": "x"}\n'))
+    path = cli.write("in.jsonl", '{"rollout_id": "r", "response": "x"}\n')
+    rows = ScoredRows(path)
     assert list(rows.entries()) == []
-    assert rows.problems == ["row 1: scores: is missing or of another type; give a file that `assay score` wrote"]
+    reason = "scores: is missing or of another type; give a file that `assay score` wrote"
+    assert rows.problems == [f"{path}: row 1: {reason}"]
 
 
 def test_steps_are_batches_of_their_own(cli: Cli) -> None:
