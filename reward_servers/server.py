@@ -43,7 +43,7 @@ from reward_servers.rpc import (
     say_hosted,
 )
 from trainer_client import TLS, RecipeError, read_token
-from trainer_client._settings import is_host_port
+from trainer_client._settings import is_exposed, is_host_port
 from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
@@ -161,32 +161,33 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     server = grpc.aio.server(options=_options(config))
     certificates = ServerCertificates(config.server.tls)
     address = listen(server, config, certificates)
+    tracing = Tracing.to(config.tracing.endpoint)
     try:
         await scorer.start()
+        origins = _origins(hosted)
+        servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
+        servicer.register(server)
+        announcer = _announcer(config, address, servicer)
+        names = [verifier.name for verifier in verifiers]
+        probe = await add_standard_services(server, _SERVICES, names, with_reflection=config.server.reflection)
+
+        async def changed(names: list[str], removed: list[str]) -> None:
+            await say_hosted(probe, names, removed)
+            announcer.announce_again()
+
+        registrar = Registrar(scorer, config, origins, changed)
+        HostingServicer(registrar, scorer, origins, clients, allowed=config.registration.allowed).register(server)
+        pages = await _serve_metrics(config, scorer, servicer, certificates)
+        await server.start()
+        alive = Running(server, address, scorer, servicer, probe, registrar)
+        _say_started(config, address, scorer)
+        announcer.start()
+        certificates.follow()
     except BaseException:
         await scorer.close()
         await server.stop(None)
+        tracing.close()
         raise
-    origins = _origins(hosted)
-    tracing = Tracing.to(config.tracing.endpoint)
-    servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
-    servicer.register(server)
-    announcer = _announcer(config, address, servicer)
-    names = [verifier.name for verifier in verifiers]
-    probe = await add_standard_services(server, _SERVICES, names, with_reflection=config.server.reflection)
-
-    async def changed(names: list[str], removed: list[str]) -> None:
-        await say_hosted(probe, names, removed)
-        announcer.announce_again()
-
-    registrar = Registrar(scorer, config, origins, changed)
-    HostingServicer(registrar, scorer, origins, clients, allowed=config.registration.allowed).register(server)
-    pages = await _serve_metrics(config, scorer, servicer, certificates)
-    await server.start()
-    alive = Running(server, address, scorer, servicer, probe, registrar)
-    _say_started(config, address, scorer)
-    announcer.start()
-    certificates.follow()
     try:
         yield alive
     finally:
@@ -248,12 +249,18 @@ def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> 
         read_token(settings.token)
     except OSError as error:
         raise SettingsError(f"registry.token: {error}; give the path of its file") from None
+    tls = _client_tls(config.client.tls)
+    exposed = next((registry for registry in settings.endpoints if is_exposed(registry, tls)), None)
+    if settings.token and exposed is not None:
+        raise SettingsError(
+            f"registry.token: a token is not sent unencrypted to {exposed}, which is another host; set [client.tls] ca"
+        )
     return Announcer(
         settings.endpoints,
         describe,
         own,
         lease_s=settings.lease_s,
-        tls=_client_tls(config.client.tls),
+        tls=tls,
         token=settings.token,
     )
 

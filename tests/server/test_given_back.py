@@ -8,7 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from reward_servers.config import ServerConfig
+from reward_servers.core import Scorer, SettingsError
 from reward_servers.rpc import RewardServicer
+from reward_servers.server import running
 from tests.core import unruly
 from tests.core.helpers import scoring
 from trainer_client.contract.v1 import reward_service_pb2 as pb
@@ -84,3 +87,32 @@ async def test_a_call_that_is_cancelled_at_any_await_gives_back_all_that_it_took
                 await asyncio.sleep(0)
             assert (scorer.admission.items, scorer.admission.bytes) == (0, 0), f"cut off at turn {steps}"
         await asyncio.wait_for(scorer.drain(), 60)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"metrics": {"port": 9, "host": "203.0.113.7"}}, "metrics.port"),
+        ({"registry": {"endpoints": ["127.0.0.1:1"], "address": "grpc://h:1"}}, "registry.address"),
+        (
+            {"registry": {"endpoints": ["192.0.2.9:50040"], "address": "h:1", "token": "t" * 20}},
+            "a token is not sent unencrypted to 192.0.2.9:50040",
+        ),
+    ],
+)
+async def test_a_server_whose_settings_are_refused_ends_what_it_has_started(
+    settings: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Scorer] = []
+    close = Scorer.close
+
+    async def noted(scorer: Scorer) -> None:
+        await close(scorer)
+        ended.append(scorer)
+
+    monkeypatch.setattr(Scorer, "close", noted)
+    config = ServerConfig.model_validate({"server": {"port": 0, "workers": 1}, **settings})
+    with pytest.raises(SettingsError, match=said):
+        async with running(config, ["exact"]):
+            raise AssertionError("it serves")
+    assert len(ended) == 1
