@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_servers.cli._console import print_line, print_table
+from reward_servers.cli._console import print_json, print_line, print_table
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._scored_rows import ScoredRows
 
@@ -75,7 +74,7 @@ def compare(
             raise UserError(rows.problems[0] if rows.problems else f"{rows.source}: it has no rows")
         rows.tell_problems()
     if as_json:
-        print(json.dumps(difference.to_dict(), ensure_ascii=False))
+        print_json(difference.to_dict())
     else:
         print_difference(difference, str(first), str(second))
     return EXIT_NO if difference.changed or any(difference.only) or any(rows.problems for rows in sides) else 0

@@ -42,3 +42,12 @@ def test_rows_of_a_step_are_json_in_ascii(cli: Cli) -> None:
     cli.env["PYTHONIOENCODING"] = "ascii"
     done = cli.run("data", "noise", source, "-o", "-")
     assert json.loads(done.stdout.splitlines()[0])["prompt"] == "é?"
+
+
+def test_a_comparison_is_json_in_ascii(cli: Cli) -> None:
+    for name, score in (("one.jsonl", 0.0), ("two.jsonl", 1.0)):
+        row = {"rollout_id": "é", "reward": score, "scores.e": score, "codes.e": "ok"}
+        cli.write(name, json.dumps(row) + "\n")
+    cli.env["PYTHONIOENCODING"] = "ascii"
+    done = cli.run("compare", "one.jsonl", "two.jsonl", "--json", code=1)
+    assert json.loads(done.stdout)["changes"][0]["rollout_id"] == "é"
