@@ -275,6 +275,9 @@ def _adapter_of(port: int) -> list[dict[str, Any]]:
 
 
 def test_the_server_of_the_cluster_refuses_what_its_schema_does_not_know(running: Cluster) -> None:
-    wrong = manifest("more").replace("replicas: 2", "replicas: two")
+    objects = [*yaml.safe_load_all(manifest("more"))]
+    for deployment in (one for one in objects if one["kind"] == "Deployment"):
+        deployment["spec"]["replicas"] = "two"
+    wrong = yaml.safe_dump_all(objects)
     with pytest.raises(AssertionError, match="replicas"):
         running.kubectl("apply", "--dry-run=server", "--validate=false", "--filename", "-", text=wrong)
