@@ -22,6 +22,7 @@ from trainer_client._transport import addresses, discovery, fleet
 from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.failures import UnusableReplyError
+from trainer_client._transport.registry import RegistryView
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.tls_check import find_mistake
 from trainer_client.testing import FakeServer
@@ -210,6 +211,22 @@ async def test_a_name_that_resolves_slowly_holds_no_other_address_up(monkeypatch
         with names.silent():
             assert await places(told) == found
             assert "slow.test:1" in told.trouble
+
+
+async def test_registries_are_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    both = asyncio.Event()
+
+    async def look(view: RegistryView) -> list[str]:
+        asked.append(view._target)
+        if len(asked) == 2:
+            both.set()
+        await asyncio.wait_for(both.wait(), 60)
+        return [f"192.0.2.{len(view._target)}:1"]
+
+    monkeypatch.setattr(RegistryView, "look", look)
+    book = AddressBook("s", ["registry://a:5", "registry://bb:5"], Credentials(None))
+    assert [place.address for place in await book.look()] == ["192.0.2.3:1", "192.0.2.4:1"]
 
 
 def test_a_name_that_is_not_answered_keeps_no_process_from_its_end() -> None:

@@ -92,8 +92,9 @@ class AddressBook:
         """The present addresses, each once."""
         entries: list[str] = []
         troubles: list[str] = []
-        for address in self._told:
-            listed, trouble = await self._told_at(address)
+        # All at once: one registry that does not answer delays no other.
+        told = await asyncio.gather(*map(self._told_at, self._told))
+        for address, (listed, trouble) in zip(self._told, told, strict=True):
             for entry in listed:
                 mistake = _mistake(entry) if is_list(address) else ""
                 if mistake:
