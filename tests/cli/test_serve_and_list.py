@@ -19,6 +19,7 @@ import pytest
 import sandbox
 from reward_servers.cli import _list, run
 from tests.cli.conftest import COMMAND, PATIENCE, Cli, read_line, wait_until
+from tests.ports import kept_port
 
 
 def test_the_ready_line_names_address_and_verifiers_and_sigterm_ends_it(cli: Cli) -> None:
@@ -51,20 +52,18 @@ def _answers(port: int) -> bool:
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_a_server_that_was_started_without_standard_streams_serves(closed: str, cli: Cli) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = shlex.join([*COMMAND, "serve", "exact", "--workers", "1", "--port", str(port)])
-    process = subprocess.Popen(["sh", "-c", f"exec {command} {closed}"], cwd=cli.folder, env=cli.env)
-    try:
-        wait_until(lambda: _answers(port) or process.poll() is not None, "the server")
-        assert process.poll() is None
-        cli.run("try", "exact", "--endpoint", f"127.0.0.1:{port}", "--response", "4", "--reference", "4")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
-    finally:
-        process.kill()
-        process.wait()
+    with kept_port() as port:
+        command = shlex.join([*COMMAND, "serve", "exact", "--workers", "1", "--port", str(port)])
+        process = subprocess.Popen(["sh", "-c", f"exec {command} {closed}"], cwd=cli.folder, env=cli.env)
+        try:
+            wait_until(lambda: _answers(port) or process.poll() is not None, "the server")
+            assert process.poll() is None
+            cli.run("try", "exact", "--endpoint", f"127.0.0.1:{port}", "--response", "4", "--reference", "4")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize(
