@@ -23,7 +23,8 @@ def ended(cli: Cli, *arguments: object, **how: Any) -> subprocess.CompletedProce
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cli.folder,
-        env=cli.env,
+        # Python takes a compiled module that was cut off at a limit for a whole one.
+        env={**cli.env, "PYTHONDONTWRITEBYTECODE": "1"},
         text=True,
         timeout=PATIENCE,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how},
