@@ -168,8 +168,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
         servicer.register(server)
         announcer = _announcer(config, address, servicer)
-        names = [verifier.name for verifier in verifiers]
-        probe = await add_standard_services(server, _SERVICES, names, with_reflection=config.server.reflection)
+        probe = await add_standard_services(server, _SERVICES, scorer.hosted, with_reflection=config.server.reflection)
 
         async def changed(names: list[str], removed: list[str]) -> None:
             await say_hosted(probe, names, removed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 
 async def add_standard_services(
-    server: grpc.aio.Server, services: Sequence[ServiceDescriptor], names: Sequence[str] = (), *, with_reflection: bool
+    server: grpc.aio.Server, services: Sequence[ServiceDescriptor], names: Iterable[str] = (), *, with_reflection: bool
 ) -> health.aio.HealthServicer:
     """Add health, and reflection where it is wanted.
 
