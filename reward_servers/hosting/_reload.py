@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from pathlib import Path
 
 from reward_servers.core import BoundVerifier, judging_files
@@ -57,7 +58,7 @@ class _Followed:
 
     async def _look(self, path: str, hosted: BoundVerifier) -> None:
         if path not in self._files:
-            self._files[path] = await _files_of(hosted, [])
+            self._files[path] = await _files_of(hosted, _own_file(hosted))
         now = _stamp(self._files[path])
         if self._stamps.setdefault(path, now) != now:
             await asyncio.sleep(_PERIOD)  # an editor may still be writing
@@ -65,6 +66,12 @@ class _Followed:
             now = _stamp(files)
             await _reload(self._registrar, hosted)
             self._files[path], self._stamps[path] = files, now
+
+
+def _own_file(hosted: BoundVerifier) -> list[Path]:
+    """The file that the verifier itself is in: what it imports is not known while that cannot be read."""
+    file = getattr(sys.modules.get(hosted.verifier.target.__module__), "__file__", None)
+    return [Path(file)] if file else []
 
 
 async def _files_of(hosted: BoundVerifier, last: list[Path]) -> list[Path]:
