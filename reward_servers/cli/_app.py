@@ -151,14 +151,14 @@ def _tell(error: Exception, *, is_debug: bool, as_json: bool) -> int:
     except OSError:
         _give_up_output()
     trace = "".join(traceback.format_exception(error)) if is_debug or line is None else ""
-    _print_error(trace + printable(f"error: {line or unexpected(error)}"))
+    _print_error(f"{trace}error: {line or unexpected(error)}")
     return EXIT_USER_ERROR if line is not None else EXIT_DEFECT
 
 
 def _print_error(text: str) -> None:
     # Where standard error takes no more, the exit code alone tells.
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def _give_up_output() -> None:
@@ -172,5 +172,5 @@ def _usage(error: Any) -> int:
         _print_error(error.format_message())
         return EXIT_USER_ERROR
     path = error.ctx.command_path if error.ctx is not None else "assay"
-    _print_error(printable(f"error: {error.format_message()} (see `{path} --help`)"))
+    _print_error(f"error: {error.format_message()} (see `{path} --help`)")
     return EXIT_USER_ERROR

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._inputs import read_columns, read_source
+from reward_servers.cli._whole_file import REPORT, ROLLOUTS
 
 if TYPE_CHECKING:
     from reward_servers.reporting import Entry
 
-_MAIN = "rollouts.jsonl"
 _SHOWN = 5
 _AGAIN = "score again, or remove it to go on without it"
 
@@ -99,7 +99,7 @@ class ScoredRows:
         if not self.source.is_dir():
             return {}
         is_record = (self.source / STEPS).is_file()
-        path = self.source / (STEPS if is_record else "report.json")
+        path = self.source / (STEPS if is_record else REPORT)
         try:
             text = path.read_text("utf-8")
             if is_record:
@@ -124,7 +124,7 @@ class ScoredRows:
     def tell_problems(self) -> None:
         """Print the rows that could not be read to stderr."""
         for problem in self.problems[:_SHOWN]:
-            print_note(str(problem))
+            print_note(problem)
         if len(self.problems) > _SHOWN:
             print_note(f"{len(self.problems) - _SHOWN} more rows cannot be read")
 
@@ -150,13 +150,13 @@ def files_of(source: Path) -> list[Path]:
         if not source.exists():
             raise UserError(f"{source}: there is no such file; give a file or folder that `assay score -o` wrote")
         return [source]
-    if (source / _MAIN).is_file():
-        return [source / _MAIN]
+    if (source / ROLLOUTS).is_file():
+        return [source / ROLLOUTS]
     if steps := sorted(source.glob("step-*.jsonl")):
         return steps
     raise UserError(
-        f"{source}: there is neither {_MAIN} nor step-*.jsonl in this folder; give one that `assay score -o DIR/` or a "
-        "[record] wrote"
+        f"{source}: there is neither {ROLLOUTS} nor step-*.jsonl in this folder; give one that `assay score -o DIR/` "
+        "or a [record] wrote"
     )
 
 

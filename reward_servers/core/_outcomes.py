@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeGuard
 
 LONGEST_CODE = 128
 """Characters of a code, as clients take it: codes are few, short, and end up in logs and metrics."""
@@ -343,8 +343,13 @@ def _is_code(code: str) -> bool:
     return len(code) <= LONGEST_CODE and (not code or code.isprintable())
 
 
+def is_finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that a float holds: whole numbers may be larger."""
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max
+
+
 def _is_part(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and abs(value) <= sys.float_info.max)
+    return value is None or is_finite(value)
 
 
 def _sendable(text: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reward_servers.training import read_pairs
+from reward_servers.training import is_number, read_pairs
 from trainer_client.rollout.files import read_rows
 
 
@@ -86,7 +85,7 @@ def read_cases(path: Path, reward: str = "") -> list[Case]:
                 )
         if score is None:
             continue
-        if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= sys.float_info.max:
+        if not is_number(score):
             raise CasesError(f"{path}: {row.unit}: score: {score!r:.100} is no finite number")
         cases.append(Case(rollout["prompt"], rollout["response"], float(score)))
     if not cases:

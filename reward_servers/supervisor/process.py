@@ -12,6 +12,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
+from reward_servers.process.restarts import delay_before
+
 _FINAL = (2, 70)
 """Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
 _READY = re.compile(r"listening on (\S+):(\d+) verifiers=(\S*)")
@@ -157,7 +159,7 @@ class KeptProcess:
             refusals = 0 if was_alive else refusals + 1
             self._raise_if_hopeless(code, refusals)
             self.restarts += 1
-            delay = min(_MAX_DELAY_S, _FIRST_DELAY_S * 2.0 ** min(deaths - 1, 20)) if deaths else 0.0
+            delay = delay_before(deaths - 1, _FIRST_DELAY_S, _MAX_DELAY_S) if deaths else 0.0
             self._log(self.program.label, f"ended with {_ending(code)}; starting it again in {delay:.1f} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), delay)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 T = TypeVar("T")
 _SHOWN = 10
@@ -75,6 +76,11 @@ def turns_of(value: Any, role: str, key: str) -> tuple[tuple[str, str], ...]:
     return tuple(turns)
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of JSON is a number that a float holds: its whole numbers may be larger."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
 def number_of(data: Mapping[str, Any], key: str, default: float | None, most: float) -> float:
     """A number from 0 to ``most``.
 
@@ -84,6 +90,6 @@ def number_of(data: Mapping[str, Any], key: str, default: float | None, most: fl
     value = data.get(key, default)
     if value is None and key not in data:
         raise ValueError(f"{key}: is missing; the line has {', '.join(map(str, data)) or 'no keys'}")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
+    if not is_number(value) or not 0.0 <= value <= most:
         raise ValueError(f"{key}: {value!r} is not a number from 0 to {most:g}")
     return float(value)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from reward_servers.engines.models import Conversation
-from reward_servers.training._files import RowsError, number_of, read_rows, turns_of
+from reward_servers.training._files import RowsError, is_number, number_of, read_rows, turns_of
 
 Turns = tuple[tuple[str, str], ...]
 _MOST_LISTED = 256
@@ -190,10 +189,7 @@ def _list(data: dict[str, Any]) -> ScoredList:
         raise ValueError(f"responses: is not a list of 2 to {_MOST_LISTED} responses")
     if not isinstance(scores, list) or len(scores) != len(responses):
         raise ValueError(f"scores: is not a list of {len(responses)} numbers, one for each response")
-    if not all(
-        isinstance(score, int | float) and not isinstance(score, bool) and abs(score) <= sys.float_info.max
-        for score in scores
-    ):
+    if not all(map(is_number, scores)):
         raise ValueError("scores: holds what is not a number")
     if len(set(scores)) == 1:
         raise ValueError("scores: all are the same, which prefers nothing; leave the line out")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Step, Usage, Verdict
+from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Step, Usage, Verdict, is_finite
 from reward_servers.core.executors._frames import MessageError, frame
 
 _HEAD = struct.Struct("<BIHI")
@@ -201,7 +201,7 @@ def _decode_outcome(values: Sequence[Any]) -> Outcome:
 
 
 def _finite(value: object) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_finite(value):
         raise MessageError(f"{value!r} is no finite number")
     return float(value)
 

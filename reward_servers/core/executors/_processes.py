@@ -32,6 +32,7 @@ from reward_servers.core.executors._orders import WorkerSpec
 from reward_servers.core.executors._throughput import Throughput
 from reward_servers.core.executors._watchdog import Watchdog
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
+from reward_servers.process.restarts import delay_before
 
 _log = logging.getLogger("assay.server")
 _TARGET = 0.02
@@ -287,7 +288,7 @@ class ProcessExecutor:
                 self._finish(self._retries.popleft(), fault)
             if self._device:
                 self._note_unusable(reason)
-        self._spawn(min(5.0, 0.1 * 2.0 ** min(self._start_failures, 6)))
+        self._spawn(delay_before(self._start_failures, 0.1, 5.0))
 
     def _after_death(self, unit: Unit, cause: Cause, *, alone: bool) -> None:
         """Settle the item that a worker died on, or try it once more, alone and on a fresh worker."""
