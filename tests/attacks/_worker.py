@@ -40,6 +40,7 @@ from tests.attacks._lines import Line, filled, load
 _HELLO = Program("python", b"print('hello')")
 _MIB = 1 << 20
 _SETTLE_S = 1.0
+_TRIES = 3  # of a run that was too long and else as it should be
 _BUILD = 3.0  # a compiler may use this many times the CPU time of a run
 _GONE_S = 0.5
 _REFUSED = re.compile(rb"^(OSError|PermissionError|BlockingIOError): \[Errno", re.MULTILINE)
@@ -108,6 +109,13 @@ class Case:
             with contextlib.suppress(ProgramRefusedError):
                 self._slot.prepare(Program(line["language"], line["code"].encode(), files={name: b"x"}))
                 return fail(f"accepted a file named {name!r}")
+        judgement = self._attack_once(line)
+        for _ in range(_TRIES - 1):
+            if judgement.by_clock_only:
+                judgement = self._attack_once(line)
+        return judgement
+
+    def _attack_once(self, line: Line) -> Judgement:
         program = Program(line["language"], line["code"].encode())
         sampler = Sampler()
         sampler.start()
@@ -131,8 +139,9 @@ class Case:
         return partial(self._hello, self._other)
 
     def _judge_run(self, line: Line, result: Outcome, sampler: Sampler) -> Judgement:
-        if complaint := check_expectation(line["expect"], result, self._slot.slowness):
-            return fail(complaint)
+        expected = check_expectation(line["expect"], result, self._slot.slowness)
+        if expected is not PASSED:
+            return expected
         kind = line["probe"]["kind"]
         if kind == "stdout_marker":
             return judge_marker(line, result, sampler)

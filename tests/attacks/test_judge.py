@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.attacks._host import Sampler
-from tests.attacks._judge import Outcome, Status, check_expectation, judge_host
+from tests.attacks._judge import PASSED, Outcome, Status, check_expectation, judge_host
 
 _LIMITS = {"cpu_s": 1.0, "wall_s": 2.0, "memory_mb": 256, "disk_mb": 64}
 _SENTENCE = "the verdict is in expect.verdict_in, each other field of expect holds, and on the host: "
@@ -32,6 +32,14 @@ def test_every_sentence_of_the_format_is_measured(sentence: str) -> None:
     assert judge_host(line, ended, Sampler(), "per_process").status is Status.PASS
 
 
+@pytest.mark.parametrize("sentence", ["reported cpu_s is that of the limit", "it answers well before the wall limit"])
+def test_a_time_that_is_wrong_is_told_from_other_failures(sentence: str) -> None:
+    line: dict[str, Any] = {"limits": _LIMITS, "probe": {"pass_if": {"pass": _SENTENCE + sentence}}}
+    judgement = judge_host(line, Outcome("time_limit", 1.9, cpu_s=1.9), Sampler(), "per_process")
+    assert judgement.status is Status.FAIL
+    assert judgement.by_clock_only
+
+
 def test_a_signal_that_is_not_there_is_a_failure() -> None:
     line = {"limits": _LIMITS, "probe": {"pass_if": {"pass": _SENTENCE + "the signal that ended the run is reported"}}}
     ended = Outcome("runtime_error", 0.1, exit_code=1)
@@ -43,19 +51,28 @@ def test_a_signal_that_is_not_there_is_a_failure() -> None:
 )
 def test_bytes_are_compared(expect: dict[str, Any], holds: bool) -> None:
     result = Outcome("ok", 0.1, stdout=b"\0\xff", exit_code=0)
-    assert (not check_expectation({"verdict_in": ["ok"], **expect}, result, lambda: 1.0)) == holds
+    judgement = check_expectation({"verdict_in": ["ok"], **expect}, result, lambda: 1.0)
+    assert (judgement is PASSED) == holds
 
 
 @pytest.mark.parametrize(("slowness", "holds"), [(1.0, False), (3.0, True)])
 def test_a_slow_answer_is_excused_by_a_slow_host_only(slowness: float, holds: bool) -> None:
     expect = {"verdict_in": ["wall_limit"], "max_wall_s": 4}
-    assert (not check_expectation(expect, Outcome("wall_limit", 9.0), lambda: slowness)) == holds
+    assert (check_expectation(expect, Outcome("wall_limit", 9.0), lambda: slowness) is PASSED) == holds
+
+
+@pytest.mark.parametrize(("verdict", "by_clock_only"), [("wall_limit", True), ("ok", False)])
+def test_only_what_the_clock_alone_speaks_against_is_tried_again(verdict: str, by_clock_only: bool) -> None:
+    expect = {"verdict_in": ["wall_limit"], "max_wall_s": 4}
+    judgement = check_expectation(expect, Outcome(verdict, 9.0), lambda: 1.0)
+    assert judgement.status is Status.FAIL
+    assert judgement.by_clock_only == by_clock_only
 
 
 @pytest.mark.parametrize("code", [137, -9])
 def test_a_signal_may_be_told_as_an_exit_code(code: int) -> None:
     result = Outcome("runtime_error", 0.1, exit_code=code)
-    assert not check_expectation({"verdict_in": ["runtime_error"], "signal": 9}, result, lambda: 1.0)
+    assert check_expectation({"verdict_in": ["runtime_error"], "signal": 9}, result, lambda: 1.0) is PASSED
 
 
 def test_a_refused_plant_is_told_from_a_broken_one() -> None:
