@@ -265,7 +265,7 @@ def compile_python(
             failure = CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
             late = exceeded is Exit.WALL_LIMIT
             doubtful = late and meter.doubts(limits.wall_s)
-            return Attempt(failure, *_clocks(meter), late, doubtful)
+            return Attempt(failure, *_clocks(meter), late=late, doubtful=doubtful)
         letter, payload, _ = _wire.receive_frame(child.sock)
         if letter == _wire.COMPILED:
             keep = True
@@ -302,7 +302,7 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, wall_
     poll.register(wake, select.POLLIN)
     pause = min(limits.cpu_s, limits.wall_s)
     while True:
-        events = dict(poll.poll(max(10.0, pause * 1000)))
+        events = dict(meter.wait(poll, max(0.01, pause)))
         if wake in events:
             raise SandboxClosedError("the sandbox was closed during the call")
         if events:

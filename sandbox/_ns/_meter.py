@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import select
 import threading
 import time
 from typing import NamedTuple
@@ -11,6 +13,10 @@ from sandbox._ns._cgroup import Account
 
 HARD_CAP = 10.0
 """A run ends after this many times its wall limit, whatever it waited for."""
+_LONGEST_WAIT_S = 0.25
+"""A stall of the host within a wait that has not passed yet is not seen."""
+_STALL_S = 0.25
+"""One who watches a run and wakes up so much later than asked has stood still, and the run with it."""
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _OWN_SCHEDSTAT = "/proc/thread-self/schedstat"
 
@@ -75,6 +81,9 @@ class Meter:
     its tasks wait for each other. So the wall clock is excused by what one task waited *less the processor time of
     all the others*: what remains was taken by processes that are not the run's. `least_wall_s` counts every wait;
     between the two clocks it is not certain who is to blame.
+
+    A host that stands still as a whole, such as a virtual machine that is moved, shows nothing in that account. It is
+    seen by the one who watches: both clocks leave out how much later than asked that thread woke up.
     """
 
     def __init__(self, processes: int, group: Account | None, view: View, clock: ReaderClock) -> None:
@@ -92,6 +101,8 @@ class Meter:
         self._reader_was_late = False
         self._excused = 0.0
         self._waited = 0.0
+        self._stall = 0.0
+        self._stalled = 0.0
         self._cpu = 0.0
         self._cpu_seen = 0.0
 
@@ -109,6 +120,11 @@ class Meter:
     def least_wall_s(self) -> float:
         """Elapsed time less all time in which a task of the run waited for a processor."""
         return self.elapsed_s - self._waited
+
+    @property
+    def stalled_s(self) -> float:
+        """Time in which the host stood still, as far as it was seen."""
+        return self._stalled
 
     @property
     def cpu_s(self) -> float:
@@ -129,6 +145,18 @@ class Meter:
         """Whether a run that its wall limit ended may have been kept waiting by the host instead."""
         return not self._counts_delays or self.wall_s <= wall_s or self.least_wall_s <= wall_s
 
+    def wait(self, poll: select.poll, seconds: float) -> list[tuple[int, int]]:
+        """Wait for events, not always as long as asked; stalls of the host are noted."""
+        allowed = min(max(0.0, seconds), _LONGEST_WAIT_S)
+        began = time.monotonic()
+        events = poll.poll(math.ceil(allowed * 1000))
+        passed = time.monotonic() - began
+        if passed > allowed + _STALL_S:
+            # When within the wait it began is not known.
+            self._stall += passed
+            self._stalled += passed
+        return events
+
     def note_full_pipe(self) -> None:
         """The program had filled a pipe when it was read, so it may have waited for the one who reads."""
         self._reader_was_late = True
@@ -145,7 +173,7 @@ class Meter:
         used = self._cpu - self._cpu_seen
         reader = self._clock.read()
         late = reader - self._reader if self._reader_was_late else 0.0
-        by_others, total = late - used, late
+        by_others, total = max(self._stall, late - used), max(self._stall, late)
         for name, task in tasks.items():
             before = self._tasks.get(name, _Task(0.0, 0.0))
             delay = max(0.0, task.delay - before.delay)
@@ -155,7 +183,7 @@ class Meter:
         self._excused += min(passed, max(0.0, by_others))
         self._waited += min(passed, total)
         self._tasks, self._last, self._cpu_seen = tasks, now, self._cpu
-        self._reader, self._reader_was_late = reader, False
+        self._reader, self._reader_was_late, self._stall = reader, False, 0.0
 
     def final_cpu(self, reaped_s: float) -> float:
         """CPU time of a run that has ended.

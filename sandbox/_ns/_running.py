@@ -127,11 +127,6 @@ class Running:
         return self._ended
 
     @property
-    def elapsed_s(self) -> float:
-        """Time since the start as a clock on the wall shows it."""
-        return self._meter.elapsed_s
-
-    @property
     def doubtful(self) -> bool:
         """Whether the wall limit ended it and the kernel's account of its tasks leaves open who is to blame."""
         return self._doubtful
@@ -147,9 +142,14 @@ class Running:
         return self._meter.wall_s if self._wall_s is None else self._wall_s
 
     @property
-    def least_s(self) -> float:
-        """Elapsed time less all that a task of it waited for a processor."""
-        return self._meter.least_wall_s
+    def clocks(self) -> tuple[float, float, float]:
+        """Elapsed time; the same less what others have taken; the same less all waits for a processor."""
+        return self._meter.elapsed_s, self.wall_s, self._meter.least_wall_s
+
+    @property
+    def stalled_s(self) -> float:
+        """How long the host stood still meanwhile."""
+        return self._meter.stalled_s
 
     def feed(self, data: bytes, *, last: bool) -> None:
         """Send bytes over the data descriptor while reading what comes back.
@@ -186,7 +186,7 @@ class Running:
                 return False
             self._trickle.let_gather()
             wait = min(self._next_check, self._spare_at, self._look_at, deadline or math.inf) - now
-            self._serve(self._poll.poll(max(0.0, math.ceil(wait * 1000))))
+            self._serve(self._meter.wait(self._poll, wait))
             now = time.monotonic()
             if now >= self._spare_at:
                 self._spare_at = math.inf

@@ -291,7 +291,7 @@ class NsSandbox:
         try:
             running.drive(lambda: False)
             built = _jobs.collect_build(running, program, tool, zygote)
-            return Attempt(built, running.elapsed_s, running.wall_s, running.least_s, running.late, running.doubtful)
+            return Attempt(built, *running.clocks, late=running.late, doubtful=running.doubtful)
         finally:
             running.close()
 
@@ -329,8 +329,8 @@ class NsSandbox:
             result = running.result()
             late = result.ended is Exit.WALL_LIMIT
             proven = result.ended not in (Exit.EXITED, Exit.SIGNALED, Exit.WALL_LIMIT)
-            clocks = result.elapsed_s, running.wall_s, running.least_s
-            return Attempt(result, *clocks, late=late, doubtful=late and running.doubtful, proven=proven)
+            doubtful = late and running.doubtful
+            return Attempt(result, *running.clocks, running.stalled_s, late=late, doubtful=doubtful, proven=proven)
         finally:
             running.close()
             self._last_end = time.monotonic()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import psutil
 import pytest
 
 from sandbox import Attempt, Exit, Limits, SandboxInternalError, settle
@@ -69,6 +73,59 @@ def test_a_stall_of_the_host_does_not_come_three_times() -> None:
     stalled, answers = Attempt("stalled", 3.0, 3.0, 3.0), Attempt("answers", 0.2, 0.2, 0.2)
     results = iter([Attempt("late", 1.1, 1.1, 1.1, late=True), stalled, answers])
     assert settle(lambda _: next(results), _Tries([], [6.0, 6.0]).measure, 1.0) == ("answers", 1.0)
+
+
+def _stalled(least_s: float) -> Attempt[str]:
+    return Attempt("stalled", least_s + 4.0, least_s, least_s, 4.0)
+
+
+def test_a_run_that_is_in_time_by_a_stall_alone_is_tried_again() -> None:
+    results = iter([_stalled(0.9), _stalled(0.1), Attempt("answers", 0.2, 0.2, 0.2)])
+    assert settle(lambda _: next(results), _Tries([], []).measure, 1.0) == ("answers", 1.0)
+
+
+def test_a_stall_that_decides_nothing_needs_no_other_try() -> None:
+    over = Attempt("has printed too much", 4.5, 0.5, 0.5, 4.0, proven=True)
+    assert settle(lambda _: over, _Tries([], []).measure, 1.0) == ("has printed too much", 1.0)
+    assert settle(lambda _: _stalled(0.9), _Tries([], []).measure, 10.0) == ("stalled", 1.0)
+
+
+def test_a_program_that_sleeps_through_a_stall_is_judged_by_a_try_without_one() -> None:
+    """What it slept in the stall is left out, so that it seems to be in time; without a stall it is not."""
+    results = iter([_stalled(0.9), Attempt("ended", 1.01, 1.01, 1.01, late=True)])
+    assert settle(lambda _: next(results), _Tries([], [1.0]).measure, 1.0) == ("ended", 1.0)
+
+
+def test_a_host_that_stalls_in_each_try_is_to_blame() -> None:
+    with pytest.raises(SandboxInternalError, match="stood still"):
+        settle(lambda _: _stalled(0.9), _Tries([], []).measure, 1.0)
+
+
+_SLEEPER = r"""
+import sandbox
+from sandbox import Limits, Program
+with sandbox.open_sandbox() as box:
+    prepared = box.prepare(Program("python", b"import time\ntime.sleep(1); print(1)"))
+    print("begins", flush=True)
+    result = box.run(prepared, limits=Limits(wall_s=2.0))
+    print(result.ended.value, result.stdout.decode())
+"""
+
+
+def test_a_program_is_not_late_by_a_stall_of_the_whole_host() -> None:
+    """The watcher, the run and all between stop for longer than the program may take, as a virtual machine does."""
+    with subprocess.Popen([sys.executable, "-c", _SLEEPER], stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        assert watcher.stdout.readline() == "begins\n"
+        time.sleep(0.3)  # where the run has not begun by then, or is over, the stall decides nothing
+        watching = psutil.Process(watcher.pid)
+        stopped = [watching, *watching.children(recursive=True)]
+        for number, pause in ((signal.SIGSTOP, 2.5), (signal.SIGCONT, 0.0)):
+            for process in stopped:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.send_signal(number)
+            time.sleep(pause)
+        assert watcher.stdout.read().split() == [Exit.EXITED.value, "1"]
 
 
 def test_a_second_try_with_more_time_may_wait_for_a_processor() -> None:
