@@ -3,7 +3,7 @@
 [server]
 host = "127.0.0.1"
 port = 50051
-workers = 4                     # worker processes; by default one per core
+workers = 4                     # worker processes; by default one per core that the process may use
 
 [server.tls]                    # needed on an address that others can reach
 certificate = "server.pem"
@@ -51,7 +51,6 @@ key = "client.key"
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -63,6 +62,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Va
 
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind, check_settings
 from reward_servers.core._schemas import explain
+from reward_servers.process.processors import MOST_WORKERS, usable_processors
 from trainer_client._settings import is_host_port, is_loopback, target_of
 from trainer_client._toml import TomlError, read_toml
 
@@ -104,7 +104,7 @@ class _Client(Section):
 class _Server(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
-    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    workers: int = Field(default_factory=usable_processors, ge=1, le=MOST_WORKERS)
     insecure: bool = False
     drain_timeout_s: float = Field(default=60.0, gt=0)
     tls: TlsConfig | None = None

@@ -24,7 +24,7 @@ from reward_servers.cli._access import (
 )
 from reward_servers.cli._console import print_json, print_note
 from reward_servers.cli._errors import EXIT_NO, UserError
-from reward_servers.cli._numbers import number
+from reward_servers.cli._numbers import number, worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def check(
     config: ServerSettings = None,
     with_verifiers: With = None,
     options: Options = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes of that server.", min=1)] = None,
+    workers: Annotated[int | None, worker_count("Worker processes of that server.")] = None,
     fail_under: Annotated[float | None, number("Exit 1 when the share that agrees is less.", least=0, most=1)] = None,
     hacks: Annotated[
         bool, typer.Option("--hacks", help="Try to be paid without an answer instead of comparing labels.")

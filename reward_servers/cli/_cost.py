@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
 
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 _ALONE = 3
 """Passes alone, of which the median counts."""
+_PASSES = 9
+"""What a measurement of slow items takes, in passes over the sample: each of its parts is asked at least as often."""
+_LONG_S = 10.0
 _LARGEST_LOSS = 0.2
 """Share of items without a score above which their cost is not what a run would pay."""
 
@@ -92,6 +96,9 @@ async def cost_of(
     began = time.perf_counter()
     # What is imported, compiled and specialised at first is no part of a step.
     await _pass(client, server.name, warm)
+    whole = _PASSES * (time.perf_counter() - began) * len(rollouts) / len(warm)
+    if whole > _LONG_S:
+        print_note(f"server {server.name!r}: the measurement takes some {whole:.0f} s")
     while time.perf_counter() - began < seconds / 3:
         await _pass(client, server.name, warm)
     fresh = 0.0

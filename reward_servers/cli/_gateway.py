@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._inputs import load_recipe
 from reward_servers.cli._loop import run_on_loop
@@ -40,7 +41,7 @@ def gateway(
     cert: Cert = None,
     key: Key = None,
     token: Token = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)] = None,
+    workers: _options.Workers = None,
 ) -> int:
     """Serve a recipe over HTTP, for trainers that ask by HTTP: OpenRLHF, slime, NeMo Gym, UniRL and any other.
 

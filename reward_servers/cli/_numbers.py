@@ -7,6 +7,8 @@ from typing import Any
 
 import typer
 
+from reward_servers.process.processors import MOST_WORKERS
+
 _MOST_SECONDS = 1e6
 """Eleven days; the timers of the system and of gRPC take it, and no wait of a command is longer."""
 
@@ -30,6 +32,15 @@ def number(help: str, *, least: float, most: float) -> Any:
         most: The most that it may be.
     """
     return typer.Option(help=help, min=least, max=most, callback=_finite)
+
+
+def worker_count(help: str) -> Any:
+    """An option that is a number of worker processes.
+
+    Args:
+        help: Whose they are.
+    """
+    return typer.Option(help=help, min=1, max=MOST_WORKERS)
 
 
 def _finite(value: float | None) -> float | None:

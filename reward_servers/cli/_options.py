@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reward_servers.cli._numbers import number, text
+from reward_servers.cli._numbers import number, text, worker_count
 
 Source = Annotated[
     Path,
@@ -65,7 +65,7 @@ Endpoints = Annotated[
     typer.Option("--endpoint", metavar="HOST:PORT", help="One running server for all verifiers. Repeat for replicas."),
 ]
 Settings = Annotated[Path | None, typer.Option("--config", help="Settings file of the server, without a recipe.")]
-Workers = Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)]
+Workers = Annotated[int | None, worker_count("Worker processes of each server that is started.")]
 Evidence = Annotated[
     bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
 ]

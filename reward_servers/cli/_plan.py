@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from reward_servers.cli._access import Json
 from reward_servers.cli._cost import Cost, cost_of
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._numbers import number, seconds
+from reward_servers.process.processors import usable_processors
 
 if TYPE_CHECKING:
     from trainer_client import Recipe, Rollout
@@ -48,12 +48,18 @@ def plan(
     from reward_servers.cli._console import print_json, print_note
     from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 
+    processors = usable_processors()
+    if workers is not None and workers > processors:
+        raise UserError(
+            f"--workers {workers}: this command may use {processors} of the host's processors, so that a replica of so "
+            f"many workers cannot be measured here; give {processors} at most, and plan with replicas of that size"
+        )
     loaded = recipe_of(recipe, verifiers or (), None)
     found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())})
     rollouts = found.rollouts
     if found.problems:
         print_note(f"{source}: the plan is made of {len(rollouts)} rollouts; rows left out: {len(found.problems)}")
-    count = workers or os.cpu_count() or 1
+    count = workers or processors
     costs = asyncio.run(_measure(loaded, recipe, rollouts, measure_s, count, verbose=verbose))
     rows = [cost.row(rollouts_per_step, step_s, headroom) for cost in costs]
     client = rollouts_per_step * sum(cost.share * cost.client for cost in costs)
@@ -69,8 +75,9 @@ def plan(
 async def _measure(
     recipe: Recipe, path: Path | None, rollouts: Sequence[Rollout], seconds: float, workers: int, *, verbose: bool
 ) -> list[Cost]:
+    from reward_servers.cli._console import print_note, progress
     from reward_servers.cli._fleet import QuietLog
-    from reward_servers.cli._scoring import Session, check_offers
+    from reward_servers.cli._scoring import Session, check_offers, telling_waits
     from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
     from reward_servers.recipes import Offers
 
@@ -95,9 +102,12 @@ async def _measure(
             client = await session.client(part)
             assert session.supervisor is not None
             # Of replicas there is one, whose label is the server's name.
-            pid, processors = session.supervisor.pids[server.name], min(workers, os.cpu_count() or 1)
+            pid = session.supervisor.pids[server.name]
             asked = [rollout for rollout in rollouts if any(reward.applies_to(rollout.task) for reward in rewards)]
-            cost = await session.run(cost_of(client, server, asked, seconds, (pid, processors)))
+            print_note(f"server {server.name!r} is measured with {len(asked)} rollouts, again and again")
+            with progress(None, f"measuring {server.name}") as advance:
+                async with telling_waits(client, advance):
+                    cost = await session.run(cost_of(client, server, asked, seconds, (pid, workers)))
             cost = cost._replace(share=cost.share * len(asked) / len(rollouts))
             costs.append(cost)
     return costs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
@@ -268,20 +268,26 @@ async def score_groups(
             advance(len(window))
 
     try:
-        telling = asyncio.create_task(_tell_waits(client, advance))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(_SIDE_BY_SIDE):
-                    tasks.create_task(work())
-        finally:
-            telling.cancel()
+        async with telling_waits(client, advance), asyncio.TaskGroup() as tasks:
+            for _ in range(_SIDE_BY_SIDE):
+                tasks.create_task(work())
     except ExceptionGroup as error:
         raise error.exceptions[0] from None
     return ScoreTable.concat([tables[place] for place in sorted(tables)])
 
 
+@contextlib.asynccontextmanager
+async def telling_waits(client: AsyncRewardClient | ResumingClient, progress: Progress) -> AsyncIterator[None]:
+    """While the block runs, say what is waited for, when it is silent for long."""
+    telling = asyncio.create_task(_tell_waits(client, progress))
+    try:
+        yield
+    finally:
+        telling.cancel()
+
+
 async def _tell_waits(client: AsyncRewardClient | ResumingClient, progress: Progress) -> None:
-    """Say what is waited for, when it is silent for long: which verifier, at which endpoint, since when."""
+    """Say which verifier is waited for, at which endpoint, since when."""
     with contextlib.suppress(ClientClosedError):
         while True:
             await asyncio.sleep(_LOOK)

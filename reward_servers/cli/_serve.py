@@ -15,6 +15,7 @@ from typing import Annotated, TextIO
 import typer
 
 from reward_servers.cli._loop import run_on_loop
+from reward_servers.cli._numbers import worker_count
 from reward_servers.process.parent import end_with_parent
 
 
@@ -27,7 +28,7 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless the settings say.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes; one per core unless said.", min=1)] = None,
+    workers: Annotated[int | None, worker_count("Worker processes; one per core unless said.")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve in plain text on an address that others can reach.")
     ] = False,

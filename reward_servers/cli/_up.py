@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._inputs import load_recipe, server_settings
-from reward_servers.cli._numbers import seconds
+from reward_servers.cli._numbers import seconds, worker_count
 from reward_servers.cli._whole_file import refuse_overwriting, remove_file
 from reward_servers.process.parent import end_with_parent
 
@@ -27,7 +27,7 @@ def up(
     port: Annotated[
         int | None, typer.Option(help="Port of the first server; the others follow. Free ports unless said.", min=1)
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes of each server.", min=1)] = None,
+    workers: Annotated[int | None, worker_count("Worker processes of each server.")] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve in plain text on an address that others can reach.")
     ] = False,

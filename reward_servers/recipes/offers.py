@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -79,7 +80,7 @@ class Offers:
         self._token = token
         self._asks = ask
         self._folder = folder
-        self._hosted: dict[str, Mapping[str, VerifierInfo] | None] = {}
+        self._hosted: dict[str, dict[str, Mapping[str, VerifierInfo]] | None] = {}
         self._found: dict[str, Offer | NotOfferedError] = {}
         self._loaded: dict[str, Verifier] = {}
         self.silent: dict[str, str] = {}
@@ -105,13 +106,17 @@ class Offers:
         hosted = self._hosted[server.name]
         if hosted is None:
             return None
-        if verifier not in hosted:
-            where = ", ".join(self._elsewhere[server.name])
-            raise NotOfferedError(
-                f"server {server.name!r} ({where}) does not host {verifier!r};{_near(verifier, hosted)} it hosts "
-                f"{', '.join(sorted(hosted)) or 'nothing'}"
-            )
-        return _of_info(hosted[verifier], self._elsewhere[server.name][0])
+        for address in self._elsewhere[server.name]:
+            # What replicas host may differ, as while they are replaced one by one.
+            if address not in hosted:
+                hosted[address] = self._ask_replica(server, address)
+            if verifier in hosted[address]:
+                return _of_info(hosted[address][verifier], address)
+        where, names = ", ".join(self._elsewhere[server.name]), {name: None for one in hosted.values() for name in one}
+        raise NotOfferedError(
+            f"server {server.name!r} ({where}) does not host {verifier!r};{_near(verifier, names)} it hosts "
+            f"{', '.join(sorted(names)) or 'nothing'}"
+        )
 
     def of_reward(self, server: Server, reward: Reward) -> Offer | None:
         """The verifier of a reward: see `of`."""
@@ -166,21 +171,34 @@ class Offers:
         place = self._names[name].distribution if name in self._names else name
         return _of_verifier(loaded, place)
 
-    def _ask(self, server: Server) -> Mapping[str, VerifierInfo] | None:
-        """What a running server hosts: what the first of its replicas says that answers."""
+    def _ask(self, server: Server) -> dict[str, Mapping[str, VerifierInfo]] | None:
+        """What replicas of a running server host, by address, up to the first that answers."""
+        hosted: dict[str, Mapping[str, VerifierInfo]] = {}
         reasons = []
-        tls, token = server.access(self._tls, self._token)
         for address in self._elsewhere[server.name] if self._asks else ():
+            hosted[address] = {}
             if is_list(address):
                 reasons.append(f"{address}: which servers it lists is the client's to find out")
                 continue
             try:
-                return describe_server(address, tls=tls, token=token).verifiers
+                hosted[address] = self._describe(server, address)
+                return hosted
             except RewardError as error:
                 reasons.append(f"{address}: {getattr(error, 'reason', error)}")
         if reasons:
             self.silent[server.name] = "; ".join(reasons)
         return None
+
+    def _ask_replica(self, server: Server, address: str) -> Mapping[str, VerifierInfo]:
+        """What one more replica hosts: nothing where it does not say."""
+        with contextlib.suppress(RewardError):
+            if not is_list(address):
+                return self._describe(server, address)
+        return {}
+
+    def _describe(self, server: Server, address: str) -> Mapping[str, VerifierInfo]:
+        tls, token = server.access(self._tls, self._token)
+        return describe_server(address, tls=tls, token=token).verifiers
 
 
 def find_modules_in(folder: str | os.PathLike[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,24 @@ def test_each_server_is_asked_for_its_own_rollouts(monkeypatch: pytest.MonkeyPat
     )
     assert given == {"a": ["a"] * 4, "b": ["b"] * 4}
     assert [cost.share for cost in costs] == [0.5, 0.5]
+
+
+def test_a_replica_larger_than_this_host_is_not_measured(cli: Cli) -> None:
+    _sample(cli)
+    many = len(os.sched_getaffinity(0)) + 1
+    wanted = ("--rollouts-per-step", 10, "--step-s", 1, "--verifier", "probe/length")
+    said = cli.error("plan", "sample.jsonl", *wanted, "--workers", many)
+    assert f"--workers {many}: this command may use" in said
+    assert "Invalid value for '--workers'" in cli.error("plan", "sample.jsonl", *wanted, "--workers", 100_000)
+
+
+def test_a_long_measurement_says_how_long(cli: Cli) -> None:
+    """A worker has 0.8 s for half of the items at least, which sleep for 10 ms each."""
+    _sample(cli, 160)
+    wanted = ("--rollouts-per-step", 10, "--step-s", 100, "--workers", 1, "--measure-s", 0.1)
+    done = cli.run("plan", "sample.jsonl", "--verifier", "probe/slow", *wanted)
+    assert "server 'probe/slow' is measured with 160 rollouts, again and again" in done.stderr
+    assert "server 'probe/slow': the measurement takes some " in done.stderr
 
 
 def test_what_cannot_be_planned_is_told_before_a_server_is_started(cli: Cli) -> None:

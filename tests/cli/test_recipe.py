@@ -261,3 +261,17 @@ def test_a_rewards_range_follows_weights_gates_and_tasks(text: str, expected: Ra
     recipe = Recipe.loads(f'advantage = "none"\n{text}')
     offer = Offer("v", "1", "here", False, 0.0, 1.0, (), lambda _: "")
     assert reward_range(recipe, {reward.name: offer for reward in recipe.rewards}) == expected
+
+
+def test_a_verifier_is_found_on_any_replica(cli: Cli) -> None:
+    """Replicas that are replaced one by one host different things for a while."""
+    cli.write(
+        "r.toml", '[rewards.a]\nverifier = "length"\noptions = { max = 3 }\n[servers.s]\nverifiers = ["length"]\n'
+    )
+    addresses = [cli.serve("exact"), cli.serve("length")]
+    for order in (addresses, addresses[::-1]):
+        cli.write("e.json", json.dumps({"s": order}))
+        cli.run("recipe", "r.toml", "--endpoints-file", "e.json")
+    cli.write("e.json", json.dumps({"s": [addresses[0], "127.0.0.1:9"]}))
+    said = cli.run("recipe", "r.toml", "--endpoints-file", "e.json", code=2).stderr
+    assert f"server 's' ({addresses[0]}, 127.0.0.1:9) does not host 'length'; it hosts exact" in said
