@@ -305,6 +305,14 @@ def is_list(address: str) -> bool:
     return address.startswith(("registry://", "file:", "ray:"))
 
 
+def listed_addresses(value: object) -> list[str] | None:
+    """What a file of endpoints says of one server: a list of addresses, which may be empty, or one; None if neither."""
+    addresses = [value] if isinstance(value, str) else value
+    if not isinstance(addresses, list) or not all(isinstance(address, str) and address for address in addresses):
+        return None
+    return addresses
+
+
 def check_address(address: str, key: str) -> None:
     """Refuse what cannot be the address of a server.
 

@@ -5,32 +5,39 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._whole_file import whole_file
-from trainer_client._settings import check_address
+from reward_servers.cli._whole_file import remove_file, whole_file
+from trainer_client._settings import check_address, is_host_port, listed_addresses, target_of
 
 if TYPE_CHECKING:
     from trainer_client import Server
 
+_PATIENCE = 2.0
+"""Seconds for a connection to what may be a server of another run."""
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
 def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[str, list[str]]:
     """Read a file that says where servers are: an object of lists of ``host:port``, by the server's name.
 
+    One address may stand without a list. A list may be empty: the server has no replica at present.
+
     Args:
         path: The file.
         servers: Servers of the recipe; None where any name will do.
 
     Raises:
-        UserError: The file does not hold that, or names a server that the recipe does not have.
+        UserError: The file does not hold that, names a server that the recipe does not have, or has no address of one
+            that it has.
     """
     try:
         table = json.loads(path.read_text("utf-8"))
@@ -39,14 +46,22 @@ def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[
     except RecursionError:
         example = '{"math": ["127.0.0.1:50051"]}'
         raise UserError(f"{path}: JSON that is nested too deep; expected an object such as {example}") from None
-    if not isinstance(table, dict) or not all(
-        isinstance(addresses, list) and addresses and all(isinstance(address, str) for address in addresses)
-        for addresses in table.values()
-    ):
+    read = {name: listed_addresses(value) for name, value in table.items()} if isinstance(table, dict) else {"": None}
+    listed = {name: addresses for name, addresses in read.items() if addresses is not None}
+    if len(listed) < len(read):
         raise UserError(f'{path}: expected an object such as {{"math": ["127.0.0.1:50051"]}}')
     if servers is not None:
-        _check_names(path, table, [server.name for server in servers])
-    return table
+        names = [server.name for server in servers]
+        _check_names(path, listed, names)
+        for name in names:
+            if not listed.get(name, [name]):
+                raise UserError(f"{path}: {without_address(name)}; wait until one of its replicas serves")
+    return listed
+
+
+def without_address(name: str) -> str:
+    """What is said of a server whose list is empty, as when its last replica drains."""
+    return f"server {name!r} has no address at present"
 
 
 def _check_names(path: Path, addresses: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -88,11 +103,58 @@ def endpoints_of(
     return {server.name: list(endpoints) for server in servers}
 
 
-def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:
-    """Write such a file; who finds it finds it whole."""
+@contextlib.contextmanager
+def endpoints_written(path: Path | None, endpoints: Mapping[str, Sequence[str]]) -> Iterator[None]:
+    """Keep such a file for as long as the block runs; who finds it finds it whole.
+
+    At the end it is removed, unless another process has written it meanwhile, as a run does that takes over.
+    """
+    if path is None:
+        yield
+        return
+    text = json.dumps({name: list(addresses) for name, addresses in endpoints.items()}, indent=1) + "\n"
     with whole_file(path) as file:
-        json.dump({name: list(addresses) for name, addresses in endpoints.items()}, file, indent=1)
-        file.write("\n")
+        file.write(text)
+    try:
+        yield
+    finally:
+        if path.is_file():
+            if path.read_bytes() == text.encode():
+                remove_file(path)
+            else:
+                print_note(f"{path}: not removed, since another process has written it")
+
+
+def answering(path: Path, own: Collection[str]) -> list[str]:
+    """Addresses in a file of another run at which something answers.
+
+    Args:
+        path: The file; there may be none, or one that holds something else.
+        own: Addresses that this run has in common with others.
+    """
+    if not path.is_file():
+        return []
+    try:
+        listed = read_endpoints(path).values()
+    except (UserError, OSError):
+        return []
+    addresses = [address for addresses in listed for address in addresses if address not in own]
+    if not addresses:
+        return []
+    with ThreadPoolExecutor(min(32, len(addresses))) as pool:
+        return [address for address, found in zip(addresses, pool.map(_answers, addresses), strict=True) if found]
+
+
+def _answers(address: str) -> bool:
+    """Whether a connection is taken: a server that asks for TLS or a token answers as well."""
+    host, _, port = target_of(address).rpartition(":")
+    if not is_host_port(f"{host}:{port}"):
+        return False
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE):
+            return True
+    except OSError:
+        return False
 
 
 class PrefixedLog:

@@ -25,9 +25,9 @@ def health(
 ) -> int:
     """Say whether servers answer and take work; the exit code is 1 when one does not."""
     from reward_servers.cli._console import print_json, print_line
-    from reward_servers.cli._fleet_view import addresses_of, look
+    from reward_servers.cli._fleet_view import look, servers_told
 
-    replicas = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
+    replicas = look(servers_told(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout_s)
     if as_json:
         rows = [
             {"address": replica.address, "serving": replica.serving, "state": replica.state, "problem": replica.problem}

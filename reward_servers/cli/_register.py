@@ -89,6 +89,11 @@ def _ask_all(
     addresses: Sequence[str], ask: Callable[..., str], timeout_s: float, tls: TLS | None, token: str | None
 ) -> int:
     """Ask one server after the other, and say what each answers."""
+    from reward_servers.cli._remote import not_one_server
+
+    for address in addresses:
+        if mistake := not_one_server(address):
+            raise UserError(f"--endpoint {address}: {mistake}")
     refused = [address for address in addresses if not _ask(address, ask, timeout_s, tls, token)]
     return EXIT_NO if refused else 0
 

@@ -21,10 +21,17 @@ def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list
     Raises:
         UserError: Nothing that speaks the contract answers there.
     """
+    if mistake := not_one_server(endpoint):
+        raise UserError(f"--endpoint {endpoint}: {mistake}")
     try:
         return [_row(info) for info in describe_server(endpoint, tls=tls, token=token).verifiers.values()]
     except RewardError as error:
         raise UserError(f"--endpoint {endpoint}: {reason_of(error)}") from None
+
+
+def not_one_server(address: str) -> str:
+    """Why a server cannot be asked at an address that is a list of servers; empty for others."""
+    return "that is a list of servers; give HOST:PORT of one server" if is_list(address) else ""
 
 
 def require(name: str, addresses: Sequence[str], tls: TLS | None = None, token: str | None = None) -> None:

@@ -46,13 +46,13 @@ def top(
     With --once the exit code is 1 when a server does not answer.
     """
     from reward_servers.cli._console import print_line, print_table
-    from reward_servers.cli._fleet_view import addresses_of, look
+    from reward_servers.cli._fleet_view import look, servers_told
 
-    tls, addresses = tls_of(ca, cert, key), addresses_of(endpoints or [], endpoints_file)
+    tls, told = tls_of(ca, cert, key), servers_told(endpoints or [], endpoints_file)
     before: Counts = {}
     looked = 0.0
     while True:
-        replicas, now = look(addresses, tls, token, timeout=5.0), time.monotonic()
+        replicas, now = look(told, tls, token, timeout=5.0), time.monotonic()
         counts = _counts(replicas)
         rows = _slow_rows(replicas) if slow else _rows(replicas, counts, before, now - looked)
         if not once and sys.stdout.isatty():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,12 +14,14 @@ import typer
 
 from reward_servers.cli._inputs import load_recipe, server_settings
 from reward_servers.cli._numbers import seconds, worker_count
-from reward_servers.cli._whole_file import refuse_overwriting, remove_file
+from reward_servers.cli._whole_file import refuse_overwriting
 from reward_servers.process.parent import end_with_parent
 
 if TYPE_CHECKING:
     from reward_servers.supervisor import ServerProcess, Supervisor
-    from trainer_client import Recipe
+    from trainer_client import Recipe, Server
+
+_MOST_NAMED = 3
 
 
 def up(
@@ -67,8 +70,22 @@ def up(
         refuse_overwriting(
             "--endpoints-file", endpoints_file, {"the recipe": recipe, **server_settings(loaded, recipe.parent)}
         )
+        _warn_of_others(endpoints_file, loaded.all_servers)
     asyncio.run(_keep(loaded, programs, endpoints_file, grace_s, metrics_port))
     return 0
+
+
+def _warn_of_others(file: Path, servers: Iterable[Server]) -> None:
+    """Say whose file is taken: to hand over is usual, and to give two runs one file is a slip."""
+    from reward_servers.cli._console import print_note
+    from reward_servers.cli._fleet import answering
+
+    if others := answering(file, {address for server in servers for address in server.endpoints or ()}):
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        print_note(
+            f"warning: --endpoints-file {file} names servers of another run, which answer: "
+            f"{', '.join(others[:_MOST_NAMED])}{more}; once the servers of this run are ready, it will name them alone"
+        )
 
 
 async def _keep(
@@ -117,7 +134,7 @@ async def _keep(
 
 
 async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | None, metrics: int | None) -> None:
-    from reward_servers.cli._fleet import write_endpoints
+    from reward_servers.cli._fleet import endpoints_written
     from reward_servers.observe import fleet_metrics
 
     async with supervisor, fleet_metrics(lambda: supervisor.states, metrics):
@@ -126,11 +143,6 @@ async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | No
         for name, addresses in endpoints.items():
             print(f"{name} listening on {','.join(addresses)}")
         # A reader that waits for this line reads the file next.
-        if endpoints_file is not None:
-            write_endpoints(endpoints_file, endpoints)
-        try:
+        with endpoints_written(endpoints_file, endpoints):
             print("ready", flush=True)
             await supervisor.wait()
-        finally:
-            if endpoints_file is not None:
-                remove_file(endpoints_file)

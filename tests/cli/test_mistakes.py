@@ -27,6 +27,7 @@ FILES = {
     "LONG": ("long.toml", f"[server]\nport = 1{'0' * 400}\n"),
     "DEEP": ("deep.json", "[" * 100_000),
     "NUL": ("nul.json", r'{"exact": ["a\u0000b:50785"]}'),
+    "DRAINED": ("drained.json", '{"exact": []}'),
     "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),
 }
 # The command line, with names of files; PORT is a port that is taken. Then words of the error.
@@ -174,6 +175,22 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "an address without a port": (
         ["score", "IN", "--verifier", "exact", "--endpoints-file", "PORTLESS"],
         ["server 'exact'", "'127.0.0.1' is not an address such as"],
+    ),
+    "a server of which no replica is left": (
+        ["score", "IN", "--verifier", "exact", "--endpoints-file", "DRAINED"],
+        ["drained.json: server 'exact' has no address at present", "wait until one of its replicas serves"],
+    ),
+    "the same in the check of a recipe": (
+        ["recipe", "RECIPE", "--endpoints-file", "DRAINED"],
+        ["drained.json: server 'exact' has no address at present"],
+    ),
+    "a list where one server is asked": (
+        ["register", "exact", "--token", "secret", "--endpoint", "127.0.0.1:1", "--endpoint", "registry://10.0.0.9:1"],
+        ["--endpoint registry://10.0.0.9:1: that is a list of servers; give HOST:PORT of one server"],
+    ),
+    "a file where one server is asked": (
+        ["list", "--endpoint", "file:math.json"],
+        ["--endpoint file:math.json: that is a list of servers; give HOST:PORT of one server"],
     ),
     "a file of endpoints without an end": (
         ["top", "--endpoints-file", "DEEP"],

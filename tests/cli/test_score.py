@@ -128,7 +128,7 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_2(cli: Cli) -> None:
     assert "verifiers.judge: give one judge" in line
     named = 'a file, named by config = "FILE" of a [servers.NAME] with that verifier'
     assert line.endswith(f"see [verifiers.judge] in {named}")
-    endpoints = cli.write("endpoints.json", '{"exact": "h:1"}')
+    endpoints = cli.write("endpoints.json", '{"exact": 1}')
     assert "endpoints.json" in cli.error("score", source, "-r", recipe, "-o", "o", "--endpoints-file", endpoints)
     assert not (cli.folder / "o").exists()
 

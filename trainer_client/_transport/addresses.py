@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import check_address, is_encrypted, is_list, target_of
+from trainer_client._settings import check_address, is_encrypted, is_list, listed_addresses, target_of
 from trainer_client._transport.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -146,10 +146,8 @@ class AddressBook:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ValueError("is no regular file; write the list to a file, and rename that into its place")
             listed = json.load(file)
-        addresses = listed.get(self._server) if isinstance(listed, dict) else None
-        if isinstance(addresses, str):
-            addresses = [addresses]
-        if not isinstance(addresses, list) or not all(isinstance(address, str) and address for address in addresses):
+        addresses = listed_addresses(listed.get(self._server)) if isinstance(listed, dict) else None
+        if addresses is None:
             example = f'{{"{self._server}": ["host:port"]}}'
             raise ValueError(f"names no addresses of server {self._server!r}, as {example} does")
         return addresses
