@@ -8,132 +8,108 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import logging
 import math
 import os
-import re
-import signal
-import subprocess
-import sys
 import threading
-import urllib.request
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from types import TracebackType
 from typing import Any, Self
 
 import ray
 from ray import serve
-from ray.util import get_node_ip_address
+from ray.serve.config import AutoscalingConfig
 
-from reward_servers.core import AssayServerError
-from trainer_client._client.local import spawn_bound
+from reward_servers.core import SettingsError
+from reward_servers.process.restarts import delay_before
+from reward_servers.ray_process import DRAIN_S, ServerNotStartedError, ServerProcess
+from reward_servers.ray_settings import application_arguments, check_name, servers_arguments
 from trainer_client._transport.ray_actors import NAMESPACE, PREFIX
 
-_METRICS = re.compile(r"http://\S+/metrics")
-_IN_FLIGHT = re.compile(r"^assay_items_in_flight (\S+)$", re.MULTILINE)
-_DRAIN_S = 75.0
+__all__ = [
+    "ServeReplica", "ServerActor", "ServerNotStartedError", "ServerProcess", "Servers", "Signpost", "application",
+    "by_items_in_flight", "stop",
+]  # fmt: skip
+
 _PATIENCE_S = 10.0
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 60.0
 _log = logging.getLogger("assay.server")
 _POLICY = "reward_servers.ray:by_items_in_flight"
-_LINES_KEPT = 50
-
-
-class ServerNotStartedError(AssayServerError):
-    """A server has ended before it answered."""
-
-
-class ServerProcess:
-    """One server as a child of this process, which ends with it, however it ends.
-
-    Args:
-        verifiers: What it hosts, by name or ``module:attribute``.
-        workers: Its worker processes.
-        options: More of the command line of ``assay serve``, such as ``["--config", "/etc/assay/math.toml"]``.
-        ended: Called when it has ended by itself.
-
-    Raises:
-        ServerNotStartedError: It has ended at once, with its last words.
-    """
-
-    def __init__(
-        self, verifiers: Sequence[str], *, workers: int = 1, options: Sequence[str] = (), ended: Callable[[], None]
-    ) -> None:
-        self._ended = ended
-        self._stopping = False
-        self._metrics: str | None = None
-        self._said: deque[str] = deque(maxlen=_LINES_KEPT)
-        # Without a certificate in its settings it speaks plain text to the cluster, as Ray itself does.
-        place = ["--host", get_node_ip_address(), "--port", "0", "--insecure", "--metrics-port", "0"]
-        arguments = ["--with-parent", *place, "--workers", str(workers), *options, *verifiers]
-        line = [sys.executable, "-P", "-m", "reward_servers", "serve", *arguments]
-        self._process = spawn_bound(line, self._hear, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        first = self._process.stdout.readline().split()
-        if first[:2] != ["listening", "on"]:
-            self._process.wait()
-            raise ServerNotStartedError("\n".join(self._said) or "the server has ended without a word")
-        self.address = first[2]
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _hear(self, line: str) -> None:
-        self._said.append(line)
-        if self._metrics is None and (match := _METRICS.search(line)):
-            self._metrics = match[0]
-        # Ray keeps what its workers write.
-        sys.stderr.write(f"{line}\n")
-
-    def _watch(self) -> None:
-        self._process.wait()
-        if not self._stopping:
-            self._ended()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
-    def items_in_flight(self) -> int:
-        """Items that it has admitted and not finished, by its own metrics.
-
-        Raises:
-            OSError: It does not say.
-        """
-        if self._metrics is None:
-            raise OSError("the server has named no address of its metrics")
-        with urllib.request.urlopen(self._metrics, timeout=2.0) as page:  # noqa: S310 (our own server's)
-            match = _IN_FLIGHT.search(page.read().decode())
-        return int(float(match[1])) if match else 0
-
-    def drain(self) -> None:
-        """Let it finish what it has admitted, and wait for its end."""
-        self._stopping = True
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_DRAIN_S)
 
 
 class ServerActor:
     """Holds one server. When the server ends by itself the actor does, and Ray starts both again.
 
+    A server that cannot be started again is tried again, each time after a longer pause. Ray does not start an actor
+    again whose constructor raises, so only the first start may fail in it.
+
     Args:
         verifiers: See `ServerProcess`.
         workers: See `ServerProcess`.
         options: See `ServerProcess`.
+
+    Raises:
+        ServerNotStartedError: Its first server has ended at once.
     """
 
     def __init__(self, verifiers: Sequence[str], workers: int = 1, options: Sequence[str] = ()) -> None:
-        self._server = ServerProcess(verifiers, workers=workers, options=options, ended=lambda: os._exit(1))
+        self._stopping = threading.Event()
+        self._server: ServerProcess | None = None
+        self._lack = ""
+        start = functools.partial(ServerProcess, verifiers, workers=workers, options=options, ended=lambda: os._exit(1))
+        try:
+            self._server = start()
+        except Exception as error:
+            if not _is_restarted():
+                raise
+            self._lack = str(error)
+            # Not here: what is asked of an actor, also to end, waits for its constructor.
+            threading.Thread(target=self._try_again, args=(start,), daemon=True).start()
+
+    def _try_again(self, start: Callable[[], ServerProcess]) -> None:
+        for attempt in itertools.count():
+            pause = delay_before(attempt, _FIRST_PAUSE_S, _LONGEST_PAUSE_S)
+            _log.error("the server cannot be started again; the next try is in %g s: %s", pause, self._lack)
+            if self._stopping.wait(pause):
+                return
+            try:
+                self._server = start()
+            except Exception as error:  # noqa: BLE001 (what ends the tries, for whatever reason, ends the replica)
+                self._lack = str(error)
+            else:
+                return
 
     def address(self) -> str:
-        """Where it listens."""
+        """Where it listens.
+
+        Raises:
+            ServerNotStartedError: It could not be started again, so far.
+        """
+        if self._server is None:
+            last = self._lack.strip().rpartition("\n")[2]
+            raise ServerNotStartedError(f"the server cannot be started again, which is tried on and on: {last}")
         return self._server.address
 
     def drain(self) -> None:
         """Let the server finish what it has admitted, and end."""
-        self._server.drain()
+        self._stopping.set()
+        if self._server is not None:
+            self._server.drain()
+
+
+def _is_restarted() -> bool:
+    """Whether the actor that runs here has run before."""
+    try:
+        return bool(ray.get_runtime_context().was_current_actor_reconstructed)
+    except Exception as error:  # noqa: BLE001 (Ray's, of many kinds)
+        # Who waits for a first start is told by `ServerActor.address` too; a replica that gives up does not come back.
+        _log.warning("Ray does not say whether this actor has run before, which is assumed: %s", error)
+        return True
 
 
 class Servers:
@@ -151,6 +127,7 @@ class Servers:
         resources: More of what Ray's ``options`` take, such as ``{"num_gpus": 1}``.
 
     Raises:
+        SettingsError: An argument cannot be; the message names it.
         ServerNotStartedError: One has ended before it answered, with its last words.
     """
 
@@ -165,6 +142,10 @@ class Servers:
         detached: bool = False,
         resources: Mapping[str, Any] | None = None,
     ) -> None:
+        told = servers_arguments(
+            name=name, verifiers=verifiers, replicas=replicas, workers=workers, options=options, detached=detached,
+            resources=resources or {},
+        )  # fmt: skip
         self.endpoint = f"ray:{name}"
         placed: dict[str, Any] = {
             "num_cpus": workers,
@@ -174,19 +155,25 @@ class Servers:
             "max_concurrency": 4,
             "namespace": NAMESPACE,
             "lifetime": "detached" if detached else "non_detached",
-            **(resources or {}),
+            **told.resources,
         }
         actor: Any = ray.remote(ServerActor)
-        self._actors = [
-            actor.options(name=_actor_name(name), **placed).remote(list(verifiers), workers, list(options))
-            for _ in range(replicas)
-        ]
+        names = [_actor_name(name) for _ in range(replicas)]
         try:
+            placed_actors = [actor.options(name=one, **placed) for one in names]
+        except (TypeError, ValueError) as error:
+            raise SettingsError(f"Servers.resources: {error}") from None
+        try:
+            self._actors = [one.remote(told.verifiers, workers, told.options) for one in placed_actors]
             self.addresses: list[str] = _addresses(name, self._actors, workers)
-        except ray.exceptions.RayActorError as error:
-            for started in self._actors:
-                ray.kill(started)
-            raise ServerNotStartedError(str(error)) from None
+        except BaseException as error:
+            # By name: an interrupt may come between the start of one and its handle.
+            _kill(_found(names))
+            if isinstance(error, ray.exceptions.RayTaskError):
+                raise ServerNotStartedError(str(error.cause)) from None
+            if isinstance(error, ray.exceptions.RayActorError):
+                raise ServerNotStartedError(str(error)) from None
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -198,18 +185,41 @@ class Servers:
 
 
 def stop(name: str) -> int:
-    """Drain and end all actors of a name, detached ones above all; how many there were."""
+    """Drain and end all actors of a name, detached ones above all; how many there were.
+
+    Raises:
+        SettingsError: No servers can have such a name.
+    """
+    check_name(name)
     listed = ray.util.list_named_actors(all_namespaces=True)
     names = [entry["name"] for entry in listed if entry["namespace"] == NAMESPACE]
-    actors = [ray.get_actor(n, namespace=NAMESPACE) for n in names if n.startswith(f"{PREFIX}{name}:")]
+    actors = _found([one for one in names if one.startswith(f"{PREFIX}{name}:")])
     _stop(actors)
     return len(actors)
 
 
+def _found(names: Sequence[str]) -> list[Any]:
+    """The actors of names that have not ended, or do so at this moment."""
+    actors = []
+    for name in names:
+        with contextlib.suppress(ValueError):
+            actors.append(ray.get_actor(name, namespace=NAMESPACE))
+    return actors
+
+
 def _stop(actors: Sequence[Any]) -> None:
-    ray.wait([actor.drain.remote() for actor in actors], num_returns=len(actors), timeout=_DRAIN_S)
+    try:
+        ray.wait([actor.drain.remote() for actor in actors], num_returns=len(actors), timeout=DRAIN_S)
+    finally:
+        _kill(actors)
+
+
+def _kill(actors: Sequence[Any]) -> None:
     for actor in actors:
-        ray.kill(actor)
+        try:
+            ray.kill(actor)
+        except Exception as error:  # noqa: BLE001 (one that cannot be ended keeps no other)
+            _log.warning("an actor could not be ended; Ray's `ray list actors` shows it: %s", error)
 
 
 def _addresses(name: str, actors: Sequence[Any], workers: int) -> list[str]:
@@ -254,15 +264,32 @@ class ServeReplica:
     """
 
     def __init__(self, name: str, verifiers: Sequence[str], workers: int = 1, options: Sequence[str] = ()) -> None:
+        self._leaving = False
+        self._name = name
         self._server = ServerProcess(verifiers, workers=workers, options=options, ended=lambda: None)
-        post: Any = ray.remote(Signpost)
-        placed = {"num_cpus": 0, "namespace": NAMESPACE, "scheduling_strategy": _this_node()}
-        self._post = post.options(name=_actor_name(name), **placed).remote(self._server.address)
+        self._post = self._put_up()
 
-    def check_health(self) -> None:
-        """Asked by Serve, which replaces the replica when this raises."""
+    def _put_up(self) -> Any:
+        post: Any = ray.remote(Signpost)
+        placed = {"num_cpus": 0, "max_restarts": -1, "namespace": NAMESPACE, "scheduling_strategy": _this_node()}
+        return post.options(name=_actor_name(self._name), **placed).remote(self._server.address)
+
+    async def check_health(self) -> None:
+        """Asked by Serve, which replaces the replica when this raises, or does not end in its time.
+
+        Without its signpost no client would find the replica: one that is gone is made again.
+        """
         if not self._server.alive:
             raise ServerNotStartedError("the server has ended")
+        try:
+            await self._post.address.remote()
+        except ray.exceptions.ActorUnavailableError:
+            # Ray reaches it no more for a moment, or starts it again.
+            return
+        except ray.exceptions.RayActorError as error:
+            if not self._leaving:
+                _log.warning("the actor by which clients find this replica is gone, and is made again: %s", error)
+                self._post = self._put_up()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:
         """Asked by Serve: what it scales by."""
@@ -274,8 +301,9 @@ class ServeReplica:
 
     def __del__(self) -> None:
         """Called by Serve when it takes the replica away: clients stop sending, and what was admitted is finished."""
+        self._leaving = True
         with contextlib.suppress(AttributeError):
-            ray.kill(self._post)
+            _kill([self._post])
             self._server.drain()
 
 
@@ -293,19 +321,37 @@ def application(arguments: Mapping[str, Any]) -> Any:
     Args:
         arguments: ``name``, ``verifiers``, ``workers`` and ``options``, as for `Servers`; ``autoscaling``, of which
             ``target_ongoing_requests`` is items in flight on each replica.
+
+    Raises:
+        SettingsError: An argument cannot be, is missing or is not known; the message names it.
     """
+    told = application_arguments(arguments)
     deployment = serve.deployment(
         ServeReplica,
         name="RewardServer",
-        ray_actor_options={"num_cpus": int(arguments.get("workers", 1))},
-        autoscaling_config={**arguments.get("autoscaling", {}), "policy": {"policy_function": _POLICY}},
-        graceful_shutdown_timeout_s=_DRAIN_S + 5,
+        ray_actor_options={"num_cpus": told.workers},
+        autoscaling_config={**_autoscaling(told.autoscaling), "policy": {"policy_function": _POLICY}},
+        graceful_shutdown_timeout_s=DRAIN_S + 5,
         health_check_period_s=2.0,
     )
-    options = [str(option) for option in arguments.get("options", ())]
-    return deployment.bind(
-        str(arguments["name"]), list(arguments["verifiers"]), int(arguments.get("workers", 1)), options
-    )
+    return deployment.bind(told.name, told.verifiers, told.workers, told.options)
+
+
+def _autoscaling(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What Serve scales by, which ignores what it does not know."""
+    # Ray's models are of either generation of pydantic, by its version.
+    fields = getattr(AutoscalingConfig, "model_fields", None) or AutoscalingConfig.__fields__
+    known = sorted(set(fields) - {"policy"})
+    for key in told:
+        if key not in known:
+            close = get_close_matches(str(key), known, n=1, cutoff=0.5)
+            meant = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+            raise SettingsError(f"args.autoscaling.{key}: there is no such field; {meant}")
+    try:
+        AutoscalingConfig(**told)
+    except ValueError as error:
+        raise SettingsError(f"args.autoscaling: {' '.join(str(error).split())}") from None
+    return told
 
 
 def _this_node() -> Any:

@@ -10,6 +10,8 @@ NAMESPACE: Final = "assay"
 PREFIX: Final = "server:"
 """Actors named ``server:NAME:...`` in this namespace answer ``address()``."""
 _TIMEOUT: Final = 2.0
+_SHOWN: Final = 8
+_LONGEST: Final = 300
 
 
 class RayView:
@@ -19,7 +21,7 @@ class RayView:
         name: what the servers are called.
 
     Attributes:
-        trouble: why there is no server, if there is none.
+        trouble: why there is no server, if there is none, and which actors are left out.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,13 +52,16 @@ class RayView:
     def _ask(self, ray: Any) -> dict[str, str]:
         listed = ray.util.list_named_actors(all_namespaces=True)
         names = [actor["name"] for actor in listed if actor["namespace"] == NAMESPACE]
-        actors = [name for name in names if name.startswith(f"{PREFIX}{self._name}:")]
         pending: dict[str, Any] = {}
-        for name in actors:
+        odd: dict[str, str] = {}
+        # An actor that does not answer as it should hides no other. In the order of names: the same words each time.
+        for name in sorted(name for name in names if name.startswith(f"{PREFIX}{self._name}:")):
             try:
                 pending[name] = ray.get_actor(name, namespace=NAMESPACE).address.remote()
             except ValueError:
                 continue  # it has ended meanwhile
+            except AttributeError:
+                odd[name] = "has no method `address`"
         urls: dict[str, str] = {}
         ready, _ = ray.wait(list(pending.values()), num_returns=len(pending), timeout=_TIMEOUT) if pending else ([], [])
         for name, reference in pending.items():
@@ -66,11 +71,30 @@ class RayView:
                     urls[name] = self._known[name]
                 continue
             try:
-                urls[name] = ray.get(reference)
+                answer = ray.get(reference)
             except ray.exceptions.RayActorError:
                 continue
+            except Exception as error:  # noqa: BLE001 (an actor raises what it likes)
+                odd[name] = _reason(error)
+                continue
+            if isinstance(answer, str):
+                urls[name] = answer
+            else:
+                odd[name] = f"answers with {type(answer).__name__} and not with a text"
         hosted = sorted({name.split(":")[1] for name in names if name.startswith(PREFIX)})
-        self.trouble = (
-            "" if urls else f"ray:{self._name}: no actor has such a server; there are: {', '.join(hosted) or 'none'}"
-        )
+        lack = "" if urls else f"no actor has such a server; there are: {', '.join(hosted) or 'none'}"
+        troubles = [*([lack] if lack and not odd else []), *(f"actor {name!r} {why}" for name, why in odd.items())]
+        self.trouble = f"ray:{self._name}: {_few(troubles)}" if troubles else ""
         return urls
+
+
+def _reason(error: Exception) -> str:
+    """What an actor raised, without the traceback that Ray puts into the text."""
+    cause = getattr(error, "cause", None) or error
+    text = " ".join(str(cause).split())
+    return f"does not say where it listens ({type(cause).__name__}: {text[:_LONGEST]}{'...' * (len(text) > _LONGEST)})"
+
+
+def _few(words: Sequence[str]) -> str:
+    left = len(words) - _SHOWN
+    return "; ".join(words[:_SHOWN]) + (f"; and {left} more" if left > 0 else "")
