@@ -163,12 +163,13 @@ class Servers:
             placed_actors = [actor.options(name=one, **placed) for one in names]
         except (TypeError, ValueError) as error:
             raise SettingsError(f"Servers.resources: {error}") from None
+        self._actors: list[Any] = []
         try:
-            self._actors = [one.remote(told.verifiers, workers, told.options) for one in placed_actors]
+            for one in placed_actors:
+                self._actors.append(one.remote(told.verifiers, workers, told.options))
             self.addresses: list[str] = _addresses(name, self._actors, workers)
         except BaseException as error:
-            # By name: an interrupt may come between the start of one and its handle.
-            _kill(_found(names))
+            _kill(self._actors)
             if isinstance(error, ray.exceptions.RayTaskError):
                 raise ServerNotStartedError(str(error.cause)) from None
             if isinstance(error, ray.exceptions.RayActorError):
