@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tomllib
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,7 @@ def render(folder: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(done.stdout))
 
 
-def render_together(folder: Path, *components: str) -> list[dict[str, Any]]:
+def render_together(folder: Path, *components: str, **more: Any) -> list[dict[str, Any]]:
     """The objects of the base with several components, as a site of one's own in that folder puts them together."""
     here = os.path.relpath(KUBERNETES, folder.resolve())
     told = {
@@ -45,6 +47,7 @@ def render_together(folder: Path, *components: str) -> list[dict[str, Any]]:
         "kind": "Kustomization",
         "resources": [f"{here}/base"],
         "components": [f"{here}/components/{name}" for name in components],
+        **more,
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(told))
     return render(str(folder))
@@ -124,6 +127,84 @@ def test_components_go_together(tmp_path: Path) -> None:
     # What is scraped, and named in alerts, is found by this label.
     services = [one["metadata"] for one in objects if one["kind"] == "Service"]
     assert {one["labels"]["app.kubernetes.io/part-of"] for one in services} == {"assay"}
+
+
+PAIRS = [
+    pair
+    for pair in combinations(("tls", "gvisor", "gpu", "monitoring", "keda", "gateway", "math"), 2)
+    # The one contains the other; and of what is left beside `math` nothing runs programs.
+    if pair not in (("monitoring", "keda"), ("gvisor", "math"))
+]
+"""Components that go together, `math` last as the page says."""
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="+".join)
+def test_what_two_components_name_is_there(tmp_path: Path, pair: tuple[str, str]) -> None:
+    objects = render_together(tmp_path, *pair)
+    pods = [one["spec"]["template"]["metadata"]["labels"].items() for one in objects if one["kind"] == "Deployment"]
+    services = [one for one in objects if one["kind"] == "Service"]
+    labels = [one["metadata"]["labels"].items() for one in services]
+    scaled = []
+    for one in objects:
+        spec, kind, name = one.get("spec", {}), one["kind"], f"{one['kind']} {one['metadata']['name']}"
+        if kind in ("HorizontalPodAutoscaler", "ScaledObject"):
+            scaled.append(spec["scaleTargetRef"]["name"])
+        chosen = spec.get("podSelector" if kind == "NetworkPolicy" else "selector")
+        if kind in ("NetworkPolicy", "PodDisruptionBudget"):
+            assert any(chosen.get("matchLabels", {}).items() <= of_pod for of_pod in pods), name
+        if kind == "Service":
+            assert any(chosen.items() <= of_pod for of_pod in pods), name
+        if kind == "ServiceMonitor":
+            ports = {port["name"] for service in services for port in service["spec"]["ports"]}
+            assert any(chosen["matchLabels"].items() <= of_service for of_service in labels), name
+            assert {endpoint["port"] for endpoint in spec["endpoints"]} <= ports, name
+    assert set(scaled) <= set(deployments(objects))
+    assert len(scaled) == len(set(scaled)), "two would fight over the same replicas"
+
+
+def test_images_of_components_are_set_in_a_site_of_ones_own(tmp_path: Path) -> None:
+    names = ("assay-gateway", "assay-preference-cuda")
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    for name in names:
+        assert f"set image registry.example.org/{name}=REGISTRY/{name}:TAG" in page
+    images = [{"name": f"registry.example.org/{n}", "newName": f"REGISTRY/{n}", "newTag": "TAG"} for n in names]
+    pods = deployments(render_together(tmp_path, "gateway", "gpu", images=images))
+    used = {container["image"] for pod in pods.values() for container in pod["containers"]}
+    assert {f"REGISTRY/{name}:TAG" for name in names} <= used
+
+
+@pytest.mark.parametrize("components", [("tls", "gateway"), ("gateway", "tls")], ids="+".join)
+def test_the_gateway_has_the_files_for_asking_servers_over_tls(tmp_path: Path, components: tuple[str, str]) -> None:
+    """The paths that the page names are there, without the servers' key, and a recipe may name them."""
+    pod = deployments(render_together(tmp_path, *components))["gateway"]
+    (server,) = pod["containers"]
+    (folder,) = (mount["mountPath"] for mount in server["volumeMounts"] if mount["name"] == "access")
+    (volume,) = (volume["projected"] for volume in pod["volumes"] if volume["name"] == "access")
+    secrets = [source["secret"] for source in volume["sources"]]
+    assert {secret["name"] for secret in secrets} == {"server-tls", "tokens"}
+    assert all(secret["optional"] for secret in secrets), "without `tls` there are none"
+    files = {f"{folder}/{item['path']}" for secret in secrets for item in secret["items"]}
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    (told,) = re.findall(r"```toml\n(\[client\]\n.*?)```", page, re.DOTALL)
+    client = tomllib.loads(told)["client"]
+    assert {client["tls"]["ca"], client["token"].removeprefix("file:")} == files
+    (tmp_path / "recipe.toml").write_text(f'{told}\n[rewards.right]\nverifier = "math"\n')
+    assert Recipe.load(tmp_path / "recipe.toml").client is not None
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_the_page_names_every_image_that_has_to_be_set(folder: str) -> None:
+    page = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    for pod in deployments(render(folder)).values():
+        for container in pod["containers"]:
+            image = container["image"].rpartition("/")[2].partition(":")[0]
+            assert f"{image}=REGISTRY/{image}:TAG" in page, image
+
+
+def test_a_server_that_is_away_takes_no_gateway_from_its_service() -> None:
+    (server,) = deployments(render("overlays/gateway"))["gateway"]["containers"]
+    probes = ("startupProbe", "readinessProbe", "livenessProbe")
+    assert "/ready" not in {server[probe].get("httpGet", {}).get("path") for probe in probes}
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)
