@@ -10,6 +10,7 @@ import typer
 
 from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._console import print_note
 from reward_servers.cli._inputs import load_recipe
 from reward_servers.cli._loop import run_on_loop
 
@@ -46,6 +47,7 @@ def gateway(
     """Serve a recipe over HTTP, for trainers that ask by HTTP: OpenRLHF, slime, NeMo Gym, UniRL and any other.
 
     Servers that neither the recipe nor --endpoints-file gives an address for are started, and stopped at the end. One
+    of the others that does not answer yet is awaited: its rewards are missing meanwhile, and URL/ready names it. One
     line `listening on URL` on stdout says that the gateway answers; URL/docs describes it.
     """
     from reward_servers.cli._scoring import session_of
@@ -56,15 +58,23 @@ def gateway(
     )
     check_address(settings)
     loaded = load_recipe(recipe)
-    session = session_of(loaded, recipe, (endpoints_file, None), (tls_of(ca, cert, key), token), workers, verbose=False)
-    run_on_loop(_serve(session, loaded, settings))
+    access = (tls_of(ca, cert, key), token)
+    session = session_of(loaded, recipe, (endpoints_file, None), access, workers, verbose=False, may_be_away=True)
+    run_on_loop(_serve(session, loaded, recipe, settings))
     return 0
 
 
-async def _serve(session: Session, recipe: Recipe, settings: GatewayConfig) -> None:
-    from reward_servers.gateway import serve
+async def _serve(session: Session, recipe: Recipe, path: Path, settings: GatewayConfig) -> None:
+    from reward_servers.cli._remote import in_options
+    from reward_servers.gateway import AskedServers, serve
 
     async with session:
         client = await session.client(recipe, logs_waits=True)
-        await session.run(serve(client, settings, lambda url: print(f"listening on {url}", flush=True)))
+        servers = AskedServers(client, session.offers, path)
+        for name, reason in servers.away.items():
+            print_note(f"server {name!r}: not asked what it hosts: {in_options(reason)}")
+            print_note(
+                f"server {name!r}: its rewards are missing until it answers and fits the recipe; /ready names it"
+            )
+        await session.run(serve(client, settings, lambda url: print(f"listening on {url}", flush=True), servers))
     print("stopped", file=sys.stderr)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reward_servers.cli._errors import UserError
-from trainer_client import TLS, RequestRejectedError, RewardError, VerifierInfo, describe_server
+from trainer_client import TLS, RequestRejectedError, RewardError, ServerUnavailableError, VerifierInfo, describe_server
 from trainer_client._settings import is_list
 
 
@@ -34,11 +34,26 @@ def not_one_server(address: str) -> str:
     return "that is a list of servers; give HOST:PORT of one server" if is_list(address) else ""
 
 
-def require(name: str, addresses: Sequence[str], tls: TLS | None = None, token: str | None = None) -> None:
+def require(
+    name: str,
+    addresses: Sequence[str],
+    tls: TLS | None = None,
+    token: str | None = None,
+    *,
+    may_be_away: bool = False,
+) -> None:
     """Make sure that a server answers at one of its addresses at least.
 
     In training a client waits for servers that are away; at a command line an address is rather mistyped. Which servers
     a registry or a file lists is the client's to find out.
+
+    Args:
+        name: The server's name in the recipe.
+        addresses: Its addresses.
+        tls: Files for asking it over TLS; None for plain text.
+        token: Token, where it asks for one.
+        may_be_away: Whether one that does not answer may come later. What answers must be a reward server that may be
+            asked all the same: no waiting mends that.
 
     Raises:
         UserError: It does not.
@@ -50,6 +65,8 @@ def require(name: str, addresses: Sequence[str], tls: TLS | None = None, token: 
         try:
             describe_server(address, tls=tls, token=token)
         except RewardError as error:
+            if may_be_away and isinstance(error, ServerUnavailableError):
+                return
             reasons.append(f"{address}: {reason_of(error)}")
         else:
             return

@@ -58,6 +58,7 @@ class Session:
     Attributes:
         client: The client.
         supervisor: Keeps the servers running; None when all of them run elsewhere.
+        offers: The verifiers that the recipe was compared with; None for no such comparison.
     """
 
     def __init__(
@@ -69,6 +70,8 @@ class Session:
         verifiers: Mapping[str, Sequence[str]] | None = None,
         token: str | None = None,
         servers: Sequence[Server] = (),
+        offers: Offers | None = None,
+        may_be_away: bool = False,
     ) -> None:
         """Prepare.
 
@@ -80,7 +83,11 @@ class Session:
             verifiers: Where verifiers of the other servers are, for verifiers that ask them.
             token: Token, where those ask for one.
             servers: Servers of the recipe, which may say how they are asked themselves.
+            offers: The verifiers that the recipe was compared with.
+            may_be_away: Whether servers that run elsewhere may come later.
         """
+        self.offers = offers
+        self._may_be_away = may_be_away
         self._servers = servers
         self._verifiers = verifiers
         self._programs = programs
@@ -95,7 +102,7 @@ class Session:
         own = {server.name: server.access(self._tls, self._token) for server in self._servers}
         for name, addresses in self._endpoints.items():
             tls, token = own.get(name, (self._tls, self._token))
-            await asyncio.to_thread(require, name, addresses, tls, token)
+            await asyncio.to_thread(require, name, addresses, tls, token, may_be_away=self._may_be_away)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace_s=_GRACE)
@@ -154,6 +161,7 @@ def session_of(
     workers: int | None,
     *,
     verbose: bool,
+    may_be_away: bool = False,
 ) -> Session:
     """The recipe's servers: those that run elsewhere, and those that are started for this command alone.
 
@@ -164,6 +172,7 @@ def session_of(
         access: How those are asked: TLS files and token.
         workers: Worker processes of each server that is started.
         verbose: Whether what the servers log is shown.
+        may_be_away: Whether servers that run elsewhere may come later.
 
     Raises:
         RecipeError: It cannot work with the verifiers that are installed here or run elsewhere.
@@ -173,11 +182,13 @@ def session_of(
     client_options = recipe.client or ClientOptions()
     tls, token = access[0] or client_options.tls, access[1] or client_options.token
     folder = path.parent if path is not None else Path()
-    check_offers(recipe, path, Offers(elsewhere, tls, token, folder=folder))
+    offers = Offers(elsewhere, tls, token, folder=folder)
+    check_offers(recipe, path, offers)
     local = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
     programs = programs_of(local, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
-    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token, servers)
+    hosts = verifiers_elsewhere(servers, elsewhere)
+    return Session(programs, QuietLog(verbose), elsewhere, tls, hosts, token, servers, offers, may_be_away)
 
 
 def check_offers(recipe: Recipe, path: Path | None, offers: Offers) -> None:

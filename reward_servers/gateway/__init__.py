@@ -7,7 +7,8 @@ callers travel together in batches. A failure of ours is never a score: what it 
 """
 
 from reward_servers.gateway.app import create_app
+from reward_servers.gateway.asked_servers import AskedServers
 from reward_servers.gateway.serving import check_address, serve
 from reward_servers.gateway.settings import GatewayConfig, load_gateway_config
 
-__all__ = ["GatewayConfig", "check_address", "create_app", "load_gateway_config", "serve"]
+__all__ = ["AskedServers", "GatewayConfig", "check_address", "create_app", "load_gateway_config", "serve"]

@@ -10,32 +10,40 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from reward_servers.gateway import carr, hosted_tuning, inference_servers, native, nemo_gym, run_code, single_samples
+from reward_servers.gateway.asked_servers import AskedServers
 from reward_servers.gateway.byte_budget import ByteBudget
 from reward_servers.gateway.errors import HttpError, answer_error
 from reward_servers.gateway.json_codec import reply
 from reward_servers.gateway.middleware import AccessMiddleware, answer_to, direct_routes
 from reward_servers.gateway.openapi import describe_bodies
 from reward_servers.gateway.run_code import Slots
-from reward_servers.gateway.scoring import Scoring, settled
+from reward_servers.gateway.scoring import Scoring
 from reward_servers.gateway.settings import GatewayConfig
 from reward_servers.rpc import Clients
-from trainer_client import AsyncRewardClient, RewardError, VerifierId, __version__
+from trainer_client import AsyncRewardClient, RewardError, VerifierInfo, __version__
 
+_PATIENCE = 2.0
+"""Seconds that a question whether all is ready waits for the servers: who asks waits little longer itself."""
+_LONG_PATIENCE = 10.0
+"""The same for a question by people."""
 _ROUTES = (native, single_samples, carr, nemo_gym, inference_servers, hosted_tuning)
 
 
-def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | None = None) -> FastAPI:
+def create_app(
+    client: AsyncRewardClient, config: GatewayConfig, slots: Slots | None = None, servers: AskedServers | None = None
+) -> FastAPI:
     """The gateway as an ASGI application.
 
     Args:
         client: Asks the reward servers; stays the caller's to close.
         config: Settings.
         slots: Sandboxes for ``/run_code``, the caller's to close; None serves none.
+        servers: What is known of the servers of the client's recipe.
 
     Raises:
         SettingsError: The file of tokens cannot be read.
     """
-    scoring = Scoring(client, config)
+    scoring = Scoring(client, config, servers or AskedServers(client))
     app = FastAPI(
         title=f"assay gateway: {client.recipe.name}",
         version=__version__,
@@ -71,22 +79,22 @@ def _add_state(app: FastAPI, scoring: Scoring) -> None:
 
     @app.get("/ready", tags=["state"])
     async def ready() -> Response:
-        """Whether the reward servers answer."""
-        try:
-            await scoring.client.describe()
-        except RewardError as error:
-            return reply({"status": "unavailable", "reason": str(error)}, 503)
+        """Whether all reward servers can be asked; if not, which of them cannot, and why."""
+        troubles = await scoring.servers.troubles(within=_PATIENCE)
+        if troubles:
+            reason = "; ".join(f"server {name!r}: {trouble}" for name, trouble in troubles.items())
+            return reply({"status": "unavailable", "reason": reason, "servers": troubles}, 503)
         return reply({"status": "ready", "under_way": scoring.under_way})
 
     @app.get("/v1/recipe", tags=["assay"])
     async def recipe() -> Response:
         """Rewards of the recipe, and the verifiers that give them."""
-        infos = await settled(scoring.client.describe())
+        infos, troubles = await scoring.servers.describe(within=_LONG_PATIENCE)
         own = scoring.client.recipe
         rewards = [
             {
-                "name": r.name, "verifier": r.verifier, "answers": _identity_text(infos[r.name].id), "weight": r.weight,
-                "tasks": r.tasks, "judges_groups": infos[r.name].judges_groups,
+                "name": r.name, "verifier": r.verifier, "weight": r.weight, "tasks": r.tasks,
+                **_answering(infos.get(r.name), troubles.get(r.name)),
             }
             for r in own.rewards
         ]  # fmt: skip
@@ -94,8 +102,12 @@ def _add_state(app: FastAPI, scoring: Scoring) -> None:
         return reply({"name": own.name, "digest": own.digest, "rewards": rewards, "on_missing": on_missing})
 
 
-def _identity_text(verifier: VerifierId) -> str:
-    return f"{verifier.name}@{verifier.version}#{verifier.digest}"
+def _answering(info: VerifierInfo | None, trouble: RewardError | None) -> dict[str, Any]:
+    """The verifier that gives a reward, or why none does."""
+    if info is None:
+        return {"answers": None, "judges_groups": None, "unavailable": str(trouble)}
+    name = f"{info.id.name}@{info.id.version}#{info.id.digest}"
+    return {"answers": name, "judges_groups": info.judges_groups}
 
 
 async def _on_answer(request: Request, error: Any) -> Response:

@@ -284,8 +284,10 @@ async def _lines(
         yield write_json(item) + b"\n"
     line_count = len(refused)
     try:
+        scoring.refuse_unfit(rollouts)
         with scoring.hold(len(rollouts)):
             async for table in scoring.batches(advantages=advantages, detail=detail).stream(rollouts, **options):
+                await scoring.confirm(table)
                 rows = [place_of[name] for name in table.rollout_ids]
                 for item in _items(table, rows, advantages, detail):
                     line_count += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from reward_servers.gateway.asked_servers import AskedServers
 from reward_servers.gateway.errors import HttpError, error_of
 from reward_servers.gateway.settings import GatewayConfig
-from trainer_client import AsyncRewardClient, RewardError, Rollout, RolloutResult, ScoreTable
+from trainer_client import AsyncRewardClient, RewardError, Rollout, RolloutResult, ScoreTable, ServerUnavailableError
 from trainer_client.adapters.missing import (
     Breaker,
     MissingRewardError,
@@ -54,22 +55,31 @@ class Scoring:
     Attributes:
         client: asks the servers.
         config: the gateway's settings.
+        servers: what is known of the servers.
     """
 
-    def __init__(self, client: AsyncRewardClient, config: GatewayConfig) -> None:
+    def __init__(self, client: AsyncRewardClient, config: GatewayConfig, servers: AskedServers) -> None:
         self.client = client
         self.config = config
+        self.servers = servers
         self._rule: OnMissing = check_on_missing("none" if config.on_missing == "null" else config.on_missing)
         self._breaker = Breaker(config.max_missing)
         self._under_way = 0
-        self._singles_fit = False
+        self._fit_for_singles: set[str] = set()
         # How many scores may be missing is said beside them: a batch that lacks many is an answer, not an error.
         self._whole = client.with_recipe(replace(client.recipe, max_missing=1.0))
         plain = replace(client.recipe, max_missing=1.0, advantage=None, inputs={})
         self._plain = client.with_recipe(plain)
         details = plain.record is not None
         self._plain_scores = client.with_recipe(replace(plain, details=details))
-        self._scores = client.with_recipe(replace(plain, max_missing=client.recipe.max_missing, details=details))
+        scores = replace(plain, max_missing=client.recipe.max_missing, details=details)
+        self._scores = client.with_recipe(scores)
+        # Under another name, so that what waits for a server of which nothing is known yet travels with nothing else:
+        # a refusal ends all that travels together.
+        self._apart = {
+            True: client.with_recipe(replace(client.recipe, name=f"{client.recipe.name} (awaited)")),
+            False: client.with_recipe(replace(scores, name=f"{scores.name} (awaited)")),
+        }
 
     def batches(self, *, advantages: bool, detail: bool) -> AsyncRewardClient:
         """The client for batches, which tolerates any share of missing scores."""
@@ -154,20 +164,52 @@ class Scoring:
         Raises:
             HttpError: see `each`.
         """
-        if not self._singles_fit:
-            await self._check_singles()
-        client = self.client if details else self._scores
+        if len(self._fit_for_singles) < len(self.client.recipe.rewards):
+            await self._check_singles(rollouts)
         with self.hold(len(rollouts)):
-            results: list[RolloutResult | BaseException]
-            if len(rollouts) == 1:
-                # What comes within a turn of the loop, from whatever callers, is handed over at once.
-                try:
-                    only = await unless_gone(request, client.submit(rollouts[0]))
-                    results = [only]
-                except RewardError as error:
-                    results = [error]
-            else:
-                results = await unless_gone(request, client.submit_together(rollouts))
+            if self.servers.all_fit:
+                return await self._submitted(request, self.client if details else self._scores, rollouts)
+            return await self._results_of_some(request, rollouts, details)
+
+    async def _results_of_some(
+        self, request: Request, rollouts: Sequence[Rollout], details: bool
+    ) -> list[RolloutResult | HttpError]:
+        """The same where some servers are awaited or do not fit: what does not ask those is judged as ever."""
+        needs = [self.servers.rewards_of([rollout.task]) for rollout in rollouts]
+        answers: list[RolloutResult | HttpError | None] = [self.servers.refusal(need) for need in needs]
+        awaited = [self.servers.await_any(need) for need in needs]
+        for apart in (False, True):
+            places = [place for place, told in enumerate(answers) if told is None and awaited[place] is apart]
+            if not places:
+                continue
+            client = self._apart[details] if apart else self.client if details else self._scores
+            results = await self._submitted(request, client, [rollouts[place] for place in places])
+            for place, result in zip(places, results, strict=True):
+                answers[place] = await self._confirmed(result)
+        return [answer for answer in answers if answer is not None]
+
+    async def _confirmed(self, result: RolloutResult | HttpError) -> RolloutResult | HttpError:
+        """A result, if what gave it fits the recipe."""
+        if isinstance(result, RolloutResult):
+            try:
+                await self.servers.confirm([name for name, score in result.scores.items() if score is not None])
+            except HttpError as error:
+                return error
+        return result
+
+    async def _submitted(
+        self, request: Request, client: AsyncRewardClient, rollouts: Sequence[Rollout]
+    ) -> list[RolloutResult | HttpError]:
+        results: list[RolloutResult | BaseException]
+        if len(rollouts) == 1:
+            # What comes within a turn of the loop, from whatever callers, is handed over at once.
+            try:
+                only = await unless_gone(request, client.submit(rollouts[0]))
+                results = [only]
+            except RewardError as error:
+                results = [error]
+        else:
+            results = await unless_gone(request, client.submit_together(rollouts))
         answers: list[RolloutResult | HttpError] = []
         for result in results:
             if isinstance(result, RewardError):
@@ -183,19 +225,26 @@ class Scoring:
         self._breaker.count(missing, "; ".join(reasons_of(result).values()) if missing else "")
         return ScoredRollout(reward_or_rule(result, self._rule), not missing, result)
 
-    async def _check_singles(self) -> None:
+    async def _check_singles(self, rollouts: Sequence[Rollout]) -> None:
         """Refuse what needs siblings: a single rollout has none here."""
         remedy = "send whole groups to /v1/score"
         try:
             refuse_sibling_rules(self.client.recipe, remedy)
-            described = await self.client.describe()
         except RewardError as error:
             raise error_of(error) from None
+        rewards = self.servers.rewards_of(rollout.task for rollout in rollouts) - self._fit_for_singles
+        if not rewards:
+            return
+        described, troubles = await self.servers.describe(rewards)
+        for name, trouble in troubles.items():
+            # One that is away has said nothing of groups; that it is away is told by each result.
+            if not isinstance(trouble, ServerUnavailableError) and self.servers.refusal([name]) is None:
+                raise error_of(trouble)
         for name, info in described.items():
             if info.judges_groups:
                 message = f"reward {name!r} is of a verifier that judges groups, and a single rollout is none; {remedy}"
                 raise HttpError(HTTPStatus.CONFLICT, "needs_groups", message)
-        self._singles_fit = True
+        self._fit_for_singles |= described.keys()
 
     async def batch(
         self,
@@ -213,12 +262,36 @@ class Scoring:
         Raises:
             HttpError: it cannot be judged at all.
         """
+        self.refuse_unfit(rollouts)
         client = self.batches(advantages=advantages, detail=detail)
         scoring = client.score(rollouts, run=run, step=step, seed=seed)
         try:
-            return await unless_gone(request, asyncio.ensure_future(scoring))
+            table = await unless_gone(request, asyncio.ensure_future(scoring))
         except RewardError as error:
             raise error_of(error) from None
+        await self.confirm(table)
+        return table
+
+    def refuse_unfit(self, rollouts: Sequence[Rollout]) -> None:
+        """Refuse a batch that asks a server which does not fit the recipe, before it costs anything.
+
+        Raises:
+            HttpError: it does.
+        """
+        if not self.servers.all_fit:
+            refusal = self.servers.refusal(self.servers.rewards_of({rollout.task for rollout in rollouts}))
+            if refusal is not None:
+                raise refusal
+
+    async def confirm(self, table: ScoreTable) -> None:
+        """Make sure that what gave the scores of a table fits the recipe.
+
+        Raises:
+            HttpError: it does not.
+        """
+        if not self.servers.all_fit:
+            counts = table.valid.sum(axis=0).tolist()
+            await self.servers.confirm([name for name, count in zip(table.columns, counts, strict=True) if count])
 
 
 async def unless_gone(request: Request, work: asyncio.Future[_T]) -> _T:
@@ -277,15 +350,3 @@ class _Watch:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-async def settled(work: Awaitable[_T]) -> _T:
-    """Wait for work of the client, whose errors become answers.
-
-    Raises:
-        HttpError: it failed.
-    """
-    try:
-        return await work
-    except RewardError as error:
-        raise error_of(error) from None

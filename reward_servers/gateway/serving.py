@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from reward_servers.config import TlsConfig, bind_refusal
 from reward_servers.core import SettingsError
 from reward_servers.gateway.app import create_app
+from reward_servers.gateway.asked_servers import AskedServers
 from reward_servers.gateway.header_limit import BoundedHeaderProtocol
 from reward_servers.gateway.idle_connections import IdleLimit
 from reward_servers.gateway.run_code import Slots
@@ -49,24 +50,37 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-async def serve(client: AsyncRewardClient, config: GatewayConfig, ready: Callable[[str], None]) -> None:
+async def serve(
+    client: AsyncRewardClient,
+    config: GatewayConfig,
+    ready: Callable[[str], None],
+    servers: AskedServers | None = None,
+) -> None:
     """Serve until SIGTERM or Ctrl-C; what is under way is finished.
 
     Args:
         client: Asks the reward servers.
         config: Settings.
         ready: Called with the URL once it listens.
+        servers: What is known of the servers of the client's recipe.
 
     Raises:
         SettingsError: The address cannot be bound, or must not be served in plain text.
     """
     freeze_garbage()
+    servers = servers or AskedServers(client)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bind(config))
         slots = await asyncio.to_thread(Slots, config.run_code.slots) if config.run_code.slots else None
         if slots is not None:
             stack.callback(slots.close)
-        await _serve(create_app(client, config, slots), config, listener, ready)
+        app = create_app(client, config, slots, servers)
+        watching = asyncio.create_task(servers.watch())
+        try:
+            await _serve(app, config, listener, ready)
+        finally:
+            watching.cancel()
+            await asyncio.wait([watching])
 
 
 async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, ready: Callable[[str], None]) -> None:

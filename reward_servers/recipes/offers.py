@@ -118,6 +118,16 @@ class Offers:
             f"{', '.join(sorted(names)) or 'nothing'}"
         )
 
+    def ask_again(self, server: str) -> None:
+        """Ask a running server once more at the next look."""
+        self._hosted.pop(server, None)
+        self.silent.pop(server, None)
+
+    def leave_out(self, server: str, reason: str) -> None:
+        """Do not check what is asked of a running server, for that reason."""
+        self._hosted[server] = None
+        self.silent[server] = reason
+
     def of_reward(self, server: Server, reward: Reward) -> Offer | None:
         """The verifier of a reward: see `of`."""
         return self.of(server, reward.verifier_name)
