@@ -26,14 +26,10 @@ from ray.serve.config import AutoscalingConfig
 
 from reward_servers.core import SettingsError
 from reward_servers.process.restarts import delay_before
-from reward_servers.ray_process import DRAIN_S, ServerNotStartedError, ServerProcess
+from reward_servers.ray_process import DRAIN_S, ServerProcess
+from reward_servers.ray_process import ServerNotStartedError as ServerNotStartedError
 from reward_servers.ray_settings import application_arguments, check_name, servers_arguments
 from trainer_client._transport.ray_actors import NAMESPACE, PREFIX
-
-__all__ = [
-    "ServeReplica", "ServerActor", "ServerNotStartedError", "ServerProcess", "Servers", "Signpost", "application",
-    "by_items_in_flight", "stop",
-]  # fmt: skip
 
 _PATIENCE_S = 10.0
 _FIRST_PAUSE_S = 1.0
