@@ -119,10 +119,20 @@ def endpoints_written(path: Path | None, endpoints: Mapping[str, Sequence[str]])
         yield
     finally:
         if path.is_file():
-            if path.read_bytes() == text.encode():
-                remove_file(path)
-            else:
-                print_note(f"{path}: not removed, since another process has written it")
+            _remove_own(path, text)
+
+
+def _remove_own(path: Path, text: str) -> None:
+    """Remove a file that holds what this process wrote; that it cannot be removed is no failure of the run."""
+    try:
+        if path.read_bytes() == text.encode():
+            remove_file(path)
+        else:
+            print_note(f"{path}: not removed, since another process has written it")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        print_note(f"{path}: not removed: {error.strerror or error}")
 
 
 def answering(path: Path, own: Collection[str]) -> list[str]:
