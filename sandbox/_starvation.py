@@ -42,6 +42,7 @@ class Attempt(Generic[_T]):
     elapsed_s: float
     wall_s: float
     least_s: float
+    _: dataclasses.KW_ONLY
     stalled_s: float = 0.0
     late: bool = False
     doubtful: bool = False

@@ -76,7 +76,7 @@ def test_a_stall_of_the_host_does_not_come_three_times() -> None:
 
 
 def _stalled(least_s: float) -> Attempt[str]:
-    return Attempt("stalled", least_s + 4.0, least_s, least_s, 4.0)
+    return Attempt("stalled", least_s + 4.0, least_s, least_s, stalled_s=4.0)
 
 
 def test_a_run_that_is_in_time_by_a_stall_alone_is_tried_again() -> None:
@@ -85,7 +85,7 @@ def test_a_run_that_is_in_time_by_a_stall_alone_is_tried_again() -> None:
 
 
 def test_a_stall_that_decides_nothing_needs_no_other_try() -> None:
-    over = Attempt("has printed too much", 4.5, 0.5, 0.5, 4.0, proven=True)
+    over = Attempt("has printed too much", 4.5, 0.5, 0.5, stalled_s=4.0, proven=True)
     assert settle(lambda _: over, _Tries([], []).measure, 1.0) == ("has printed too much", 1.0)
     assert settle(lambda _: _stalled(0.9), _Tries([], []).measure, 10.0) == ("stalled", 1.0)
 

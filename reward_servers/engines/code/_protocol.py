@@ -65,7 +65,7 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
     def attempt(wall_factor: float) -> Attempt[tuple[Protocol, RunResult]]:
         talk, run = _converse(slots, prepared, plan, test, limits, _WALL_FACTOR * wall_factor)
         wall_s = talk.wall_s(run)
-        return Attempt((talk, run), talk.waited, wall_s, wall_s, talk.late(run), talk.doubts(run))
+        return Attempt((talk, run), talk.waited, wall_s, wall_s, late=talk.late(run), doubtful=talk.doubts(run))
 
     (talk, run), _ = settle(attempt, slots.program.slowness, _WALL_FACTOR * limits.wall_s)
     return talk.outcome(run)
