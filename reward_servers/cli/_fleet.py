@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0
 """Seconds for a connection to what may be a server of another run."""
+_EXPECTED = 'expected an object such as {"math": ["127.0.0.1:50051"]}'
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
@@ -44,12 +45,15 @@ def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[
     except ValueError as error:
         raise UserError(f"{path}: not JSON: {error}") from None
     except RecursionError:
-        example = '{"math": ["127.0.0.1:50051"]}'
-        raise UserError(f"{path}: JSON that is nested too deep; expected an object such as {example}") from None
-    read = {name: listed_addresses(value) for name, value in table.items()} if isinstance(table, dict) else {"": None}
-    listed = {name: addresses for name, addresses in read.items() if addresses is not None}
-    if len(listed) < len(read):
-        raise UserError(f'{path}: expected an object such as {{"math": ["127.0.0.1:50051"]}}')
+        raise UserError(f"{path}: JSON that is nested too deep; {_EXPECTED}") from None
+    if not isinstance(table, dict):
+        raise UserError(f"{path}: {_EXPECTED}")
+    listed: dict[str, list[str]] = {}
+    for name, value in table.items():
+        addresses = listed_addresses(value)
+        if addresses is None:
+            raise UserError(f"{path}: {_EXPECTED}")
+        listed[name] = addresses
     if servers is not None:
         names = [server.name for server in servers]
         _check_names(path, listed, names)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -112,10 +112,13 @@ class Offers:
                 hosted[address] = self._ask_replica(server, address)
             if verifier in hosted[address]:
                 return _of_info(hosted[address][verifier], address)
-        where, names = ", ".join(self._elsewhere[server.name]), {name: None for one in hosted.values() for name in one}
+        where, names = (
+            ", ".join(self._elsewhere[server.name]),
+            sorted({name for one in hosted.values() for name in one}),
+        )
         raise NotOfferedError(
             f"server {server.name!r} ({where}) does not host {verifier!r};{_near(verifier, names)} it hosts "
-            f"{', '.join(sorted(names)) or 'nothing'}"
+            f"{', '.join(names) or 'nothing'}"
         )
 
     def ask_again(self, server: str) -> None:
@@ -258,6 +261,6 @@ def _of_info(info: VerifierInfo, address: str) -> Offer:
     )
 
 
-def _near(name: str, names: Mapping[str, Any]) -> str:
+def _near(name: str, names: Iterable[str]) -> str:
     close = get_close_matches(name, names, n=1)
     return f" did you mean {close[0]!r}?" if close else ""

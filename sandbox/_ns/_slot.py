@@ -329,8 +329,8 @@ class NsSandbox:
             result = running.result()
             late = result.ended is Exit.WALL_LIMIT
             proven = result.ended not in (Exit.EXITED, Exit.SIGNALED, Exit.WALL_LIMIT)
-            who = {"late": late, "doubtful": late and running.doubtful, "proven": proven}
-            return Attempt(result, *running.clocks, stalled_s=running.stalled_s, **who)
+            stalled_s, doubtful = running.stalled_s, late and running.doubtful
+            return Attempt(result, *running.clocks, stalled_s=stalled_s, late=late, doubtful=doubtful, proven=proven)
         finally:
             running.close()
             self._last_end = time.monotonic()

@@ -87,8 +87,8 @@ def test_a_server_that_goes_in_the_middle_of_a_run(tmp_path: Path) -> None:
     function = reward_function(Recipe.loads(REWARD + "deadline_s = 10.0\n"), address, max_missing=1.0)
     given: dict[str, Any] = {"prompts": ["p"], "completions": ["a"], "completion_ids": [[1]], "answer": ["a"]}
     assert run(function, given) == [1.0]
-    (process,) = processes._running
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    (started,) = processes._running
+    os.kill(started.process.pid, signal.SIGKILL)
+    started.process.wait()
     assert run(function, given) == [None]
     processes.stop()

@@ -19,12 +19,46 @@ PATIENCE = 240.0
 post, get = functools.partial(httpx.post, timeout=PATIENCE), functools.partial(httpx.get, timeout=PATIENCE)
 
 
+class Served:
+    """A process of this project's command, with what it says on standard error."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self._log = log
+        self._arguments = arguments
+        command = [sys.executable, "-m", "reward_servers", *arguments]
+        with log.open("w") as said:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, cwd=ROOT)
+        self.address = ""
+
+    def wait_for_address(self) -> None:
+        """Wait until it listens."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("listening on "):
+                self.address = line.split()[2]
+                return
+        kind = TimeoutError if "timed out" in self.said else AssertionError
+        raise kind(f"assay {' '.join(self._arguments)} did not start: {self.said}")
+
+    @property
+    def said(self) -> str:
+        """What it has said on standard error."""
+        return self._log.read_text()
+
+    def stop(self) -> None:
+        """End it, and wait for its end."""
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
 class Processes:
     """Commands that are started, and ended with the tests."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running: list[subprocess.Popen[str]] = []
+        self._running: list[Served] = []
 
     def start(self, *arguments: str) -> str:
         """Start ``assay ...`` and give what it says to listen on. A machine that is busy gets three tries."""
@@ -34,26 +68,15 @@ class Processes:
         return self._start(*arguments)
 
     def _start(self, *arguments: str) -> str:
-        path = self._folder / f"{len(self._running)}.log"
-        command = [sys.executable, "-m", "reward_servers", *arguments]
-        with path.open("w") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
-        self._running.append(process)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("listening on "):
-                return line.split()[2]
-        said = path.read_text()
-        kind = TimeoutError if "timed out" in said else AssertionError
-        raise kind(f"assay {' '.join(arguments)} did not start: {said}")
+        started = Served(self._folder / f"{len(self._running)}.log", *arguments)
+        self._running.append(started)
+        started.wait_for_address()
+        return started.address
 
     def stop(self) -> None:
         """End them, the last first."""
-        for process in reversed(self._running):
-            process.terminate()
-            process.wait(240)
-            assert process.stdout is not None
-            process.stdout.close()
+        for started in reversed(self._running):
+            started.stop()
 
 
 @pytest.fixture(scope="package")

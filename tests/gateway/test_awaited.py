@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.conftest import PATIENCE, ROOT, get, post
+from tests.gateway.conftest import PATIENCE, ROOT, Served, get, post
 from tests.gateway.test_routes import GYM
 from tests.ports import kept_port
 
@@ -22,43 +22,15 @@ SHORT = {"response": "2", "task": "texts"}
 HASTE = "[client.retries]\nunavailable_timeout_s = 1.0\n"
 
 
-class Served:
-    """A process of this project's command, with what it says on standard error."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._said = folder / f"{arguments[0]}.log"
-        with self._said.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "reward_servers", *arguments],
-                stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT,
-            )  # fmt: skip
-        self.address = ""
-
-    def wait_for_address(self) -> None:
-        """Wait until it listens."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line.startswith("listening on "), self.said
-        self.address = line.split()[2]
-
-    @property
-    def said(self) -> str:
-        """What it has said on standard error."""
-        return self._said.read_text()
-
-
 @contextlib.contextmanager
 def served(folder: Path, *arguments: str) -> Iterator[Served]:
     """A process of this project's command that listens."""
-    started = Served(folder, *arguments)
+    started = Served(folder / f"{arguments[0]}.log", *arguments)
     try:
         started.wait_for_address()
         yield started
     finally:
-        started.process.terminate()
-        started.process.wait(PATIENCE)
-        assert started.process.stdout is not None
-        started.process.stdout.close()
+        started.stop()
 
 
 def recipe(folder: Path, here: str, late: int, reward: str, head: str = HASTE) -> str:

@@ -313,8 +313,8 @@ def main() -> int:
             url = processes.start(
                 "gateway", str(recipe), "--config", str(settings), "--port", "0", "--workers", "1", "--run-code", "1"
             )
-            (process,) = processes._running
-            asyncio.run(_attack(url, process.pid, told.seed, told.seconds, told.attackers))
+            (started,) = processes._running
+            asyncio.run(_attack(url, started.process.pid, told.seed, told.seconds, told.attackers))
         finally:
             processes.stop()
             for log in Path(folder).glob("*.log"):

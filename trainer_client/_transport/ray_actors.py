@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
+from trainer_client._transport.refusals import few
+
 NAMESPACE: Final = "assay"
 PREFIX: Final = "server:"
 """Actors named ``server:NAME:...`` in this namespace answer ``address()``."""
 _TIMEOUT: Final = 2.0
-_SHOWN: Final = 8
 _LONGEST: Final = 300
 
 
@@ -84,7 +85,7 @@ class RayView:
         hosted = sorted({name.split(":")[1] for name in names if name.startswith(PREFIX)})
         lack = "" if urls else f"no actor has such a server; there are: {', '.join(hosted) or 'none'}"
         troubles = [*([lack] if lack and not odd else []), *(f"actor {name!r} {why}" for name, why in odd.items())]
-        self.trouble = f"ray:{self._name}: {_few(troubles)}" if troubles else ""
+        self.trouble = f"ray:{self._name}: {few(troubles)}" if troubles else ""
         return urls
 
 
@@ -93,8 +94,3 @@ def _reason(error: Exception) -> str:
     cause = getattr(error, "cause", None) or error
     text = " ".join(str(cause).split())
     return f"does not say where it listens ({type(cause).__name__}: {text[:_LONGEST]}{'...' * (len(text) > _LONGEST)})"
-
-
-def _few(words: Sequence[str]) -> str:
-    left = len(words) - _SHOWN
-    return "; ".join(words[:_SHOWN]) + (f"; and {left} more" if left > 0 else "")
