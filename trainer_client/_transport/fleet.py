@@ -33,6 +33,7 @@ from trainer_client._transport.failures import (
 )
 from trainer_client._transport.liveness import LivenessProbe
 from trainer_client._transport.replica import Health, Replica, task_is_cancelled
+from trainer_client._transport.shortening import few
 from trainer_client.result.verifiers import ServerInfo
 
 logger = logging.getLogger("trainer_client")
@@ -158,7 +159,7 @@ class Fleet:
 
     def reasons(self) -> str:
         """Replicas, and what each said last."""
-        return refusals.few(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas) or self.trouble
+        return few(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas) or self.trouble
 
     def follow_upgrades(self, names: Collection[str]) -> None:
         """Pin what replicas host now, for verifiers whose pinned digest none hosts, if the version is the same."""
@@ -355,7 +356,7 @@ class Fleet:
         gone = [replica for place, replica in replicas.items() if place not in places]
         new = [Replica(*place, self._credentials, self._token) for place in places if place not in replicas]
         if (self._unavailable_since is not None and new) or gone:
-            listed = refusals.few((replica.address for replica in new), ", ") or "none"
+            listed = few((replica.address for replica in new), ", ") or "none"
             logger.info("server %r: new addresses: %s; gone: %d", self.server, listed, len(gone))
         self.replicas = [replica for replica in self.replicas if replica not in gone] + new
         self._leaving += gone

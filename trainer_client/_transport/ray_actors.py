@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-from trainer_client._transport.refusals import few
+from trainer_client._transport.shortening import few
 
 NAMESPACE: Final = "assay"
 PREFIX: Final = "server:"

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from trainer_client._errors import RequestRejectedError
 from trainer_client._transport.replica import Replica
-
-_SHOWN = 8
-"""Replicas that a message names; a registry may list thousands."""
-
-
-def few(words: Iterable[str], between: str = "; ") -> str:
-    """The first of many words, and how many are left out."""
-    listed = list(words)
-    left = len(listed) - _SHOWN
-    return between.join(listed[:_SHOWN]) + (f"{between}and {left} more" if left > 0 else "")
+from trainer_client._transport.shortening import few
 
 
 def _unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
