@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeAlias
 
 from trainer_client._errors import RecipeError
+from trainer_client._numbers import is_number
 from trainer_client._printable import printable
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def amount_mistake(name: str, value: object, *, whole: bool) -> str:
     """Why something cannot be an amount among `Batching` and `Retries`; empty where it can."""
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
         return f"{value!r} is not a {'whole ' if whole else ''}number"
-    if math.isnan(value):
-        return "nan is not a number"
+    if not is_number(value) and abs(value) != math.inf:
+        return f"{value!r:.100} is not a number that can be counted with"
     if value < 0:
         return f"{value:g} is negative"
     return "0 is too little" if not value and name in _ABOVE_ZERO else ""

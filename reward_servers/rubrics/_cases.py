@@ -8,7 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reward_servers.training import is_number, read_pairs
+from reward_servers.training import read_pairs
+from trainer_client._numbers import is_number
 from trainer_client.rollout.files import read_rows
 
 

@@ -5,7 +5,7 @@ the loss of a batch of rows; the *report* says what the trained model gets right
 """
 
 from reward_servers.training._comparison import train_comparison
-from reward_servers.training._files import RowsError, is_number
+from reward_servers.training._files import RowsError
 from reward_servers.training._findings import Findings, HeadFindings, RatingReport
 from reward_servers.training._objective import Objective
 from reward_servers.training._pairs import (
@@ -38,7 +38,6 @@ __all__ = [
     "StepReport",
     "TrainingError",
     "ValueReport",
-    "is_number",
     "read_outcomes",
     "read_pairs",
     "read_preferences",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
+
+from trainer_client._numbers import is_number
 
 T = TypeVar("T")
 _SHOWN = 10
@@ -74,11 +75,6 @@ def turns_of(value: Any, role: str, key: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"{key}: a message has a role and a content, both texts")
         turns.append((message["role"], message["content"]))
     return tuple(turns)
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a value of JSON is a number that a float holds: its whole numbers may be larger."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def number_of(data: Mapping[str, Any], key: str, default: float | None, most: float) -> float:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from reward_servers.engines.models import Conversation
-from reward_servers.training._files import RowsError, is_number, number_of, read_rows, turns_of
+from reward_servers.training._files import RowsError, number_of, read_rows, turns_of
+from trainer_client._numbers import is_number
 
 Turns = tuple[tuple[str, str], ...]
 _MOST_LISTED = 256

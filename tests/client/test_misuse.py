@@ -17,12 +17,14 @@ from trainer_client import (
     Recipe,
     RecipeError,
     Retries,
+    Reward,
     RewardClient,
     Rollout,
     RolloutError,
     RolloutFile,
 )
 from trainer_client.adapters.trl import reward_function
+from trainer_client.recipe.schedules import Schedule
 
 RECIPE = Recipe.loads('[rewards.a]\nverifier = "m"\n')
 NOWHERE = "127.0.0.1:1"
@@ -57,6 +59,13 @@ _ODD: Any = {"text": "3", "half": 2.5, "five": 5, "fives": {"a": [5]}}
         (lambda: Retries(max_attempts=_ODD["text"]), "retries.max_attempts: '3' is not a whole number"),
         (lambda: Retries(budget_ratio=math.nan), "retries.budget_ratio: nan is not a number"),
         (lambda: Retries(unavailable_timeout_s=True), "retries.unavailable_timeout_s: True is not a number"),
+        (lambda: Retries(max_backoff_s=10**400), "is not a number that can be counted with"),
+        (lambda: Reward("a", "math", weight=10**400), "rewards.a.weight: 1000000"),
+        (lambda: Reward("a", "math", weight=_ODD["text"]), "rewards.a.weight: '3' is not a finite number"),
+        (lambda: Reward("a", "math", weight=True), "rewards.a.weight: True is not a finite number"),
+        (lambda: Reward("a", "math", deadline_s=_ODD["text"]), "rewards.a.deadline_s: '3' is not a positive number"),
+        (lambda: Reward("a", "math", max_cpu_s=math.inf), "rewards.a.max_cpu_s: inf is not a positive number"),
+        (lambda: Schedule(0, 10**400, 5), "is not a finite number"),
         (lambda: Recipe.loads("[client.batching]\nmax_items = 0\n"), "client.batching.max_items: 0 is too little"),
         (lambda: RewardClient(RECIPE, _ODD["five"]), "endpoints: expected addresses"),
         (lambda: RewardClient(RECIPE, _ODD["fives"]), "endpoints.a: expected addresses"),
@@ -70,6 +79,8 @@ def test_amounts_and_addresses_that_are_none_are_named(make: Callable[[], object
 
 def test_amounts_of_numpy_are_amounts() -> None:
     number: Any = np.int64(5)
+    half: Any = np.float32(0.5)
+    assert type(Reward("a", "math", weight=half).weight) is float
     assert Batching(max_items=number, max_delay_s=np.float64(0.5)).max_items == 5
     assert Retries(unavailable_timeout_s=math.inf, stall_timeout_s=0).stall_timeout_s == 0
 

@@ -8,13 +8,13 @@ rule.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from trainer_client._errors import RecipeError, RewardError, RolloutError
+from trainer_client._numbers import is_number
 
 if TYPE_CHECKING:
     from trainer_client.recipe.recipe import Recipe
@@ -124,7 +124,7 @@ def check_on_missing(value: OnMissing) -> OnMissing:
     """
     if value in ("error", "none"):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if is_number(value):
         return float(value)
     raise RecipeError(f"{value!r} is neither 'error', 'none' nor a finite number", "on_missing")
 

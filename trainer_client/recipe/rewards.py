@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from trainer_client._errors import RecipeError
+from trainer_client._numbers import is_number
 from trainer_client._settings import TLS, check_address, check_token_file, token_within
 from trainer_client.recipe.schedules import Schedule
 
@@ -146,15 +146,15 @@ class Reward:
         if self.tasks is not None and not self.tasks:
             raise RecipeError("is empty, so nothing would be scored; leave it out for all tasks", f"{place}.tasks")
         for key in ("weight", "deadline_s"):
-            if isinstance(getattr(self, key), int):
+            if is_number(number := getattr(self, key)):
                 # What is equal has one form: 1 and 1.0 are the same weight, and give the same digest.
-                object.__setattr__(self, key, float(getattr(self, key)))
-        if not math.isfinite(self.weight):
-            raise RecipeError(f"{self.weight} is not a finite number", f"{place}.weight")
+                object.__setattr__(self, key, float(number))
+        if not is_number(self.weight):
+            raise RecipeError(f"{self.weight!r} is not a finite number", f"{place}.weight")
         for key in ("deadline_s", "max_cpu_s"):
             seconds = getattr(self, key)
-            if seconds is not None and not 0 < seconds < math.inf:
-                raise RecipeError(f"{seconds} is not a positive number of seconds", f"{place}.{key}")
+            if seconds is not None and not (is_number(seconds) and seconds > 0):
+                raise RecipeError(f"{seconds!r} is not a positive number of seconds", f"{place}.{key}")
         if self.gate is not None and not self.required:
             raise RecipeError(
                 "a gate decides about the whole rollout and cannot be optional; remove required = false",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from trainer_client._errors import RecipeError
+from trainer_client._numbers import is_number
 
 _KEYS = ("from", "to", "steps", "begin")
 _NEEDED = ("from", "to", "steps")
@@ -31,7 +31,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name, value in (("from", self.start), ("to", self.end)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            if not is_number(value):
                 raise RecipeError(f"{name}: {value!r} is not a finite number")
         for name, value, least in (("steps", self.steps, 1), ("begin", self.begin, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
