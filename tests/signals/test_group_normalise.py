@@ -158,13 +158,14 @@ def test_groups_agree_with_a_dictionary(labels: Any, data: st.DataObject) -> Non
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=20))
-def test_taking_rows_keeps_the_partition(rows: list[tuple[int, bool]]) -> None:
+def test_taken_rows_are_grouped_as_if_the_others_were_not_there(rows: list[tuple[int, bool]]) -> None:
     groups = Groups.of([g for g, _ in rows])
     keep = np.array([k for _, k in rows], bool)
     kept = groups.take(keep)
-    assert [kept.labels[i] for i in kept.index] == [g for g, k in rows if k]
-    assert kept.sizes.sum() == keep.sum()
-    assert (kept.sizes > 0).all()
+    alone = Groups.of([g for g, k in rows if k])
+    assert kept.index.tolist() == alone.index.tolist()
+    assert kept.labels.tolist() == alone.labels.tolist()
+    assert kept.sizes.tolist() == alone.sizes.tolist()
 
 
 @pytest.mark.parametrize("scale", ["std", "mad", "batch", "none"])

@@ -135,9 +135,14 @@ class Groups:
             return Groups(self.labels[present], left[present], index=None, contiguous=True)
         index = self.index[rows]
         left = np.bincount(index, minlength=len(self))
-        present = left > 0
-        index = (np.cumsum(present) - 1)[index]
-        return Groups(self.labels[present], left[present], index=index, contiguous=False)
+        firsts = np.full(len(self), index.size)
+        # Of repeated indices the last assignment stands, which is the first row when walking backwards.
+        firsts[index[::-1]] = np.arange(index.size)[::-1]
+        # Numbered again: a group whose first row is not taken may now begin after another.
+        by_appearance = np.argsort(firsts, kind="stable")[: np.count_nonzero(left)]
+        number = np.empty(len(self), np.int64)
+        number[by_appearance] = np.arange(by_appearance.size)
+        return Groups(self.labels[by_appearance], left[by_appearance], index=number[index], contiguous=False)
 
     def blocks(self, rows: int) -> Iterator[tuple[slice, Groups]]:
         """Cut into parts of about ``rows`` rows that hold whole groups.
