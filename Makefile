@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages test-docker test-embedded test-deploy test-kubernetes test-ray test-trainers audit check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test explore test-languages test-docker test-embedded test-deploy test-kubernetes test-ray test-trainers audit check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -34,8 +34,13 @@ $(VENV)/.encoder: | $(VENV)/.complete
 demo-preference: $(VENV)/.encoder
 	$(BIN)/python -m examples.preference
 
+# Inputs that are drawn are the same in every run, so that a commit passes or fails by what it changes.
 test: install
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --hypothesis-profile ci
+
+# The tests that draw their inputs, with others each time; to be run often, beside the work.
+explore: install
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $$(grep -rlE '^(from|import) (hypothesis|schemathesis)' tests)
 
 # The toolchains of the distribution, as root, and TypeScript; then the tests of all languages, none of them skipped.
 # A Node.js from elsewhere brings its own npm, beside which the distribution's cannot be installed.

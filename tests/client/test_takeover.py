@@ -54,6 +54,24 @@ async def test_the_first_batch_of_a_client_is_spread_over_all_replicas(monkeypat
             assert [len(s.items) - known for s, known in zip(servers, before, strict=True)] == [32, 32, 32]
 
 
+@pytest.mark.parametrize(("count", "shares"), [(96, [0, 0, 96]), (256, [0, 128, 128]), (600, [200, 200, 200])])
+async def test_items_that_take_no_time_are_not_spread_thin(
+    monkeypatch: pytest.MonkeyPatch, count: int, shares: list[int]
+) -> None:
+    monkeypatch.setattr(fleet, "_START_GRACE", 60.0)
+    async with (
+        FakeServer({"echo": works}) as one,
+        FakeServer({"echo": works}) as two,
+        FakeServer({"echo": works}) as three,
+    ):
+        servers = [one, two, three]
+        for server in servers:
+            server.cost = "trivial"
+        async with AsyncRewardClient(RECIPE, [server.address for server in servers]) as client:
+            await client.score(rollouts(count))
+        assert sorted(len(server.items) for server in servers) == shares
+
+
 @pytest.mark.parametrize("deterministic", [True, False])
 async def test_a_replica_that_is_alive_without_progress_loses_its_items(deterministic: bool) -> None:
     async with FakeServer({"echo": stuck}) as bad, FakeServer({"echo": works}) as good:

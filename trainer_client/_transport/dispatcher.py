@@ -30,6 +30,8 @@ _PIECES = 4
 _MISMATCHES_TOLERATED = 3
 _SMALLEST_SHARE = 16
 """Items below which a batch is not spread further over replicas."""
+_SMALLEST_TRIVIAL_SHARE = 128
+"""The same of items that take no time: what a call costs beside them is most of their cost."""
 _JOIN_TIME = 0.2
 """Seconds that a call goes on beside the one that replaces it, so that the server has joined their work."""
 _STALL_DISTRUST = 30.0
@@ -101,7 +103,8 @@ class Dispatcher:
             items = sum(len(rows) for _, rows in parts) * len(spec.columns)
             self._budget.earn(items)
             self._hedges.earn(items)
-            share = max(_SMALLEST_SHARE, -(-items // count_usable(self._fleet.replicas)))
+            least = _SMALLEST_TRIVIAL_SHARE if spec.at_once else _SMALLEST_SHARE
+            share = max(least, -(-items // count_usable(self._fleet.replicas)))
             calls = -(-share // self._batching.max_items)
             self._start(Chunk(spec, parts, tuple(range(len(spec.columns)))), -(-share // calls))
 
