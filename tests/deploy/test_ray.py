@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import itertools
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -254,10 +255,15 @@ def test_what_has_started_ends_with_an_interrupt(cluster: Any) -> None:
 
     # One of them starts, and the other waits: the cluster has cores for one.
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        Servers("crowded", ["exact"], replicas=2, workers=3, detached=True)
-    thread.join()
+    # What runs in the background of a shell ignores the interrupt of a terminal.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            Servers("crowded", ["exact"], replicas=2, workers=3, detached=True)
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, handler)
     wait_for(lambda: not named("crowded") and not server_processes())
 
 
