@@ -112,10 +112,8 @@ class Offers:
                 hosted[address] = self._ask_replica(server, address)
             if verifier in hosted[address]:
                 return _of_info(hosted[address][verifier], address)
-        where, names = (
-            ", ".join(self._elsewhere[server.name]),
-            sorted({name for one in hosted.values() for name in one}),
-        )
+        where = ", ".join(self._elsewhere[server.name])
+        names = sorted({name for one in hosted.values() for name in one})
         raise NotOfferedError(
             f"server {server.name!r} ({where}) does not host {verifier!r};{_near(verifier, names)} it hosts "
             f"{', '.join(names) or 'nothing'}"

@@ -47,7 +47,7 @@ def test_what_is_no_recipe_is_named_where_it_is_given(given: Any, said: str) -> 
         assert "\n" not in str(caught.value)
 
 
-_ODD: Any = {"text": "3", "half": 2.5, "five": 5, "fives": {"a": [5]}}
+_ODD: Any = {"text": "3", "half": 2.5, "five": 5, "fives": {"a": [5]}, "of numpy": np.int64(5)}
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,7 @@ _ODD: Any = {"text": "3", "half": 2.5, "five": 5, "fives": {"a": [5]}}
         (lambda: Reward("a", "math", deadline_s=_ODD["text"]), "rewards.a.deadline_s: '3' is not a positive number"),
         (lambda: Reward("a", "math", max_cpu_s=math.inf), "rewards.a.max_cpu_s: inf is not a positive number"),
         (lambda: Schedule(0, 10**400, 5), "is not a finite number"),
+        (lambda: Schedule(0, _ODD["of numpy"], 5), "is not a finite number"),
         (lambda: Recipe.loads("[client.batching]\nmax_items = 0\n"), "client.batching.max_items: 0 is too little"),
         (lambda: RewardClient(RECIPE, _ODD["five"]), "endpoints: expected addresses"),
         (lambda: RewardClient(RECIPE, _ODD["fives"]), "endpoints.a: expected addresses"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -38,15 +39,20 @@ def stuck(item: Item) -> Verdict:
     return Verdict(0.0, delay_s=3600.0)
 
 
-async def test_the_first_batch_of_a_client_is_spread_over_all_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
-    # It goes out once all have answered, however long they take on a machine that is busy.
-    monkeypatch.setattr(fleet, "_START_GRACE", 60.0)
+@contextlib.asynccontextmanager
+async def three_servers() -> AsyncIterator[list[FakeServer]]:
     async with (
         FakeServer({"echo": works}) as one,
         FakeServer({"echo": works}) as two,
         FakeServer({"echo": works}) as three,
     ):
-        servers = [one, two, three]
+        yield [one, two, three]
+
+
+async def test_the_first_batch_of_a_client_is_spread_over_all_replicas(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It goes out once all have answered, however long they take on a machine that is busy.
+    monkeypatch.setattr(fleet, "_START_GRACE", 60.0)
+    async with three_servers() as servers:
         for _ in range(5):
             before = [len(server.items) for server in servers]
             async with AsyncRewardClient(RECIPE, [server.address for server in servers]) as client:
@@ -59,12 +65,7 @@ async def test_items_that_take_no_time_are_not_spread_thin(
     monkeypatch: pytest.MonkeyPatch, count: int, shares: list[int]
 ) -> None:
     monkeypatch.setattr(fleet, "_START_GRACE", 60.0)
-    async with (
-        FakeServer({"echo": works}) as one,
-        FakeServer({"echo": works}) as two,
-        FakeServer({"echo": works}) as three,
-    ):
-        servers = [one, two, three]
+    async with three_servers() as servers:
         for server in servers:
             server.cost = "trivial"
         async with AsyncRewardClient(RECIPE, [server.address for server in servers]) as client:

@@ -20,9 +20,6 @@ from tests.e2e.model_data_sets import MODEL_SHAPES
 from tests.e2e.test_judge_example import brought_up
 from tests.verifiers.hosting import HOSTED
 
-# One process of tests has these servers, which load models.
-pytestmark = pytest.mark.xdist_group("everyday")
-
 ELSEWHERE = {
     *("judge", "pairwise", "best_of", "panel", "rubric", "citation_support", "faithfulness", "carr", "meaning"),
     *("preference", "similarity", "typed_answer", "grit", "surrogate", "code_format", "decision", "mutation"),

@@ -20,9 +20,6 @@ from tests.e2e.test_judge_example import ENDPOINT, ROOT, endpoint
 from trainer_client import Recipe
 from trainer_client.signals.catalogue import papers
 
-# One process of tests has these servers, which load models.
-pytestmark = pytest.mark.xdist_group("papers")
-
 FOLDER = ROOT / "examples" / "papers"
 RECIPES = sorted(FOLDER.glob("*.toml"))
 RECIPES.remove(FOLDER / "server.toml")

@@ -15,9 +15,6 @@ import pytest
 from tests.cli.conftest import PATIENCE, read_line
 from tests.client.conftest import ROOT
 
-# One process of tests makes the environment.
-pytestmark = pytest.mark.xdist_group("thirdparty")
-
 
 class Environment:
     """A virtual environment with assay and the package, installed as their users do, and the packages they need."""

@@ -31,7 +31,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name, value in (("from", self.start), ("to", self.end)):
-            if not is_number(value):
+            # A number of numpy is no whole number to `at`, and no number to JSON.
+            if not isinstance(value, int | float) or not is_number(value):
                 raise RecipeError(f"{name}: {value!r} is not a finite number")
         for name, value, least in (("steps", self.steps, 1), ("begin", self.begin, 0)):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:

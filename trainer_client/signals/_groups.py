@@ -86,15 +86,11 @@ class Groups:
         labels, lengths = _equal_runs(array) or _runs(array)
         if labels.dtype.kind in "iu" and bool((labels[1:] > labels[:-1]).all()):
             return cls(labels, lengths, index=None, contiguous=True)
-        unique, first, inverse = _factorise(labels)
-        if unique.size == labels.size:
+        distinct, run_index = _numbered(labels)
+        if distinct.size == labels.size:
             return cls(labels, lengths, index=None, contiguous=True)
-        by_appearance = np.argsort(first)
-        rank = np.empty_like(by_appearance)
-        rank[by_appearance] = np.arange(by_appearance.size)
-        index = np.repeat(rank[inverse], lengths)
-        sizes = np.bincount(index, minlength=unique.size)
-        return cls(unique[by_appearance], sizes, index=index, contiguous=False)
+        index = np.repeat(run_index, lengths)
+        return cls(distinct, np.bincount(index), index=index, contiguous=False)
 
     @classmethod
     def _of_hashables(cls, items: list[Any], name: str) -> Groups:
@@ -133,16 +129,9 @@ class Groups:
             left = self.sum(rows).astype(np.int64)
             present = left > 0
             return Groups(self.labels[present], left[present], index=None, contiguous=True)
-        index = self.index[rows]
-        left = np.bincount(index, minlength=len(self))
-        firsts = np.full(len(self), index.size)
-        # Of repeated indices the last assignment stands, which is the first row when walking backwards.
-        firsts[index[::-1]] = np.arange(index.size)[::-1]
         # Numbered again: a group whose first row is not taken may now begin after another.
-        by_appearance = np.argsort(firsts, kind="stable")[: np.count_nonzero(left)]
-        number = np.empty(len(self), np.int64)
-        number[by_appearance] = np.arange(by_appearance.size)
-        return Groups(self.labels[by_appearance], left[by_appearance], index=number[index], contiguous=False)
+        numbers, index = _numbered(self.index[rows])
+        return Groups(self.labels[numbers], np.bincount(index), index=index, contiguous=False)
 
     def blocks(self, rows: int) -> Iterator[tuple[slice, Groups]]:
         """Cut into parts of about ``rows`` rows that hold whole groups.
@@ -356,6 +345,17 @@ def _equal_runs(array: AnyArray) -> tuple[AnyArray, IntArray] | None:
     if bool((labels[1:] == labels[:-1]).any()) or not bool((table == labels[:, None]).all()):
         return None
     return labels.copy(), np.full(labels.size, size)
+
+
+def _numbered(labels: AnyArray) -> tuple[AnyArray, IntArray]:
+    """Distinct labels in the order in which they appear, and the number of each entry's label among them."""
+    if not labels.size:
+        return labels, np.zeros(0, np.int64)
+    unique, first, inverse = _factorise(labels)
+    by_appearance = np.argsort(first)
+    rank = np.empty_like(by_appearance)
+    rank[by_appearance] = np.arange(by_appearance.size)
+    return unique[by_appearance], rank[inverse]
 
 
 def _factorise(labels: AnyArray) -> tuple[AnyArray, IntArray, IntArray]:
